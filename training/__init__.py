@@ -1,0 +1,1 @@
+"""From HDR pictures to weights: data set, training, evaluation."""

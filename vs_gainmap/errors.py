@@ -1,0 +1,21 @@
+"""Exceptions of the core: everything that a caller may want to tell apart."""
+
+
+class GainMapError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class WeightsError(GainMapError):
+    """A weights file is missing, damaged, or does not fit the network."""
+
+
+class MetadataError(GainMapError):
+    """Gain map or HDR10 metadata are missing, malformed or out of range."""
+
+
+class MediaError(GainMapError):
+    """A media file can't be read or written as asked."""
+
+
+class DeviceError(GainMapError):
+    """The device or precision asked for is not there."""

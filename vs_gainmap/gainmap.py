@@ -1,0 +1,202 @@
+"""Gain map mathematics: ISO 21496-1 for files and frame props, and GMNet's published form.
+
+ISO 21496-1:2025, clause 5.2 (and Adobe's gain map specification 1.0, of which it is the
+standard form), for one channel of linear light, 1.0 = SDR white:
+
+    log_gain = gain_map_min + (gain_map_max - gain_map_min) * gain_map ** (1 / gamma)
+    hdr = (sdr + base_offset) * 2 ** (weight * log_gain) - alternate_offset
+
+GMNet's published form is the case min = 0, gamma = 1, offsets = 0, with one clamp more:
+the *product* of Qmax and the map is clamped to 0..log2(peak), not the map alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.errors import MetadataError
+
+Triple = tuple[float, float, float]
+
+
+def _check_triple(name: str, value: Triple) -> None:
+    if len(value) != 3 or not all(math.isfinite(v) for v in value):
+        raise MetadataError(f"gain map metadata: {name} must be three finite numbers, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainMapMetadata:
+    """Metadata of a gain map after ISO 21496-1; per-channel values are R, G, B.
+
+    `gain_map_min`, `gain_map_max` and the headrooms are in stops (log2 of linear ratios);
+    `gamma` is the exponent that the stored map was encoded with; the offsets are linear
+    light with 1.0 = SDR white.
+
+    Raises:
+        MetadataError: a value is not finite, gamma is not positive, or max is below min.
+    """
+
+    gain_map_min: Triple = (0.0, 0.0, 0.0)
+    gain_map_max: Triple = (1.0, 1.0, 1.0)
+    gamma: Triple = (1.0, 1.0, 1.0)
+    base_offset: Triple = (0.0, 0.0, 0.0)
+    alternate_offset: Triple = (0.0, 0.0, 0.0)
+    base_headroom: float = 0.0
+    alternate_headroom: float = 1.0
+    base_is_hdr: bool = False
+
+    def __post_init__(self) -> None:
+        _check_triple("gain_map_min", self.gain_map_min)
+        _check_triple("gain_map_max", self.gain_map_max)
+        _check_triple("gamma", self.gamma)
+        _check_triple("base_offset", self.base_offset)
+        _check_triple("alternate_offset", self.alternate_offset)
+        if not (math.isfinite(self.base_headroom) and math.isfinite(self.alternate_headroom)):
+            raise MetadataError("gain map metadata: the headrooms must be finite numbers")
+        if min(self.gamma) <= 0:
+            raise MetadataError(f"gain map metadata: gamma must be positive, got {self.gamma}")
+        pairs = zip(self.gain_map_min, self.gain_map_max, strict=True)
+        if any(high < low for low, high in pairs):
+            raise MetadataError(
+                f"gain map metadata: gain_map_max {self.gain_map_max} is below "
+                f"gain_map_min {self.gain_map_min}"
+            )
+
+    def weight(self, headroom: float) -> float:
+        """Return the share of the log gain for a display (ISO 21496-1, clause 6.3).
+
+        Args:
+            headroom: the display's HDR headroom in stops over SDR white.
+
+        Returns:
+            0 where the base picture is right as it is, 1 (-1 for an HDR base) where the
+            alternate picture is, and in between in proportion.
+        """
+        span = self.alternate_headroom - self.base_headroom
+        if span == 0:
+            return 0.0
+        share = min(max((headroom - self.base_headroom) / span, 0.0), 1.0)
+        return -share if self.base_is_hdr else share
+
+
+def _per_channel(values: Triple, like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(3, 1, 1)
+
+
+def apply_gain_map(
+    base: Tensor, gain_map: Tensor, metadata: GainMapMetadata, *, weight: float = 1.0
+) -> Tensor:
+    """Apply a gain map to a linear base picture (ISO 21496-1, clause 5.2).
+
+    Args:
+        base: (..., 3, H, W), linear light, 1.0 = SDR white.
+        gain_map: (..., 1 or 3, H, W), 0..1 as stored, at the size of `base`.
+        metadata: what the map was encoded with.
+        weight: share of the log gain, from `GainMapMetadata.weight`; 1 is the whole.
+
+    Returns:
+        (..., 3, H, W), linear light, 1.0 = SDR white.
+    """
+    low = _per_channel(metadata.gain_map_min, base)
+    high = _per_channel(metadata.gain_map_max, base)
+    gamma = _per_channel(metadata.gamma, base)
+    log_gain = low + (high - low) * gain_map.clamp(0.0, 1.0) ** (1 / gamma)
+    before = _per_channel(metadata.base_offset, base)
+    after = _per_channel(metadata.alternate_offset, base)
+    return (base + before) * torch.exp2(weight * log_gain) - after
+
+
+def encode_gain_map(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) -> Tensor:
+    """Make the map that turns `base` into `alternate` (ISO 21496-1, clause 5.1).
+
+    Args:
+        base: (..., 1 or 3, H, W), linear light, 1.0 = SDR white.
+        alternate: the same shape and unit.
+        metadata: range, gamma and offsets to encode with.
+
+    Returns:
+        (..., 3, H, W), 0..1, clamped where the gain leaves the metadata's range.
+    """
+    low = _per_channel(metadata.gain_map_min, base)
+    high = _per_channel(metadata.gain_map_max, base)
+    before = _per_channel(metadata.base_offset, base)
+    after = _per_channel(metadata.alternate_offset, base)
+    # An offset of zero would make 0/0 of black; 2^-24 is below the step of any 16-bit signal.
+    tiny = 2.0**-24
+    log_gain = torch.log2((alternate + after).clamp(min=tiny) / (base + before).clamp(min=tiny))
+    span = (high - low).clamp(min=tiny)
+    return ((log_gain - low) / span).clamp(0.0, 1.0) ** _per_channel(metadata.gamma, base)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GainMapPreset:
+    """How weights were trained, and so how their map must be made and applied.
+
+    `sdr_white` in nits, `peak` as a ratio over it, `map_scale` the factor by which the
+    SDR picture is made smaller before the network.
+    """
+
+    sdr_white: float
+    peak: float
+    map_scale: int = 1
+    eotf: Eotf = "gamma22"
+
+    @property
+    def max_log_gain(self) -> float:
+        """Return log2(peak): the clamp of the product of Qmax and map, in stops."""
+        return math.log2(self.peak)
+
+    @property
+    def peak_nits(self) -> float:
+        """Return the brightest output in cd/m2."""
+        return self.sdr_white * self.peak
+
+
+# Liao et al., "Learning Gain Map for Inverse Tone Mapping", ICLR 2025: the two published sets.
+PRESETS: dict[str, GainMapPreset] = {
+    "synthetic": GainMapPreset(sdr_white=100.0, peak=8.0),
+    "real-world": GainMapPreset(sdr_white=203.0, peak=5.0, map_scale=2),
+}
+
+
+def network_log_gain(gain_map: Tensor, qmax_norm: Tensor, preset: GainMapPreset) -> Tensor:
+    """Turn what GMNet predicts into stops, with the published clamp on the product.
+
+    Args:
+        gain_map: (N, 1, H, W), the network's map, nominally 0..1.
+        qmax_norm: (N, 1, 1, 1), Qmax / log2(peak).
+        preset: where log2(peak) comes from.
+
+    Returns:
+        (N, 1, H, W), stops, 0..log2(peak).
+    """
+    return (gain_map * qmax_norm).clamp(0.0, 1.0) * preset.max_log_gain
+
+
+def render_hdr(
+    sdr_signal: Tensor,
+    gain_map: Tensor,
+    qmax_norm: Tensor,
+    preset: GainMapPreset,
+    *,
+    strength: float = 1.0,
+) -> Tensor:
+    """Render HDR in the paper's form: SDR^2.2 * 2^(clip(qmax * map, 0, 1) * log2(peak)).
+
+    Args:
+        sdr_signal: (N, 3, H, W), gamma-coded, full range, 0..1.
+        gain_map: (N, 1, H, W), at the size of `sdr_signal`.
+        qmax_norm: (N, 1, 1, 1).
+        preset: EOTF and peak.
+        strength: factor on the log gain.
+
+    Returns:
+        (N, 3, H, W), linear light, 1.0 = SDR white.
+    """
+    log_gain = network_log_gain(gain_map, qmax_norm, preset)
+    return SDR_EOTFS[preset.eotf](sdr_signal) * torch.exp2(strength * log_gain)

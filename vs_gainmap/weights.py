@@ -1,0 +1,182 @@
+"""Weights: the table of bundled sets, and verified loading of anyone's own.
+
+A safetensors file of ours carries its preset in the file's metadata, so that it is applied
+as it was trained. A published checkpoint (``.pth``) carries none: the caller names one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.errors import WeightsError
+from vs_gainmap.gainmap import PRESETS, GainMapPreset
+from vs_gainmap.models import MODELS, GMNet
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsEntry:
+    """A bundled file and the digest that it must have."""
+
+    file: str
+    sha256: str
+    about: str
+
+
+# Made by `python -m training export`; the model cards stand beside the files in data/.
+WEIGHTS: dict[str, WeightsEntry] = {}
+
+DEFAULT_WEIGHTS = "video"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A loaded network and how its map is to be made and applied."""
+
+    name: str
+    model: GMNet
+    preset: GainMapPreset
+
+
+def load_weights(source: str | Path, *, preset: str | GainMapPreset | None = None) -> Weights:
+    """Load bundled weights by name, or a checkpoint by path.
+
+    Args:
+        source: a name of `WEIGHTS`, or a path that ends in ``.safetensors`` or, for a plain
+            state dict as published (with or without ``module.``), ``.pth`` / ``.pt``.
+        preset: a name of `PRESETS` or a preset of your own; None takes the file's own, and
+            for a file that has none "synthetic" or "real-world" must be said.
+
+    Returns:
+        The network in float32, on the CPU, ready for inference.
+
+    Raises:
+        WeightsError: no such file, a damaged one, one that does not fit, or an unknown preset.
+    """
+    name = str(source)
+    if name in WEIGHTS:
+        path = DATA / WEIGHTS[name].file
+        _verify(path, WEIGHTS[name].sha256)
+    else:
+        path = Path(source)
+    if not path.is_file():
+        known = ", ".join(WEIGHTS) or "none"
+        raise WeightsError(f"weights: no file {path}; bundled names are: {known}")
+
+    if path.suffix == ".safetensors":
+        state, metadata = _read_safetensors(path)
+    elif path.suffix in (".pth", ".pt"):
+        state, metadata = _read_pickle(path), {}
+    else:
+        raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
+    return Weights(
+        name=name, model=_build(state, path), preset=_choose_preset(preset, metadata, path)
+    )
+
+
+def save_weights(
+    model: GMNet,
+    preset: GainMapPreset,
+    path: Path,
+    *,
+    notes: dict[str, str] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a safetensors file that `load_weights` reads, preset included, atomically.
+
+    Args:
+        model: the network; its tensors are stored as `dtype`.
+        preset: how it was trained.
+        path: where to; replaced in one step.
+        notes: more string metadata, such as steps and data fingerprint.
+        dtype: float16 halves the file at no visible cost.
+    """
+    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    metadata = {
+        **(notes or {}),
+        "model": "gmnet",
+        "sdr_white": repr(preset.sdr_white),
+        "peak": repr(preset.peak),
+        "map_scale": str(preset.map_scale),
+        "eotf": preset.eotf,
+    }
+    partial = path.with_name(path.name + ".partial")
+    save_file(state, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def _verify(path: Path, sha256: str) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+    if digest != sha256:
+        raise WeightsError(
+            f"weights: {path} is not what was released ({digest[:12]} instead of "
+            f"{sha256[:12]}); install vs-gainmap again"
+        )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return state, dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weights: {path} can't be read as safetensors: {error}") from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        # Restricted unpickling: tensors and plain containers, no code.
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"weights: {path} can't be read safely: {reason}") from error
+    for key in ("state_dict", "params"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(f"weights: {path} holds no state dict")
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _build(state: dict[str, Tensor], path: Path) -> GMNet:
+    try:
+        model = GMNet.from_state_dict({name: value.float() for name, value in state.items()})
+    except (KeyError, ValueError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"weights: {path} does not fit GMNet: {reason}") from error
+    return model.eval().requires_grad_(False)
+
+
+def _choose_preset(
+    preset: str | GainMapPreset | None, metadata: dict[str, str], path: Path
+) -> GainMapPreset:
+    if isinstance(preset, GainMapPreset):
+        return preset
+    if preset is not None:
+        if preset not in PRESETS:
+            raise WeightsError(f"weights: preset must be one of {', '.join(PRESETS)}, got {preset}")
+        return PRESETS[preset]
+    if "peak" not in metadata:
+        raise WeightsError(
+            f"weights: {path.name} does not say how it was trained; pass preset="
+            + " or preset=".join(f'"{name}"' for name in PRESETS)
+        )
+    if metadata.get("model") not in MODELS or metadata.get("eotf") not in SDR_EOTFS:
+        raise WeightsError(f"weights: {path.name} is for a newer vs-gainmap; update it")
+    return GainMapPreset(
+        sdr_white=float(metadata["sdr_white"]),
+        peak=float(metadata["peak"]),
+        map_scale=int(metadata["map_scale"]),
+        eotf=cast("Eotf", metadata["eotf"]),
+    )
