@@ -138,13 +138,16 @@ class GainMapPreset:
     """How weights were trained, and so how their map must be made and applied.
 
     `sdr_white` in nits, `peak` as a ratio over it, `map_scale` the factor by which the
-    SDR picture is made smaller before the network.
+    SDR picture is made smaller before the network. `min_log_gain`, in stops, is zero as
+    published; weights that may also darken (an SDR grade can be brighter in its mid-tones
+    than the HDR master scaled to SDR white) have a negative one.
     """
 
     sdr_white: float
     peak: float
     map_scale: int = 1
     eotf: Eotf = "gamma22"
+    min_log_gain: float = 0.0
 
     @property
     def max_log_gain(self) -> float:
@@ -165,17 +168,21 @@ PRESETS: dict[str, GainMapPreset] = {
 
 
 def network_log_gain(gain_map: Tensor, qmax_norm: Tensor, preset: GainMapPreset) -> Tensor:
-    """Turn what GMNet predicts into stops, with the published clamp on the product.
+    """Turn what GMNet predicts into stops, clamped as published: the sum, not the map alone.
+
+    With Qmax = qmax_norm * log2(peak), the log gain is min + map * (Qmax - min), as ISO
+    21496-1 has it; for the published min = 0 that is log2(peak) * clip(qmax_norm * map, 0, 1).
 
     Args:
         gain_map: (N, 1, H, W), the network's map, nominally 0..1.
         qmax_norm: (N, 1, 1, 1), Qmax / log2(peak).
-        preset: where log2(peak) comes from.
+        preset: where log2(peak) and min come from.
 
     Returns:
-        (N, 1, H, W), stops, 0..log2(peak).
+        (N, 1, H, W), stops, min..log2(peak).
     """
-    return (gain_map * qmax_norm).clamp(0.0, 1.0) * preset.max_log_gain
+    low, high = preset.min_log_gain, preset.max_log_gain
+    return (low + gain_map * (qmax_norm * high - low)).clamp(low, high)
 
 
 def render_hdr(

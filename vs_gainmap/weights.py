@@ -110,6 +110,7 @@ def save_weights(
         "peak": repr(preset.peak),
         "map_scale": str(preset.map_scale),
         "eotf": preset.eotf,
+        "min_log_gain": repr(preset.min_log_gain),
     }
     partial = path.with_name(path.name + ".partial")
     save_file(state, partial, metadata=metadata)
@@ -179,4 +180,5 @@ def _choose_preset(
         peak=float(metadata["peak"]),
         map_scale=int(metadata["map_scale"]),
         eotf=cast("Eotf", metadata["eotf"]),
+        min_log_gain=float(metadata.get("min_log_gain", "0")),
     )
