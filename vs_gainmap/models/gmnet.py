@@ -17,6 +17,8 @@ THUMBNAIL_SIZE = 256
 # Reach of the local branch in input pixels is about 76 (measured by gradient); a halo of 80
 # keeps tile origins even and gives the whole-frame result.
 HALO = 80
+# Reach of `decode` in rows of its input: three 3x3 convolutions, two of them at double size.
+DECODE_HALO = 2
 
 
 class GlobalFeatures(NamedTuple):
@@ -156,6 +158,40 @@ class GMNet(nn.Module):
         y = self.res_y(self.down2(self.down1(thumbnail)))
         return GlobalFeatures(self.sq_ker(y), torch.sigmoid(self.sq_chn(y)), self.sq_qmax(y))
 
+    def encode(self, sdr_signal: Tensor, features: GlobalFeatures) -> Tensor:
+        """Run the local branch up to the upsampling: nearly all of the arithmetic.
+
+        Args:
+            sdr_signal: (N, 3, H, W), full range, 0..1; H and W even.
+            features: from `analyze`, of the same pictures.
+
+        Returns:
+            (N, C, H/2, W/2).
+        """
+        x = self.res1(self.down_x(sdr_signal))
+        n, c, h, w = x.shape
+        # One depthwise convolution per picture: the batch becomes groups.
+        kernel = features.kernel.reshape(n * c, 1, 3, 3)
+        seen = functional.conv2d(x.reshape(1, n * c, h, w), kernel, padding=1, groups=n * c)
+        x = x * torch.sigmoid(self.mask_est(seen.reshape(n, c, h, w)))
+        out: Tensor = self.res3(self.res2(x) * features.attention)
+        return out
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Go up to full size: little arithmetic, most of the memory.
+
+        Args:
+            x: (N, C, H/2, W/2), from `encode`. The result depends on `DECODE_HALO` rows
+                around; a strip that has them gives the whole picture's rows.
+
+        Returns:
+            (N, 1, H, W), the gain map in the dtype of `conv_last`.
+        """
+        x = functional.relu(functional.pixel_shuffle(self.upconv(x), 2), inplace=True)
+        x = functional.relu(self.HRconv(x), inplace=True)
+        out: Tensor = self.conv_last(x.to(self.conv_last.weight.dtype))
+        return out
+
     def predict(self, sdr_signal: Tensor, features: GlobalFeatures) -> Tensor:
         """Run the local branch.
 
@@ -166,17 +202,7 @@ class GMNet(nn.Module):
         Returns:
             (N, 1, H, W), the gain map, nominally 0..1 and not clamped.
         """
-        x = self.res1(self.down_x(sdr_signal))
-        n, c, h, w = x.shape
-        # One depthwise convolution per picture: the batch becomes groups.
-        kernel = features.kernel.reshape(n * c, 1, 3, 3)
-        seen = functional.conv2d(x.reshape(1, n * c, h, w), kernel, padding=1, groups=n * c)
-        x = x * torch.sigmoid(self.mask_est(seen.reshape(n, c, h, w)))
-        x = self.res3(self.res2(x) * features.attention)
-        x = functional.relu(functional.pixel_shuffle(self.upconv(x), 2), inplace=True)
-        x = functional.relu(self.HRconv(x), inplace=True)
-        out: Tensor = self.conv_last(x)
-        return out
+        return self.decode(self.encode(sdr_signal, features))
 
     def forward(self, sdr_signal: Tensor, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches.

@@ -1,0 +1,253 @@
+"""Run the network on one picture at a time: device, precision, tiles and streams.
+
+The same code serves every device. A `Predictor` owns the network on its device and a few
+slots; a slot is a CUDA stream with its pinned buffers, or nothing but a turn on the CPU.
+Callers on any number of threads take slots in turn, so that uploads, network and downloads
+of neighbouring frames overlap, and each result depends on its own frame only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from queue import SimpleQueue
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from vs_gainmap.errors import DeviceError
+from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures, GMNet
+
+DtypeName = Literal["float32", "float16", "bfloat16"]
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+Plane = NDArray[np.float32]
+
+# Largest map that a CUDA device or the CPU takes in one piece, in pixels: `encode` holds
+# about four (H/2, W/2, 64) tensors, 256 bytes a pixel in float32. 8K goes in tiles.
+WHOLE_PIXELS = 3840 * 2160
+DEFAULT_TILE = 1536
+# Rows of features that `decode` takes at a time; a strip of 1080p then stays near the cache.
+DECODE_ROWS = 64
+
+
+class Prediction(NamedTuple):
+    """What the network says of one picture."""
+
+    gain_map: Plane
+    """(H, W), float32, nominally 0..1 and not clamped."""
+    qmax_norm: float
+    """Qmax / log2(peak)."""
+
+
+def choose_device(device: str | None = None) -> torch.device:
+    """Return the device to run on: CUDA where there is one, else Apple's GPU, else the CPU.
+
+    Args:
+        device: "cuda", "cuda:1", "mps" or "cpu"; None chooses.
+
+    Raises:
+        DeviceError: there is no such device here.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f'device must be "cuda", "mps" or "cpu", got {device!r}') from error
+    count = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }.get(chosen.type, 0)
+    if (chosen.index or 0) >= count:
+        raise DeviceError(f'device {device!r} is not here; use device="cpu" or leave it out')
+    return chosen
+
+
+def has_native_bf16() -> bool:
+    """Say whether this CPU multiplies bfloat16 in hardware; emulated, it is slower than float32."""
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
+
+
+def choose_dtype(device: torch.device, dtype: str | None = None) -> torch.dtype:
+    """Return the precision of the local branch.
+
+    Args:
+        device: where it runs.
+        dtype: "float32", "float16" or "bfloat16"; None takes float16 on a GPU, bfloat16 on a
+            CPU that has it in hardware, else float32.
+
+    Raises:
+        DeviceError: not one of these, or float16 on a CPU.
+    """
+    if dtype is None:
+        if device.type == "cpu":
+            return torch.bfloat16 if has_native_bf16() else torch.float32
+        return torch.float16
+    if dtype not in DTYPES:
+        raise DeviceError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if device.type == "cpu" and dtype == "float16":
+        raise DeviceError('dtype "float16" needs a GPU; use "bfloat16" or "float32" on the CPU')
+    return DTYPES[dtype]
+
+
+class _Slot:
+    """One frame's turn on the device, with its stream and pinned staging buffers."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.buffers: dict[str, Tensor] = {}
+
+    def buffer(self, name: str, *shape: int) -> Tensor:
+        """Return a staging tensor on the CPU, float32, kept from frame to frame."""
+        kept = self.buffers.get(name)
+        if kept is None or kept.shape != shape:
+            kept = torch.empty(shape, dtype=torch.float32, pin_memory=self.stream is not None)
+            self.buffers[name] = kept
+        return kept
+
+    def active(self) -> AbstractContextManager[object]:
+        return torch.cuda.stream(self.stream) if self.stream is not None else nullcontext()
+
+    def wait(self) -> None:
+        if self.stream is not None:
+            self.stream.synchronize()
+
+
+class Predictor:
+    """GMNet on a device.
+
+    Args:
+        model: float32, on the CPU; it is copied.
+        device: where to run.
+        dtype: precision of the local branch. The global branch, which sets Qmax, and the last
+            convolution, which sets the steps of the map, stay in float32 where dtype is
+            bfloat16: eight bits of mantissa would show as bands.
+        tile: side of a square tile in pixels of the map, even; None works on the whole
+            picture up to 2160p and in tiles above; 0 never tiles.
+        streams: frames in flight.
+    """
+
+    def __init__(
+        self,
+        model: GMNet,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        tile: int | None = None,
+        streams: int = 1,
+    ) -> None:
+        self.device, self.dtype, self.tile = device, dtype, tile
+        # channels_last is what oneDNN and cuDNN convolve fastest.
+        self._global = copy.deepcopy(model).to(device)
+        self._local = copy.deepcopy(model).to(device, dtype, memory_format=torch.channels_last)
+        if dtype == torch.bfloat16:
+            self._local.conv_last.float()
+        self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        for _ in range(streams):
+            self._slots.put(_Slot(device))
+
+    @contextmanager
+    def _slot(self) -> Iterator[_Slot]:
+        slot = self._slots.get()
+        try:
+            with slot.active():
+                yield slot
+        finally:
+            self._slots.put(slot)
+
+    @torch.inference_mode()
+    def __call__(self, sdr_signal: list[Plane], thumbnail: list[Plane]) -> Prediction:
+        """Predict the gain map of one picture; safe to call from several threads.
+
+        Args:
+            sdr_signal: three planes R, G, B of (H, W), full range, 0..1 (clamped to it); any
+                size: an odd one is padded for the network and cut again.
+            thumbnail: three planes of 256x256 of the same picture.
+
+        Returns:
+            The map at (H, W), and Qmax.
+        """
+        height, width = sdr_signal[0].shape
+        with self._slot() as slot:
+            small = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+            picture = slot.buffer("picture", 1, 3, height, width)
+            for channel in range(3):
+                small[0, channel] = torch.from_numpy(thumbnail[channel])
+                picture[0, channel] = torch.from_numpy(sdr_signal[channel])
+            features = self._global.analyze(self._upload(small))
+            gain_map = self.predict(self._upload(picture), features)
+            out = slot.buffer("gain_map", height, width)
+            qmax = slot.buffer("qmax", 1)
+            out.copy_(gain_map[0, 0], non_blocking=True)
+            qmax.copy_(features.qmax_norm.view(1), non_blocking=True)
+            slot.wait()
+            # A copy: the slot's buffer is another frame's next.
+            return Prediction(out.numpy().copy(), float(qmax))
+
+    def _upload(self, staged: Tensor) -> Tensor:
+        return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)
+
+    def predict(self, sdr_signal: Tensor, features: GlobalFeatures) -> Tensor:
+        """Run the local branch on the device, in tiles where the picture is large.
+
+        Args:
+            sdr_signal: (1, 3, H, W), float32, 0..1, on the device.
+            features: float32, on the device.
+
+        Returns:
+            (1, 1, H, W), float32.
+        """
+        height, width = sdr_signal.shape[-2:]
+        x = functional.pad(sdr_signal, (0, width % 2, 0, height % 2), mode="replicate")
+        x = x.to(self.dtype, memory_format=torch.channels_last)
+        features = GlobalFeatures(*(f.to(self.dtype) for f in features))
+        tile = self.tile
+        if tile is None and height * width > WHOLE_PIXELS:
+            tile = DEFAULT_TILE
+        if not tile or (tile >= height and tile >= width):
+            gain_map = self._decode(self._local.encode(x, features))
+        else:
+            gain_map = self._tiled(x, features, tile)
+        return gain_map[..., :height, :width].float()
+
+    def _tiled(self, x: Tensor, features: GlobalFeatures, tile: int) -> Tensor:
+        height, width = x.shape[-2:]
+        out = x.new_empty((1, 1, height, width), dtype=torch.float32)
+        for top, bottom in _spans(height, tile):
+            for left, right in _spans(width, tile):
+                # Cut, not padded: at true edges the network pads with zeros as on the whole.
+                y0, x0 = max(top - HALO, 0), max(left - HALO, 0)
+                part = x[..., y0 : bottom + HALO, x0 : right + HALO]
+                part = part.contiguous(memory_format=torch.channels_last)
+                gain_map = self._decode(self._local.encode(part, features))
+                out[..., top:bottom, left:right] = gain_map[
+                    ..., top - y0 : bottom - y0, left - x0 : right - x0
+                ]
+        return out
+
+    def _decode(self, x: Tensor) -> Tensor:
+        """Decode in strips of rows: the same result, a fraction of the memory, faster."""
+        rows = x.shape[-2]
+        strips = []
+        for top, bottom in _spans(rows, DECODE_ROWS):
+            first = max(top - DECODE_HALO, 0)
+            strip = self._local.decode(x[..., first : bottom + DECODE_HALO, :])
+            strips.append(strip[..., 2 * (top - first) : 2 * (bottom - first), :])
+        return torch.cat(strips, dim=-2)
+
+
+def _spans(length: int, step: int) -> list[tuple[int, int]]:
+    return [(start, min(start + step, length)) for start in range(0, length, step)]
