@@ -189,23 +189,29 @@ def _xy_to_xyz(xy: tuple[float, float]) -> Tensor:
 
 
 @cache
-def rgb_to_xyz_matrix(primaries: PrimariesName) -> Tensor:
+def rgb_to_xyz_matrix(primaries: PrimariesName | Primaries) -> Tensor:
     """Return the 3x3 float64 matrix from linear RGB to CIE XYZ (SMPTE RP 177)."""
-    p = PRIMARIES[primaries]
+    p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
     columns = torch.stack([_xy_to_xyz(p.red), _xy_to_xyz(p.green), _xy_to_xyz(p.blue)], dim=1)
     scale: Tensor = torch.linalg.solve(columns, _xy_to_xyz(p.white))
     return columns * scale
 
 
 @cache
-def rgb_to_rgb_matrix(source: PrimariesName, target: PrimariesName) -> Tensor:
+def rgb_to_rgb_matrix(
+    source: PrimariesName | Primaries, target: PrimariesName | Primaries
+) -> Tensor:
     """Return the 3x3 float64 matrix between two sets of primaries with one white point."""
     matrix: Tensor = torch.linalg.solve(rgb_to_xyz_matrix(target), rgb_to_xyz_matrix(source))
     return matrix
 
 
 def convert_primaries(
-    linear: Tensor, source: PrimariesName, target: PrimariesName, *, dim: int = -3
+    linear: Tensor,
+    source: PrimariesName | Primaries,
+    target: PrimariesName | Primaries,
+    *,
+    dim: int = -3,
 ) -> Tensor:
     """Convert linear RGB between primaries; out-of-gamut values stay, negative ones too.
 
@@ -224,7 +230,7 @@ def convert_primaries(
     return (linear.movedim(dim, -1) @ matrix.T).movedim(-1, dim)
 
 
-def luminance(linear: Tensor, primaries: PrimariesName, *, dim: int = -3) -> Tensor:
+def luminance(linear: Tensor, primaries: PrimariesName | Primaries, *, dim: int = -3) -> Tensor:
     """Return relative luminance Y of linear RGB, with R, G and B's axis kept at size 1."""
     weights = rgb_to_xyz_matrix(primaries)[1].to(linear)
     return (linear.movedim(dim, -1) @ weights).unsqueeze(dim)
