@@ -1,1 +1,52 @@
-"""SDR video to HDR10 with a learned gain map, as VapourSynth filters."""
+"""SDR video to HDR10 with a learned gain map, as VapourSynth filters.
+
+import vapoursynth as vs
+import vs_gainmap
+
+clip = vs.core.bs.VideoSource("sdr.mkv")
+vs_gainmap.sdr_to_hdr10(clip).set_output()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vs_gainmap.filters import apply, measure, predict, sdr_to_hdr10
+    from vs_gainmap.gainmap import GainMapPreset
+    from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+
+__version__ = version("vs-gainmap")
+
+__all__ = [
+    "ContentLight",
+    "GainMapPreset",
+    "MasteringDisplay",
+    "apply",
+    "measure",
+    "predict",
+    "sdr_to_hdr10",
+]
+
+# Imported on first use: torch and VapourSynth take seconds, `vs-gainmap --help` must not.
+_HOMES = {
+    "ContentLight": "vs_gainmap.hdr10",
+    "GainMapPreset": "vs_gainmap.gainmap",
+    "MasteringDisplay": "vs_gainmap.hdr10",
+    "apply": "vs_gainmap.filters",
+    "measure": "vs_gainmap.filters",
+    "predict": "vs_gainmap.filters",
+    "sdr_to_hdr10": "vs_gainmap.filters",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vs_gainmap' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

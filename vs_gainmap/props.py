@@ -95,4 +95,4 @@ def read_light(props: Mapping[str, object]) -> ContentLight | None:
 
 def _floats(value: object) -> list[float]:
     values = value if isinstance(value, list | tuple) else [value]
-    return [float(v) for v in values]
+    return [float(str(v)) for v in values]

@@ -107,7 +107,9 @@ class _Slot:
     """One frame's turn on the device, with its stream and pinned staging buffers."""
 
     def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.buffers: dict[str, Tensor] = {}
 
     def buffer(self, name: str, *shape: int) -> Tensor:
@@ -152,7 +154,8 @@ class Predictor:
         self.device, self.dtype, self.tile = device, dtype, tile
         # channels_last is what oneDNN and cuDNN convolve fastest.
         self._global = copy.deepcopy(model).to(device)
-        self._local = copy.deepcopy(model).to(device, dtype, memory_format=torch.channels_last)
+        self._local = copy.deepcopy(model).to(device=device, dtype=dtype)
+        self._local.to(memory_format=torch.channels_last)
         if dtype == torch.bfloat16:
             self._local.conv_last.float()
         self._slots: SimpleQueue[_Slot] = SimpleQueue()
@@ -185,8 +188,8 @@ class Predictor:
             small = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
             picture = slot.buffer("picture", 1, 3, height, width)
             for channel in range(3):
-                small[0, channel] = torch.from_numpy(thumbnail[channel])
-                picture[0, channel] = torch.from_numpy(sdr_signal[channel])
+                np.copyto(small[0, channel].numpy(), thumbnail[channel])
+                np.copyto(picture[0, channel].numpy(), sdr_signal[channel])
             features = self._global.analyze(self._upload(small))
             gain_map = self.predict(self._upload(picture), features)
             out = slot.buffer("gain_map", height, width)

@@ -1,0 +1,8 @@
+"""The public VapourSynth functions."""
+
+from vs_gainmap.filters.conversion import sdr_to_hdr10
+from vs_gainmap.filters.light import measure
+from vs_gainmap.filters.prediction import predict
+from vs_gainmap.filters.rendering import apply
+
+__all__ = ["apply", "measure", "predict", "sdr_to_hdr10"]

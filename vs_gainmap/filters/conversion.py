@@ -1,0 +1,114 @@
+"""`sdr_to_hdr10`: the whole way in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import vapoursynth as vs
+
+from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters.prediction import predict
+from vs_gainmap.filters.rendering import Output, apply
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.hdr10 import MasteringDisplay
+from vs_gainmap.weights import DEFAULT_WEIGHTS
+
+
+def sdr_to_hdr10(
+    clip: vs.VideoNode,
+    *,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    preset: str | GainMapPreset | None = None,
+    sdr_white: float | None = None,
+    peak_nits: float | None = None,
+    strength: float = 1.0,
+    eotf: str | None = None,
+    scale: int | None = None,
+    tile: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    streams: int | None = None,
+    format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
+    output: Output = "pq",
+    output_chroma_location: str = "left",
+    dither: str = "none",
+    mastering: MasteringDisplay | None = None,
+    max_cll: int | None = None,
+    max_fall: int | None = None,
+    measure: bool = False,
+    matrix: str | int | None = None,
+    transfer: str | int | None = None,
+    primaries: str | int | None = None,
+    range: str | int | None = None,  # noqa: A002 - VapourSynth's own word
+    chroma_location: str | int | None = None,
+) -> vs.VideoNode:
+    """Turn an SDR clip into HDR10: `predict` and `apply` in one.
+
+    Args:
+        clip: SDR, as for `predict`.
+        weights: see `predict`, as for the following ones down to `streams`.
+        preset: how published weights are applied.
+        sdr_white: see `apply`: cd/m2 of SDR white.
+        peak_nits: see `apply`: the brightest output.
+        strength: see `apply`: factor on the log gain.
+        eotf: see `apply`: "gamma22", "bt1886" or "srgb".
+        scale: map size, 1, 2 or 4.
+        tile: tile side in map pixels.
+        device: "cuda", "mps" or "cpu".
+        dtype: "float32", "float16" or "bfloat16".
+        streams: frames in flight on the device.
+        format: see `apply`, as for all the rest; YUV420P10 is HDR10.
+        output: "pq", "hlg" or "linear".
+        output_chroma_location: "left", "top_left", ...
+        dither: zimg's dither.
+        mastering: mastering display for the props.
+        max_cll: MaxCLL when known.
+        max_fall: MaxFALL when known.
+        measure: attach FrameMaxNits and FrameAverageNits.
+        matrix: color of the input where its frame props are missing or wrong.
+        transfer: likewise.
+        primaries: likewise.
+        range: likewise.
+        chroma_location: likewise.
+
+    Returns:
+        PQ / BT.2020 YUV420P10, limited range, with color and HDR10 props, unless asked
+        otherwise.
+
+    Raises:
+        vs.Error: the clip or an argument is not usable; the message says what to do.
+    """
+    overrides = ColorOverrides(
+        matrix=matrix,
+        transfer=transfer,
+        primaries=primaries,
+        range=range,
+        chroma_location=chroma_location,
+    )
+    tagged = tag_sdr_clip(clip, overrides, "sdr_to_hdr10")
+    gain_map = predict(
+        tagged,
+        weights=weights,
+        preset=preset,
+        scale=scale,
+        tile=tile,
+        device=device,
+        dtype=dtype,
+        streams=streams,
+    )
+    return apply(
+        tagged,
+        gain_map,
+        sdr_white=sdr_white,
+        peak_nits=peak_nits,
+        strength=strength,
+        eotf=eotf,
+        format=format,
+        output=output,
+        output_chroma_location=output_chroma_location,
+        dither=dither,
+        mastering=mastering,
+        max_cll=max_cll,
+        max_fall=max_fall,
+        measure=measure,
+    )

@@ -1,0 +1,177 @@
+"""`predict`: SDR clip to gain map clip."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.colorimetry import (
+    NARROW_PRIMARIES,
+    ColorOverrides,
+    check_frame_color,
+    tag_sdr_clip,
+)
+from vs_gainmap.errors import GainMapError
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
+from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
+
+SCALES = (1, 2, 4)
+# Catmull-Rom, the bicubic of the published thumbnails.
+BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
+# Enough to keep one upload, one network and one download busy at a time.
+CUDA_STREAMS = 3
+
+_announced: set[str] = set()
+
+
+def predict(
+    clip: vs.VideoNode,
+    *,
+    weights: str | Path = DEFAULT_WEIGHTS,
+    preset: str | GainMapPreset | None = None,
+    scale: int | None = None,
+    tile: int | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    streams: int | None = None,
+    matrix: str | int | None = None,
+    transfer: str | int | None = None,
+    primaries: str | int | None = None,
+    range: str | int | None = None,  # noqa: A002 - VapourSynth's own word
+    chroma_location: str | int | None = None,
+) -> vs.VideoNode:
+    """Predict the gain map of every frame with GMNet.
+
+    Args:
+        clip: SDR; constant-format YUV, RGB or GRAY, 8 to 16 bit integer or float, any
+            subsampling and range, progressive, 16x16 to 8192x8192.
+        weights: a bundled name, or a path to .safetensors, .pth or .pt.
+        preset: "synthetic" or "real-world" for a published checkpoint, or one of your own;
+            None takes what the weights say.
+        scale: the network sees the frame, and the map comes out, smaller by 1, 2 or 4; None
+            is what the weights were trained for.
+        tile: side of the tiles in map pixels (even); None tiles above 2160p only, 0 never.
+        device: "cuda", "cuda:1", "mps" or "cpu"; None takes a GPU where there is one.
+        dtype: "float32", "float16" or "bfloat16"; None takes what the device is good at.
+        streams: frames in flight on the device; None is 3 on CUDA, else 1.
+        matrix: overrides the frame props, as the next four do: "709", "170m", "470bg", ...
+        transfer: "709", "601", "srgb", ...; only says that the clip is SDR.
+        primaries: "709", "170m", "470bg", "2020", "p3", ...
+        range: "limited" or "full".
+        chroma_location: "left", "center", "top_left", ...
+
+    Returns:
+        GRAYS, nominally 0..1, at 1/`scale` of the clip's size rounded up, full range. Values
+        above 1 are possible and meant: as published, `apply` clamps the product with Qmax,
+        not the map. Each frame has GainMapMax (Qmax) and its companions in stops after
+        ISO 21496-1, and the white and EOTF that `apply` is to use.
+
+    Raises:
+        vs.Error: the clip or an argument is not usable; the message says what to do.
+    """
+    try:
+        loaded = load_weights(weights, preset=preset)
+        where = choose_device(device)
+        precision = choose_dtype(where, dtype)
+    except GainMapError as error:
+        raise vs.Error(f"predict: {error}") from error
+    scale = loaded.preset.map_scale if scale is None else scale
+    if scale not in SCALES:
+        raise vs.Error(f"predict: scale must be 1, 2 or 4, got {scale}")
+    if tile is not None and (tile < 0 or tile % 2 or 0 < tile < 64):
+        raise vs.Error(f"predict: tile must be even and at least 64, or 0, got {tile}")
+    if streams is None:
+        streams = CUDA_STREAMS if where.type == "cuda" else 1
+    if not 1 <= streams <= 16:
+        raise vs.Error(f"predict: streams must be 1 to 16, got {streams}")
+
+    overrides = ColorOverrides(
+        matrix=matrix,
+        transfer=transfer,
+        primaries=primaries,
+        range=range,
+        chroma_location=chroma_location,
+    )
+    tagged = tag_sdr_clip(clip, overrides, "predict")
+    picture = _network_picture(tagged, -(-clip.width // scale), -(-clip.height // scale))
+    thumbnail = _network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    predictor = Predictor(loaded.model, device=where, dtype=precision, tile=tile, streams=streams)
+    _announce(where, precision)
+
+    callback = partial(_predict_frame, predictor, _constant_props(loaded.preset), loaded.preset)
+    # A view of the first plane: right size, length and props, no pixels of its own.
+    base = picture.std.ShufflePlanes(0, vs.GRAY)
+    sources = [base, picture, thumbnail]
+    if streams == 1:
+        return base.std.ModifyFrame(sources, callback)
+    # ModifyFrame runs one callback at a time; a fresh one for every frame lets as many run as
+    # VapourSynth has threads, and the predictor's slots bound how many reach the device.
+    return base.std.FrameEval(lambda n: base.std.ModifyFrame(sources, callback))  # noqa: ARG005
+
+
+def _network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
+    """Return gamma-coded full-range RGBS in (about) BT.709 primaries, as trained on."""
+    with tagged.get_frame(0) as frame:
+        narrow = int(frame.props[props.PRIMARIES]) in NARROW_PRIMARIES
+    convert = {} if narrow else {"primaries": int(vs.PRIMARIES_BT709)}
+    return tagged.resize.Bicubic(width, height, format=vs.RGBS, **BICUBIC, **convert)
+
+
+def _constant_props(preset: GainMapPreset) -> dict[str, props.PropValue]:
+    return {
+        props.GAIN_MAP_MIN: preset.min_log_gain,
+        props.GAIN_MAP_GAMMA: 1.0,
+        props.GAIN_MAP_BASE_OFFSET: 0.0,
+        props.GAIN_MAP_ALTERNATE_OFFSET: 0.0,
+        props.GAIN_MAP_BASE_HEADROOM: 0.0,
+        props.GAIN_MAP_ALTERNATE_HEADROOM: preset.max_log_gain,
+        props.GAIN_MAP_SDR_WHITE: preset.sdr_white,
+        props.GAIN_MAP_EOTF: preset.eotf,
+    }
+
+
+def _predict_frame(
+    predictor: Predictor,
+    constant_props: dict[str, props.PropValue],
+    preset: GainMapPreset,
+    n: int,
+    f: list[vs.VideoFrame],
+) -> vs.VideoFrame:
+    base, picture, thumbnail = f
+    check_frame_color(picture.props, "predict", n)
+    try:
+        gain_map, qmax_norm = predictor(_planes(picture), _planes(thumbnail))
+    except RuntimeError as error:
+        hint = "; try a smaller tile=" if isinstance(error, torch.OutOfMemoryError) else ""
+        raise vs.Error(f"predict: frame {n}: {error}{hint}") from error
+    out = base.copy()
+    np.copyto(np.asarray(out[0]), gain_map)
+    for name in (props.MATRIX, props.TRANSFER, props.PRIMARIES, props.CHROMA_LOCATION):
+        if name in out.props:
+            del out.props[name]
+    for name, value in constant_props.items():
+        out.props[name] = value
+    out.props[props.GAIN_MAP_MAX] = qmax_norm * preset.max_log_gain
+    return out
+
+
+def _planes(frame: vs.VideoFrame) -> list[Plane]:
+    return [np.asarray(frame[plane]) for plane in (0, 1, 2)]
+
+
+def _announce(device: torch.device, dtype: torch.dtype) -> None:
+    """Say once a process where the network runs."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    text = f"vs_gainmap runs on {name}, {str(dtype).removeprefix('torch.')}"
+    if device.type == "cpu":
+        text += f", {torch.get_num_threads()} threads"
+    if text not in _announced:
+        _announced.add(text)
+        vs.core.log_message(vs.MESSAGE_TYPE_INFORMATION, text)

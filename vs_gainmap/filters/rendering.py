@@ -1,0 +1,286 @@
+"""`apply`: SDR clip and gain map clip to HDR."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.color import SDR_EOTFS
+from vs_gainmap.colorimetry import NAMES, ColorOverrides, tag_sdr_clip
+from vs_gainmap.errors import MetadataError
+from vs_gainmap.filters.light import attach_light_levels
+from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+
+Output = Literal["pq", "hlg", "linear"]
+OUTPUT_TRANSFERS: dict[str, int] = {
+    "pq": int(vs.TRANSFER_ST2084),
+    "hlg": int(vs.TRANSFER_ARIB_B67),
+    "linear": int(vs.TRANSFER_LINEAR),
+}
+DITHERS = ("none", "ordered", "random", "error_diffusion")
+# zimg has these curves as display-referred: a power of 2.2, BT.1886 with black at zero, sRGB.
+EOTF_TRANSFERS: dict[str, int] = {
+    "gamma22": int(vs.TRANSFER_BT470_M),
+    "bt1886": int(vs.TRANSFER_BT709),
+    "srgb": int(vs.TRANSFER_IEC_61966_2_1),
+}
+# Gain below 2^-16 of anything is darker than PQ can say.
+MAX_STRENGTH = 4.0
+
+
+def apply(
+    clip: vs.VideoNode,
+    gain_map: vs.VideoNode,
+    *,
+    sdr_white: float | None = None,
+    peak_nits: float | None = None,
+    strength: float = 1.0,
+    eotf: str | None = None,
+    format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
+    output: Output = "pq",
+    output_chroma_location: str = "left",
+    dither: str = "none",
+    mastering: MasteringDisplay | None = None,
+    max_cll: int | None = None,
+    max_fall: int | None = None,
+    measure: bool = False,
+    matrix: str | int | None = None,
+    transfer: str | int | None = None,
+    primaries: str | int | None = None,
+    range: str | int | None = None,  # noqa: A002 - VapourSynth's own word
+    chroma_location: str | int | None = None,
+) -> vs.VideoNode:
+    """Apply a gain map clip to the SDR clip that it belongs to.
+
+    HDR = EOTF(SDR) * 2 ** log_gain, where log_gain = min + map * (max - min) in stops, clamped
+    to what the weights allow, with min and max from each frame's props.
+
+    Args:
+        clip: the SDR clip, as for `predict`.
+        gain_map: one plane of float or integer, any size (it goes up bilinearly, as
+            published), the same length, with GainMapMax on every frame.
+        sdr_white: cd/m2 of SDR white; None is what the weights were trained for.
+        peak_nits: the brightest output, cd/m2; the log gain above SDR white is scaled to
+            reach it. None is the weights' peak.
+        strength: factor on the log gain, 0 (SDR as it is) to 4.
+        eotf: how SDR becomes light: "gamma22" (the paper's), "bt1886" or "srgb"; None is
+            what the weights were trained with.
+        format: YUV of 10 bits or more, RGB of 10 bits or more, or RGBS.
+        output: "pq", "hlg", or "linear" with 1.0 = SDR white, which wants RGBS or RGBH.
+        output_chroma_location: for subsampled formats; "left" is what a decoder assumes,
+            "top_left" what UHD Blu-ray and BT.2100 have.
+        dither: "none", "ordered", "random" or "error_diffusion", by zimg.
+        mastering: for the props; None makes one from the peak: P3-D65 (BT.2020 when the
+            input is), 0.0001 to `peak_nits` cd/m2.
+        max_cll: MaxCLL when it is known, cd/m2, with `max_fall`, for the props.
+        max_fall: MaxFALL, cd/m2.
+        measure: attach FrameMaxNits and FrameAverageNits to every frame.
+        matrix: of the input, over its props, as the next four are; see `predict`.
+        transfer: only says that the clip is SDR; the curve is `eotf`.
+        primaries: of the input.
+        range: of the input.
+        chroma_location: of the input.
+
+    Returns:
+        HDR in BT.2020: YUV is non-constant luminance, limited range. All color props, the
+        mastering display, and the light levels where known, are set.
+
+    Raises:
+        vs.Error: the clips or an argument are not usable; the message says what to do.
+    """
+    overrides = ColorOverrides(
+        matrix=matrix,
+        transfer=transfer,
+        primaries=primaries,
+        range=range,
+        chroma_location=chroma_location,
+    )
+    tagged = tag_sdr_clip(clip, overrides, "apply")
+    constants = _read_constants(clip, gain_map)
+    white = _positive("sdr_white", sdr_white, constants.sdr_white)
+    peak = _positive("peak_nits", peak_nits, white * 2**constants.headroom)
+    if not white < peak <= 10_000:
+        raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise vs.Error(f"apply: strength must be 0 to {MAX_STRENGTH:g}, got {strength}")
+    curve = constants.eotf if eotf is None else eotf
+    if curve not in EOTF_TRANSFERS:
+        raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {curve!r}")
+    target = _target_color(format, output, output_chroma_location)
+    if dither not in DITHERS:
+        raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {dither!r}")
+    metadata = _hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
+
+    # Props beat arguments in zimg, so the curve goes in as a prop.
+    linear = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
+    linear = linear.resize.Bicubic(
+        format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR), primaries=int(vs.PRIMARIES_BT2020)
+    )
+    gain = _gain(gain_map, clip.width, clip.height, constants, strength, math.log2(peak / white))
+    # A gain of one number per pixel commutes with the change of primaries.
+    hdr = vs.core.akarin.Expr([linear, gain], constants.render_expr())
+    result = hdr.resize.Bicubic(
+        format=format,
+        transfer=OUTPUT_TRANSFERS[output],
+        primaries=int(vs.PRIMARIES_BT2020),
+        nominal_luminance=white,
+        dither_type=dither,
+        **target,
+    )
+    result = result.std.SetFrameProps(**metadata)
+    return attach_light_levels(result, hdr, white) if measure else result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Constants:
+    """What the gain map's first frame says for the whole clip."""
+
+    sdr_white: float
+    headroom: float
+    eotf: str
+    gamma: float
+    base_offset: float
+    alternate_offset: float
+
+    def render_expr(self) -> str:
+        if self.base_offset == 0 and self.alternate_offset == 0:
+            return "x y *"
+        return f"x {self.base_offset!r} + y * {self.alternate_offset!r} -"
+
+
+def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
+    if not isinstance(gain_map, vs.VideoNode) or gain_map.format is None:
+        raise vs.Error("apply: gain_map must be a video clip of constant format, as from predict()")
+    if gain_map.format.num_planes != 1:
+        raise vs.Error(
+            f"apply: gain_map must be GRAY (one plane), got {gain_map.format.name}; "
+            "take a plane with std.ShufflePlanes(gain_map, 0, vs.GRAY)"
+        )
+    if gain_map.num_frames != clip.num_frames:
+        raise vs.Error(
+            f"apply: gain_map has {gain_map.num_frames} frames and clip {clip.num_frames}; "
+            "trim both alike"
+        )
+    with gain_map.get_frame(0) as frame:
+        found = dict(frame.props)
+    _require_gain_map_max(found, 0)
+    eotf = found.get(props.GAIN_MAP_EOTF, "gamma22")
+    default_headroom = max(float(found[props.GAIN_MAP_MAX]), 1e-6)
+    return _Constants(
+        sdr_white=float(found.get(props.GAIN_MAP_SDR_WHITE, 203.0)),
+        headroom=float(found.get(props.GAIN_MAP_ALTERNATE_HEADROOM, default_headroom)),
+        eotf=eotf.decode() if isinstance(eotf, bytes) else str(eotf),
+        gamma=float(found.get(props.GAIN_MAP_GAMMA, 1.0)),
+        base_offset=float(found.get(props.GAIN_MAP_BASE_OFFSET, 0.0)),
+        alternate_offset=float(found.get(props.GAIN_MAP_ALTERNATE_OFFSET, 0.0)),
+    )
+
+
+def _require_gain_map_max(found: dict[str, object], n: int) -> None:
+    if props.GAIN_MAP_MAX not in found:
+        raise vs.Error(
+            f"apply: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use predict(), "
+            "keep its props with std.CopyFrameProps, or set it with std.SetFrameProps"
+        )
+
+
+def _gain(
+    gain_map: vs.VideoNode,
+    width: int,
+    height: int,
+    constants: _Constants,
+    strength: float,
+    headroom: float,
+) -> vs.VideoNode:
+    """Return the linear gain at the clip's size, the same in three planes (RGBS)."""
+
+    def checked(n: int, f: vs.VideoFrame) -> vs.VideoNode:
+        _require_gain_map_max(dict(f.props), n)
+        return gain_map
+
+    # Without this a frame that lost its props would come out black: NaN in akarin's Expr.
+    grays = gain_map.std.FrameEval(checked, prop_src=gain_map)
+    if grays.format.id != vs.GRAYS:
+        grays = grays.resize.Point(format=vs.GRAYS)
+    if (grays.width, grays.height) != (width, height):
+        grays = grays.resize.Bilinear(width, height)
+    value = "x" if constants.gamma == 1 else f"x 0 max {1 / constants.gamma!r} pow"
+    low = f"x.{props.GAIN_MAP_MIN}"
+    with gain_map.get_frame(0) as frame:
+        if props.GAIN_MAP_MIN not in frame.props:
+            low = "0"
+    log_gain = f"{value} x.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
+    log_gain += f" {constants.headroom!r} min"
+    stretch = headroom / constants.headroom
+    if abs(stretch - 1) > 1e-6:
+        # A brighter or darker display changes the headroom, not the grade below SDR white.
+        log_gain += f" dup 0 max {stretch!r} * swap 0 min +"
+    gain = vs.core.akarin.Expr(grays, f"2 {log_gain} {float(strength)!r} * pow")
+    # Expr wants as many planes everywhere; three references to one cost nothing.
+    return vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
+
+
+def _positive(name: str, value: float | None, default: float) -> float:
+    chosen = default if value is None else float(value)
+    if not 1 <= chosen <= 10_000:
+        raise vs.Error(f"apply: {name} must be 1 to 10000 cd/m2, got {chosen:g}")
+    return chosen
+
+
+def _target_color(format_id: int, output: str, chroma_location: str) -> dict[str, int]:
+    """Check the output format and return zimg's matrix, range and chroma location for it."""
+    if output not in OUTPUT_TRANSFERS:
+        known = ", ".join(OUTPUT_TRANSFERS)
+        raise vs.Error(f"apply: output must be one of {known}, got {output!r}")
+    try:
+        target = vs.core.get_video_format(format_id)
+    except vs.Error as error:
+        raise vs.Error(f"apply: format must be a VapourSynth format, got {format_id}") from error
+    floating = target.sample_type == vs.FLOAT
+    if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
+        raise vs.Error(
+            f"apply: format must be YUV or RGB of at least 10 bits, got {target.name}; "
+            "HDR10 is vs.YUV420P10"
+        )
+    if output == "linear" and not (floating and target.color_family == vs.RGB):
+        raise vs.Error(f'apply: output "linear" needs format=vs.RGBS, got {target.name}')
+    if target.color_family == vs.RGB:
+        return {"matrix": int(vs.MATRIX_RGB), "range": int(vs.RANGE_FULL)}
+    color = {"matrix": int(vs.MATRIX_BT2020_NCL), "range": int(vs.RANGE_LIMITED)}
+    if target.subsampling_w or target.subsampling_h:
+        locations = NAMES["chroma_location"]
+        if chroma_location not in locations:
+            raise vs.Error(
+                f"apply: output_chroma_location must be one of {', '.join(locations)}, "
+                f"got {chroma_location!r}"
+            )
+        color["chromaloc"] = locations[chroma_location]
+    return color
+
+
+def _hdr10_props(
+    tagged: vs.VideoNode,
+    peak_nits: float,
+    mastering: MasteringDisplay | None,
+    max_cll: int | None,
+    max_fall: int | None,
+    output: str,
+) -> dict[str, props.PropValue]:
+    if (max_cll is None) != (max_fall is None):
+        raise vs.Error("apply: max_cll and max_fall go together; give both or neither")
+    try:
+        if mastering is None:
+            with tagged.get_frame(0) as frame:
+                wide = int(frame.props[props.PRIMARIES]) == int(vs.PRIMARIES_BT2020)
+            name: Literal["bt2020", "p3d65"] = "bt2020" if wide else "p3d65"
+            mastering = MasteringDisplay.named(name, max_nits=float(round(peak_nits)))
+        found = props.mastering_props(mastering) if output == "pq" else {}
+        if max_cll is not None and max_fall is not None:
+            found |= props.light_props(ContentLight(max_cll=max_cll, max_fall=max_fall))
+    except MetadataError as error:
+        raise vs.Error(f"apply: {error}") from error
+    return found
