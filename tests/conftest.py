@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Shared machines stall now and then: an example's time says nothing.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -22,3 +27,24 @@ def shared() -> Path:
 def in_ci() -> bool:
     """Say whether a missing system package is an error instead of a reason to skip."""
     return os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small random network's file: quick, and its map is far from flat."""
+    import torch
+
+    from vs_gainmap.gainmap import PRESETS
+    from vs_gainmap.models import GMNet
+    from vs_gainmap.weights import save_weights
+
+    torch.manual_seed(7)
+    model = GMNet(8, blocks=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8)
+        model.conv_last.bias.fill_(0.4)
+        model.sq_qmax.conv[4].bias.fill_(0.7)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_weights(model, PRESETS["real-world"], path)
+    return path

@@ -1,10 +1,10 @@
 """SDR video to HDR10 with a learned gain map, as VapourSynth filters.
 
-import vapoursynth as vs
-import vs_gainmap
-
-clip = vs.core.bs.VideoSource("sdr.mkv")
-vs_gainmap.sdr_to_hdr10(clip).set_output()
+Example:
+    >>> import vapoursynth as vs
+    >>> import vs_gainmap
+    >>> clip = vs.core.bs.VideoSource("sdr.mkv")
+    >>> vs_gainmap.sdr_to_hdr10(clip).set_output()
 """
 
 from __future__ import annotations

@@ -101,6 +101,20 @@ def srgb_inverse_eotf(linear: Tensor) -> Tensor:
     )
 
 
+def bt709_oetf(scene: Tensor) -> Tensor:
+    """Encode scene light with the camera curve of ITU-R BT.709-6, item 1.2; odd below zero."""
+    a = scene.abs()
+    high = 1.099 * a.clamp(min=0.018) ** 0.45 - 0.099
+    return scene.sign() * torch.where(a < 0.018, 4.5 * a, high)
+
+
+def bt709_inverse_oetf(signal: Tensor) -> Tensor:
+    """Decode the camera curve of ITU-R BT.709-6, item 1.2; odd below zero."""
+    a = signal.abs()
+    high = ((a + 0.099) / 1.099) ** (1 / 0.45)
+    return signal.sign() * torch.where(a < 4.5 * 0.018, a / 4.5, high)
+
+
 SDR_EOTFS: dict[Eotf, Callable[[Tensor], Tensor]] = {
     "gamma22": gamma22_eotf,
     "bt1886": bt1886_eotf,

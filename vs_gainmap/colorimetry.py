@@ -174,13 +174,11 @@ def tag_sdr_clip(clip: vs.VideoNode, overrides: ColorOverrides, function: str) -
 
     known = {kind: _known(seen, kind) for kind in NAMES}
     assumed = _assume(clip, known)
-    assert clip.format is not None
     if assumed:
         text = ", ".join(f"{kind} {_name(kind, code)}" for kind, code in assumed.items())
-        vs.core.log_message(
-            vs.MESSAGE_TYPE_WARNING,
+        log_warning(
             f"{function}: not in the frame props, assumed for {clip.width}x{clip.height} "
-            f"{clip.format.name}: {text}",
+            f"{clip.format.name}: {text}"
         )
     settings = {PROP_OF[kind]: code for kind, code in (assumed | given).items()}
     if not settings:
@@ -190,8 +188,12 @@ def tag_sdr_clip(clip: vs.VideoNode, overrides: ColorOverrides, function: str) -
     return clip.std.SetFrameProps(**settings)
 
 
+def log_warning(message: str) -> None:
+    """Say something through VapourSynth's log, which vspipe and editors show."""
+    vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)
+
+
 def _assume(clip: vs.VideoNode, known: Mapping[str, int | None]) -> dict[str, int]:
-    assert clip.format is not None
     rgb = clip.format.color_family == vs.RGB
     small = clip.width <= 1024 and clip.height <= 576
     matrix = 0 if rgb else (1 if not small else (5 if clip.height == 576 else 6))

@@ -17,5 +17,9 @@ class MediaError(GainMapError):
     """A media file can't be read or written as asked."""
 
 
+class NoGainMapError(MediaError):
+    """A photo is sound, but carries no gain map."""
+
+
 class DeviceError(GainMapError):
     """The device or precision asked for is not there."""

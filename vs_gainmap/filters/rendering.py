@@ -129,6 +129,8 @@ def apply(
         primaries=int(vs.PRIMARIES_BT2020),
         nominal_luminance=white,
         dither_type=dither,
+        # Fast curves are per channel; HLG's OOTF (BT.2100) works on luminance.
+        approximate_gamma=output != "hlg",
         **target,
     )
     result = result.std.SetFrameProps(**metadata)
@@ -243,7 +245,8 @@ def _target_color(format_id: int, output: str, chroma_location: str) -> dict[str
     floating = target.sample_type == vs.FLOAT
     if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
         raise vs.Error(
-            f"apply: format must be YUV or RGB of at least 10 bits, got {target.name}; "
+            "apply: format must be YUV or RGB of at least 10 bits, "
+            f"got {target.name or format_id}; "
             "HDR10 is vs.YUV420P10"
         )
     if output == "linear" and not (floating and target.color_family == vs.RGB):

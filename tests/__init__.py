@@ -1,0 +1,1 @@
+"""Tests mirror modules; clips.py has the pixels."""

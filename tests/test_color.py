@@ -1,0 +1,104 @@
+"""Curves: published values, inverses, monotony, and colour-science as a second opinion."""
+
+from __future__ import annotations
+
+import colour
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vs_gainmap import color
+
+RAMP = torch.linspace(0, 1, 4097, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("nits", "pq"), [(100, 0.508078), (203, 0.580689), (1000, 0.751827), (10000, 1.0)]
+)
+def test_pq_of_known_levels(nits: float, pq: float) -> None:
+    """Values of SMPTE ST 2084 as ITU-R BT.2408 tabulates them."""
+    level = torch.tensor(float(nits), dtype=torch.float64)
+    assert color.pq_inverse_eotf(level).item() == pytest.approx(pq, abs=1e-6)
+    assert color.pq_eotf(torch.tensor(pq, dtype=torch.float64)).item() == pytest.approx(
+        nits, rel=1e-4
+    )
+
+
+def test_pq_agrees_with_colour_science() -> None:
+    expected = colour.models.eotf_ST2084(RAMP.numpy())
+    np.testing.assert_allclose(color.pq_eotf(RAMP).numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_hlg_agrees_with_colour_science() -> None:
+    expected = colour.models.oetf_BT2100_HLG(RAMP.numpy())
+    np.testing.assert_allclose(color.hlg_oetf(RAMP).numpy(), expected, atol=1e-7)
+
+
+CURVES = [
+    (color.pq_eotf, color.pq_inverse_eotf),
+    (color.gamma22_eotf, color.gamma22_inverse_eotf),
+    (color.bt1886_eotf, color.bt1886_inverse_eotf),
+    (color.srgb_eotf, color.srgb_inverse_eotf),
+    (color.hlg_inverse_oetf, color.hlg_oetf),
+]
+
+
+@pytest.mark.parametrize(("forward", "inverse"), CURVES)
+def test_inverse_of_forward_is_identity(forward, inverse) -> None:
+    back = inverse(forward(RAMP))
+    error = back - RAMP
+    assert error.abs().max() < 2e-6
+    assert error.mean().abs() < 1e-6
+
+
+@pytest.mark.parametrize("curve", [c for pair in CURVES for c in pair])
+def test_curves_rise_and_stay_finite(curve) -> None:
+    values = curve(RAMP)
+    assert (values.diff() >= 0).all()
+    beyond = curve(torch.tensor([-1e4, -1.0, -1e-7, 0.0, 1e-7, 1.5, 1e5]))
+    assert torch.isfinite(beyond).all()
+
+
+@given(st.floats(-2, 2, width=32))
+def test_sdr_curves_are_odd(value: float) -> None:
+    x = torch.tensor(value)
+    for curve in (*color.SDR_EOTFS.values(), *color.SDR_INVERSE_EOTFS.values()):
+        assert curve(-x).item() == pytest.approx(-curve(x).item(), abs=1e-7)
+
+
+def test_hlg_ootf_inverts_and_reaches_the_peak() -> None:
+    torch.manual_seed(0)
+    scene = torch.rand(3, 8, 8, dtype=torch.float64)
+    nits = color.hlg_ootf(scene)
+    torch.testing.assert_close(color.hlg_inverse_ootf(nits), scene)
+    white = color.hlg_ootf(torch.ones(3, 1, 1, dtype=torch.float64))
+    assert white.flatten().tolist() == pytest.approx([1000.0] * 3)
+    # BT.2408, table 1: HDR reference white is 203 cd/m2 at 75 % HLG.
+    grey = color.hlg_inverse_oetf(torch.full((3, 1, 1), 0.75, dtype=torch.float64))
+    assert color.hlg_ootf(grey).mean().item() == pytest.approx(203, abs=0.5)
+
+
+def test_bt709_to_bt2020() -> None:
+    """ITU-R BT.2087-0, clause 2.2 gives the first row."""
+    matrix = color.rgb_to_rgb_matrix("bt709", "bt2020")
+    assert matrix[0].tolist() == pytest.approx([0.627404, 0.329283, 0.043313], abs=1e-6)
+    assert matrix.sum(dim=1).tolist() == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_primaries_round_trip_and_keep_grey() -> None:
+    torch.manual_seed(1)
+    rgb = torch.rand(2, 3, 5, 5, dtype=torch.float64)
+    there = color.convert_primaries(rgb, "bt709", "bt2020")
+    torch.testing.assert_close(color.convert_primaries(there, "bt2020", "bt709"), rgb)
+    grey = torch.full((3, 4, 4), 0.37)
+    torch.testing.assert_close(color.convert_primaries(grey, "bt709", "bt2020"), grey)
+
+
+def test_luminance_weights_are_bt709s() -> None:
+    weights = [
+        color.luminance(torch.eye(3, dtype=torch.float64)[i].view(3, 1, 1), "bt709").item()
+        for i in range(3)
+    ]
+    assert weights == pytest.approx([0.2126, 0.7152, 0.0722], abs=1e-4)

@@ -1,0 +1,102 @@
+"""Weights: round trip, published checkpoints, and everything that must be refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from vs_gainmap.errors import WeightsError
+from vs_gainmap.gainmap import PRESETS, GainMapPreset
+from vs_gainmap.models import GMNet
+from vs_gainmap.weights import DATA, WEIGHTS, load_weights, save_weights
+
+OWN = GainMapPreset(sdr_white=120.0, peak=6.5, map_scale=4, eotf="bt1886", min_log_gain=-1.5)
+
+
+@pytest.fixture
+def model() -> GMNet:
+    torch.manual_seed(0)
+    return GMNet(8, blocks=2)
+
+
+def test_safetensors_round_trip_keeps_the_preset(model: GMNet, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    save_weights(model, OWN, path, notes={"steps": "10"})
+    loaded = load_weights(path)
+    assert loaded.preset == OWN
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(loaded.model.state_dict()[name], value, rtol=0, atol=0)
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("wrap", ["plain", "module", "params"])
+def test_published_checkpoints_load_with_and_without_module(
+    model: GMNet, tmp_path: Path, wrap: str
+) -> None:
+    state: dict[str, object] = dict(model.state_dict())
+    if wrap == "module":
+        state = {f"module.{name}": value for name, value in state.items()}
+    torch.save({"params": state} if wrap == "params" else state, tmp_path / "G.pth")
+    loaded = load_weights(tmp_path / "G.pth", preset="synthetic")
+    assert loaded.preset == PRESETS["synthetic"]
+    torch.testing.assert_close(loaded.model.HRconv.weight, model.HRconv.weight)
+
+
+def test_a_checkpoint_without_a_preset_asks_for_one(model: GMNet, tmp_path: Path) -> None:
+    torch.save(model.state_dict(), tmp_path / "G.pth")
+    with pytest.raises(WeightsError, match=r'preset="synthetic" or preset="real-world"'):
+        load_weights(tmp_path / "G.pth")
+    with pytest.raises(WeightsError, match="preset must be one of"):
+        load_weights(tmp_path / "G.pth", preset="cinema")
+
+
+class Trap:
+    """Would write a file when unpickled without restriction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path(self.path),))  # type: ignore[return-value]
+
+
+def test_pickles_run_no_code(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Trap(victim)))
+    with pytest.raises(WeightsError, match="can't be read safely"):
+        load_weights(tmp_path / "evil.pth", preset="synthetic")
+    assert not victim.exists()
+
+
+def test_damaged_missing_and_foreign_files_are_one_clear_line(model: GMNet, tmp_path: Path) -> None:
+    whole = tmp_path / "a.safetensors"
+    save_weights(model, OWN, whole)
+    (tmp_path / "cut.safetensors").write_bytes(whole.read_bytes()[:5000])
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    state = model.state_dict()
+    del state["upconv.bias"]
+    torch.save(state, tmp_path / "short.pth")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name in ("cut.safetensors", "text.pth", "short.pth", "other.pth", "list.pth", "none.pth"):
+        with pytest.raises(WeightsError) as error:
+            load_weights(tmp_path / name, preset="synthetic")
+        assert "\n" not in str(error.value)
+        assert str(error.value).startswith("weights: ")
+    (tmp_path / "a.bin").touch()
+    with pytest.raises(WeightsError, match="must end in"):
+        load_weights(tmp_path / "a.bin")
+
+
+def test_bundled_weights_verify_and_fit_in_eight_megabytes() -> None:
+    assert "video" in WEIGHTS
+    for name in WEIGHTS:
+        loaded = load_weights(name)
+        assert loaded.preset.peak > 1
+    assert sum(f.stat().st_size for f in DATA.glob("*.safetensors")) < 8_000_000
+    for entry in WEIGHTS.values():
+        assert (DATA / entry.file).with_suffix(".md").is_file()

@@ -1,0 +1,175 @@
+"""Time the filters: `python -m vs_gainmap.bench`.
+
+Everything is measured in one run on one machine, interleaved, and given as milliseconds a
+frame (median and spread over the rounds) and as a ratio to zimg's own SDR-to-PQ conversion,
+because absolute times on a shared machine say little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.filters import apply, predict
+from vs_gainmap.filters.rendering import EOTF_TRANSFERS
+
+SIZES = {"540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
+_PICTURES = 4
+
+
+def noise_clip(width: int, height: int, frames: int) -> vs.VideoNode:
+    """Return BT.709 YUV420P8 noise that costs nothing to serve: a few stored frames in turn."""
+    blank = vs.core.std.BlankClip(format=vs.YUV420P8, width=width, height=height, length=1)
+    tags = {
+        props.MATRIX: 1,
+        props.TRANSFER: 1,
+        props.PRIMARIES: 1,
+        props.RANGE: 0,
+        props.CHROMA_LOCATION: 0,
+    }
+    blank = blank.std.SetFrameProps(**tags)
+    rng = np.random.default_rng(0)
+    pictures = []
+    for _ in range(_PICTURES):
+        with blank.get_frame(0) as frame:
+            stored = frame.copy()
+        for plane in range(3):
+            target = np.asarray(stored[plane])
+            np.copyto(target, rng.integers(16, 236, target.shape, dtype=np.uint8))
+        pictures.append(stored)
+    base = blank * frames
+    return base.std.ModifyFrame(base, lambda n, f: pictures[n % _PICTURES])  # noqa: ARG005
+
+
+def flat_gain_map(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
+    """Return a map as `predict` gives it, made of nothing: what is left is everything else."""
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAYS,
+        width=-(-clip.width // scale),
+        height=-(-clip.height // scale),
+        length=clip.num_frames,
+        color=0.4,
+        keep=True,
+    )
+    return blank.std.SetFrameProps(
+        **{
+            props.GAIN_MAP_MIN: 0.0,
+            props.GAIN_MAP_MAX: 2.0,
+            props.GAIN_MAP_ALTERNATE_HEADROOM: 2.3,
+            props.GAIN_MAP_SDR_WHITE: 203.0,
+            props.GAIN_MAP_EOTF: "gamma22",
+        }
+    )
+
+
+def zimg_to_pq(clip: vs.VideoNode, *, white: float = 203.0) -> vs.VideoNode:
+    """Return zimg's own SDR-to-PQ conversion at the same white and EOTF."""
+    clip = clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS["gamma22"])
+    return clip.resize.Bicubic(
+        format=vs.YUV420P10,
+        matrix=int(vs.MATRIX_BT2020_NCL),
+        transfer=int(vs.TRANSFER_ST2084),
+        primaries=int(vs.PRIMARIES_BT2020),
+        nominal_luminance=white,
+    )
+
+
+def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
+    """Return the whole graph with the network's inputs made and looked at, but no network."""
+    width, height = -(-clip.width // scale), -(-clip.height // scale)
+    picture = clip.resize.Bicubic(width, height, format=vs.RGBS)
+    thumbnail = clip.resize.Bicubic(256, 256, format=vs.RGBS)
+    stage = torch.empty(1, 3, height, width)
+    constants = flat_gain_map(clip, scale).get_frame(0)
+    base = picture.std.ShufflePlanes(0, vs.GRAY)
+
+    def copies(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        for plane in range(3):
+            np.copyto(stage[0, plane].numpy(), np.asarray(f[1][plane]))
+            np.asarray(f[2][plane])
+        out = f[0].copy()
+        np.copyto(np.asarray(out[0]), stage[0, 0].numpy())
+        for name, value in constants.props.items():
+            out.props[name] = value
+        return out
+
+    return apply(clip, base.std.ModifyFrame([base, picture, thumbnail], copies))
+
+
+def milliseconds(build: Callable[[], vs.VideoNode]) -> float:
+    """Render a fresh graph once and return the time per frame."""
+    clip = build()
+    start = time.perf_counter()
+    for frame in clip.frames(close=True):
+        frame.props  # noqa: B018 - the frame is made, nothing more is wanted
+    return (time.perf_counter() - start) * 1000 / clip.num_frames
+
+
+def main() -> int:
+    """Run the benchmark and print a table; with --json also write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["1080p"])
+    parser.add_argument("--scale", type=int, default=2, help="map scale (default 2)")
+    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--network", action="store_true", help="time predict() as well (slow)")
+    parser.add_argument("--weights", default="video")
+    parser.add_argument("--device")
+    parser.add_argument("--dtype")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    args = parser.parse_args()
+
+    rows = []
+    for size in args.sizes:
+        clip = noise_clip(*SIZES[size], args.frames)
+        cases: dict[str, Callable[[], vs.VideoNode]] = {
+            "zimg SDR to PQ": lambda clip=clip: zimg_to_pq(clip),  # type: ignore[misc]
+            "apply": lambda clip=clip: apply(clip, flat_gain_map(clip, args.scale)),  # type: ignore[misc]
+            "all but the network": lambda clip=clip: _without_network(clip, args.scale),  # type: ignore[misc]
+        }
+        if args.network:
+            few = clip[:3]
+            cases["predict"] = lambda few=few: predict(  # type: ignore[misc]
+                few, weights=args.weights, scale=args.scale, device=args.device, dtype=args.dtype
+            )
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(args.rounds):
+            for name, build in cases.items():
+                times[name].append(milliseconds(build))
+        zimg = statistics.median(times["zimg SDR to PQ"])
+        for name, values in times.items():
+            median = statistics.median(values)
+            rows.append(
+                {
+                    "size": size,
+                    "what": name,
+                    "ms": round(median, 2),
+                    "min": round(min(values), 2),
+                    "max": round(max(values), 2),
+                    "ratio_to_zimg": round(median / zimg, 2),
+                }
+            )
+    machine = f"{platform.processor() or platform.machine()}, {vs.core.num_threads} threads"
+    print(f"{machine}; map scale {args.scale}; {args.frames} frames, {args.rounds} rounds")
+    print(f"{'size':8}{'what':24}{'ms':>9}{'min':>9}{'max':>9}{'x zimg':>9}")
+    for r in rows:
+        print(
+            f"{r['size']:8}{r['what']:24}{r['ms']:9}{r['min']:9}{r['max']:9}{r['ratio_to_zimg']:9}"
+        )
+    if args.json:
+        args.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
