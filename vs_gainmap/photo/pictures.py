@@ -1,0 +1,284 @@
+"""Read ordinary pictures: JPEG, PNG, TIFF, WebP, HEIC and AVIF, in 8 or 16 bits.
+
+Sizes are checked on the header, before any pixel is decoded. Pixels stay as stored: the
+orientation is handed on, not applied.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.bmff import is_bmff, read_items
+from vs_gainmap.photo.ifd import read_orientation, reset_orientation
+from vs_gainmap.photo.jpeg import JpegImage, parse_jpeg
+from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.profile import (
+    SRGB,
+    ColorProfile,
+    Signal,
+    profile_from_h273,
+    profile_from_icc,
+)
+
+# The largest sensors of phones have 200 million pixels; no file is larger than this for good.
+MAX_PIXELS = 1 << 28
+MAX_FILE_BYTES = 1 << 30
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+# What decoders raise on damaged data; anything else is a fault of ours.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A decoded picture and what must survive a conversion."""
+
+    signal: Signal
+    """(H, W, 3), full range, as stored."""
+    profile: ColorProfile
+    icc: bytes | None = None
+    exif: bytes | None = None
+    """TIFF data, without ``Exif\\0\\0``."""
+    orientation: int = 1
+    jpeg: JpegImage | None = None
+    """The structure of the file, where it is a JPEG."""
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        MediaError: it can't be read, or is larger than any photo.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise MediaError(f"{path.name}: {size} bytes, more than any photo has")
+        return path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror or error}") from error
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a picture too large to decode.
+
+    Raises:
+        MediaError: no pixels, or more than `MAX_PIXELS`.
+    """
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise MediaError(f"picture of {width}x{height}: more than {MAX_PIXELS >> 20} Mi pixels")
+
+
+def decode_jpeg(image: JpegImage) -> NDArray[np.uint8]:
+    """Decode one JPEG stream to (H, W, 3), or (H, W, 1) where it has one component.
+
+    Raises:
+        MediaError: too large, truncated, damaged, or CMYK.
+    """
+    check_size(image.width, image.height)
+    if image.components not in (1, 3):
+        raise MediaError(f"JPEG of {image.components} components: only gray and color work")
+    plugin = load("PIL.JpegImagePlugin", "pillow")
+    try:
+        # The class itself: Image.open would follow MPF offsets.
+        with plugin.JpegImageFile(io.BytesIO(image.bare)) as file:
+            pixels = np.asarray(file.convert("L" if image.components == 1 else "RGB"))
+    except DECODE_ERRORS as error:
+        raise MediaError(f"damaged JPEG: {str(error)[:100]}") from error
+    if pixels.shape[:2] != (image.height, image.width):
+        raise MediaError("damaged JPEG: the decoded size is not that of its header")
+    return np.atleast_3d(pixels)
+
+
+def read_picture(path: Path, data: bytes | None = None) -> Picture:
+    """Read an ordinary picture.
+
+    Args:
+        path: the file.
+        data: its content, where it was read already.
+
+    Raises:
+        MediaError: can't be read, too large, damaged, or of a kind that is not supported.
+    """
+    data = read_file(path) if data is None else data
+    try:
+        if data[:3] == b"\xff\xd8\xff":
+            return _read_jpeg(data)
+        if is_bmff(data):
+            return read_bmff(data)
+        return _read_other(data)
+    except DECODE_ERRORS as error:
+        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
+    except MediaError as error:
+        if path.name in str(error):
+            raise
+        raise MediaError(f"{path.name}: {error}") from error
+
+
+def _rgb(pixels: NDArray[Any]) -> Signal:
+    """Bring decoded pixels to (H, W, 3): gray becomes color, alpha is left out."""
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * 255
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise MediaError(f"pixels of type {pixels.dtype}: only 8 and 16 bits work")
+    pixels = np.atleast_3d(pixels)
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4):
+        raise MediaError(f"pixels of shape {pixels.shape}: neither gray nor color")
+    if pixels.shape[2] < 3:
+        return np.repeat(pixels[..., :1], 3, axis=2)
+    return pixels[..., :3]
+
+
+def _read_jpeg(data: bytes) -> Picture:
+    image = parse_jpeg(data)
+    return Picture(
+        signal=_rgb(decode_jpeg(image)),
+        profile=profile_from_icc(image.icc),
+        icc=image.icc,
+        exif=image.exif,
+        orientation=read_orientation(image.exif),
+        jpeg=image,
+    )
+
+
+def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
+    """Decode the primary item of an AVIF or HEIC file.
+
+    Returns:
+        The pixels, (H, W, 3), at 8 or 16 bits, upright, and the library's ``info``.
+    """
+    if b"avi" in data[8:64]:
+        return _decode_avif(data)
+    heif = load("pillow_heif", "pillow-heif")
+    file = heif.open_heif(data, convert_hdr_to_8bit=False)
+    check_size(*file.size)
+    return _rgb(np.asarray(file)), dict(file.info)
+
+
+def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
+    image = load("PIL.Image", "pillow")
+    with image.open(io.BytesIO(data), formats=["AVIF"]) as file:
+        check_size(*file.size)
+        info = dict(file.info)
+        turned = bool(file.getexif().get(0x0112, 1) != 1)
+        pixels = np.asarray(file.convert("RGB"))
+    deep = load("imagecodecs", "imagecodecs").avif_decode(data)
+    # Pillow gives 8 bits alone, and the frame's turns as EXIF orientation: so does the other.
+    if deep.dtype == np.uint16 and not turned and deep.shape[:2] == pixels.shape[:2]:
+        depth = 10 if int(deep.max()) < 1024 else 12
+        codes = deep.astype(np.uint32) * 65535 // ((1 << depth) - 1)
+        return _rgb(codes.astype(np.uint16)), info
+    return pixels, info
+
+
+def read_bmff(data: bytes) -> Picture:
+    """Read AVIF or HEIC; decoders turn the pixels upright."""
+    signal, info = decode_bmff(data)
+    icc, exif = info.get("icc_profile"), info.get("exif")
+    if exif and exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    items = read_items(data)
+    color = items.color_of(items.primary)
+    profile = profile_from_icc(icc) if icc or color is None else profile_from_h273(*color)
+    return Picture(signal=signal, profile=profile, icc=icc, exif=reset_orientation(exif))
+
+
+def _read_other(data: bytes) -> Picture:
+    image = load("PIL.Image", "pillow")
+    with warnings.catch_warnings():
+        # Our own limit stands; Pillow's warnings about large pictures and odd tags don't.
+        warnings.simplefilter("ignore")
+        try:
+            with image.open(io.BytesIO(data), formats=["PNG", "TIFF", "WEBP"]) as file:
+                check_size(*file.size)
+                icc = file.info.get("icc_profile")
+                exif = _exif(file)
+                deep = _deep(data)
+                signal = deep if deep is not None else _shallow(file)
+        except image.DecompressionBombError as error:
+            raise MediaError(str(error)) from error
+        except image.UnidentifiedImageError as error:
+            raise MediaError("not a picture that can be read here") from error
+    profile = _png_cicp(data) or profile_from_icc(icc)
+    return Picture(
+        signal=signal, profile=profile, icc=icc, exif=exif, orientation=read_orientation(exif)
+    )
+
+
+def _exif(file: Any) -> bytes | None:
+    raw = file.info.get("exif")
+    if raw is None:
+        tags = file.getexif()
+        raw = tags.tobytes() if tags else None
+    return raw.removeprefix(b"Exif\0\0") if raw else None
+
+
+def _shallow(file: Any) -> Signal:
+    if file.mode in ("F", "I", "CMYK", "LAB", "YCbCr"):
+        raise MediaError(f"pictures of mode {file.mode} are not supported; save it as RGB")
+    return _rgb(np.asarray(file.convert("RGB")))
+
+
+def _deep(data: bytes) -> Signal | None:
+    """Decode a picture of 16 bits, which Pillow would cut to 8; None for one of 8."""
+    codecs = load("imagecodecs", "imagecodecs")
+    if data.startswith(PNG_SIGNATURE):
+        return _rgb(codecs.png_decode(data)) if data[24] == 16 else None
+    if data[:2] in (b"II", b"MM"):
+        tifffile = load("tifffile", "tifffile")
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            if page.dtype != np.uint16 or page.photometric not in (1, 2) or len(page.shape) > 3:
+                return None
+            pixels = page.asarray()
+            if pixels.ndim == 3 and page.planarconfig == 2:
+                pixels = np.moveaxis(pixels, 0, -1)
+            return _rgb(pixels)
+    return None
+
+
+def _png_cicp(data: bytes) -> ColorProfile | None:
+    """Return what a PNG's cICP chunk says, which outranks a profile (PNG 3, clause 13.12)."""
+    position = 8
+    while data.startswith(PNG_SIGNATURE) and position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        kind = data[position + 4 : position + 8]
+        if kind == b"cICP" and length == 4:
+            return profile_from_h273(data[position + 8], data[position + 9])
+        if kind in (b"IDAT", b"IEND"):
+            return None
+        position += 12 + length
+    return None
+
+
+__all__ = [
+    "MAX_PIXELS",
+    "SRGB",
+    "Picture",
+    "check_size",
+    "decode_bmff",
+    "decode_jpeg",
+    "read_bmff",
+    "read_file",
+    "read_picture",
+]

@@ -1,0 +1,210 @@
+"""Color of a picture: primaries and curve, from an ICC profile or from H.273 code points."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vs_gainmap.color import (
+    PRIMARIES,
+    REFERENCE_WHITE_NITS,
+    Primaries,
+    PrimariesName,
+    hlg_inverse_oetf,
+    hlg_ootf,
+    pq_eotf,
+    srgb_eotf,
+    srgb_inverse_eotf,
+)
+from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.optional import load
+
+Curve = Literal["srgb", "table", "pq", "hlg"]
+Signal = NDArray[np.uint8] | NDArray[np.uint16]
+
+# ITU-T H.273, tables 2 and 3.
+H273_PRIMARIES: dict[int, PrimariesName] = {
+    1: "bt709",
+    5: "bt470bg",
+    6: "smpte170m",
+    9: "bt2020",
+    12: "p3d65",
+}
+# Cameras tag stills with video's curves (1, 6, 14, 15) and mean what a screen shows: sRGB.
+H273_CURVES: dict[int, Curve] = {
+    **dict.fromkeys((1, 2, 6, 13, 14, 15), "srgb"),
+    16: "pq",
+    18: "hlg",
+}
+
+# ICC.1:2022, annex E.3: the linearized Bradford cone matrix.
+BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+D50_XYZ = np.array([0.9642, 1.0, 0.8249])
+D65_XY = (0.3127, 0.3290)
+SAME_CHROMATICITY = 0.004
+SAME_CURVE = 0.003
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ColorProfile:
+    """What turns a picture's code values into linear light."""
+
+    primaries: PrimariesName | Primaries = "bt709"
+    curve: Curve = "srgb"
+    table: Tensor | None = None
+    """(65536, 3), linear light by 16-bit code, where `curve` is "table"."""
+
+    @property
+    def is_hdr(self) -> bool:
+        """Say whether the curve itself is an HDR one."""
+        return self.curve in ("pq", "hlg")
+
+    def to_linear(self, signal: Signal) -> Tensor:
+        """Decode a picture, or a band of its rows.
+
+        Args:
+            signal: (H, W, 3), full range.
+
+        Returns:
+            (3, H, W), float32, linear light in the picture's own primaries, 1.0 = SDR white.
+        """
+        codes = torch.from_numpy(np.ascontiguousarray(signal).astype(np.int32))
+        if self.curve == "table" and self.table is not None:
+            index = codes * 257 if signal.dtype == np.uint8 else codes
+            return torch.stack([self.table[:, c][index[..., c].long()] for c in range(3)])
+        value = codes.movedim(-1, 0).float() / float(np.iinfo(signal.dtype).max)
+        if self.curve == "pq":
+            return pq_eotf(value) / REFERENCE_WHITE_NITS
+        if self.curve == "hlg":
+            return hlg_ootf(hlg_inverse_oetf(value)) / REFERENCE_WHITE_NITS
+        return srgb_eotf(value)
+
+    def to_srgb_signal(self, signal: Signal) -> Tensor:
+        """Return the picture as a signal with the sRGB curve, whatever its own curve is.
+
+        Args:
+            signal: (H, W, 3), full range.
+
+        Returns:
+            (3, H, W), float32, 0..1, in the picture's own primaries.
+        """
+        if self.curve == "srgb":
+            codes = torch.from_numpy(np.ascontiguousarray(signal).astype(np.float32))
+            return codes.movedim(-1, 0) / float(np.iinfo(signal.dtype).max)
+        return srgb_inverse_eotf(self.to_linear(signal)).clamp(0.0, 1.0)
+
+
+SRGB = ColorProfile()
+
+
+def profile_from_h273(primaries: int, transfer: int) -> ColorProfile:
+    """Return the profile of H.273 code points (cICP, nclx); unspecified (2) means sRGB.
+
+    Raises:
+        MediaError: code points that no still picture here should have.
+    """
+    if primaries != 2 and primaries not in H273_PRIMARIES:
+        raise MediaError(f"color primaries {primaries} (H.273) are not supported")
+    if transfer not in H273_CURVES:
+        raise MediaError(f"transfer characteristics {transfer} (H.273) are not supported")
+    return ColorProfile(
+        primaries=H273_PRIMARIES.get(primaries, "bt709"), curve=H273_CURVES[transfer]
+    )
+
+
+@lru_cache(maxsize=16)
+def profile_from_icc(icc: bytes | None) -> ColorProfile:
+    """Return the profile of an RGB picture with that ICC profile; sRGB where there is none.
+
+    Raises:
+        MediaError: a damaged profile, or one of no primaries and curves (not matrix-shaper).
+    """
+    if icc is None:
+        return SRGB
+    cms = load("PIL.ImageCms", "pillow")
+    try:
+        profile = cms.ImageCmsProfile(io.BytesIO(icc)).profile
+        space = profile.xcolor_space.strip()
+        colorants = [profile.red_colorant, profile.green_colorant, profile.blue_colorant]
+    except (cms.PyCMSError, OSError, ValueError, TypeError) as error:
+        raise MediaError(f"ICC: the profile is damaged: {str(error)[:100]}") from error
+    if space == "GRAY":
+        return SRGB
+    if space != "RGB" or not all(colorants):
+        raise MediaError(f"ICC: only RGB profiles of primaries and curves work, this is {space}")
+    hdr = _cicp_tag(icc)
+    if hdr is not None and hdr.is_hdr:
+        return hdr
+    primaries = _primaries(np.array([colorant[0] for colorant in colorants]))
+    table = _table(icc, primaries)
+    ramp = torch.linspace(0, 1, 65536)
+    if float((table - srgb_eotf(ramp)[:, None]).abs().max()) < SAME_CURVE:
+        return ColorProfile(primaries=primaries)
+    return ColorProfile(primaries=primaries, curve="table", table=table)
+
+
+def _cicp_tag(icc: bytes) -> ColorProfile | None:
+    """Return what the profile's cicp tag says (ICC.1:2022, clause 9.2.17)."""
+    count = int.from_bytes(icc[128:132], "big")
+    for index in range(min(count, 100)):
+        entry = icc[132 + 12 * index : 144 + 12 * index]
+        if entry[:4] == b"cicp" and len(entry) == 12:
+            offset = int.from_bytes(entry[4:8], "big")
+            tag = icc[offset : offset + 12]
+            if len(tag) == 12 and tag[9] in H273_CURVES and tag[8] in (2, *H273_PRIMARIES):
+                return profile_from_h273(tag[8], tag[9])
+    return None
+
+
+def _primaries(colorants: NDArray[np.float64]) -> PrimariesName | Primaries:
+    """Return the primaries behind a profile's D50 colorants, by name where they have one."""
+    x, y = D65_XY
+    d65 = np.array([x / y, 1.0, (1 - x - y) / y])
+    cone = (BRADFORD @ d65) / (BRADFORD @ D50_XYZ)
+    adapt = np.linalg.inv(BRADFORD) @ np.diag(cone) @ BRADFORD
+    xyz = colorants @ adapt.T
+    if not np.all(np.isfinite(xyz)) or np.any(xyz.sum(axis=1) <= 0):
+        raise MediaError("ICC: the profile's primaries make no sense")
+    points = xyz[:, :2] / xyz.sum(axis=1, keepdims=True)
+    for name, known in PRIMARIES.items():
+        ideal = np.array([known.red, known.green, known.blue])
+        if np.abs(points - ideal).max() < SAME_CHROMATICITY:
+            return name
+    pairs = [cast("tuple[float, float]", tuple(map(float, point))) for point in points]
+    own = Primaries(red=pairs[0], green=pairs[1], blue=pairs[2])
+    matrix = np.array([[*pair, 1 - sum(pair)] for pair in pairs])
+    if abs(np.linalg.det(matrix)) < 1e-4:
+        raise MediaError("ICC: the profile's primaries make no sense")
+    return own
+
+
+def _table(icc: bytes, primaries: PrimariesName | Primaries) -> Tensor:
+    """Return the three curves at every 16-bit code: lcms converts a gray ramp to linear light.
+
+    To a profile that differs in its curves alone each channel depends on itself only.
+    """
+    codecs = load("imagecodecs", "imagecodecs")
+    p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
+    linear = codecs.cms_profile(
+        "rgb",
+        whitepoint=[*D65_XY, 1.0],
+        primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
+        gamma=1.0,
+    )
+    ramp = np.repeat(np.arange(65536, dtype=np.uint16)[:, None, None], 3, axis=2)
+    try:
+        out = codecs.cms_transform(
+            ramp, icc, linear, outdtype="float32", colorspace="rgb", outcolorspace="rgb"
+        )
+    except (codecs.CmsError, ValueError) as error:
+        raise MediaError(f"ICC: the profile can't be used: {str(error)[:100]}") from error
+    return torch.from_numpy(np.ascontiguousarray(out.reshape(65536, 3)))

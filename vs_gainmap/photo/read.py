@@ -1,0 +1,200 @@
+"""Read gain map photos of every common kind into one form."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vs_gainmap.color import Primaries, PrimariesName
+from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
+from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.photo import apple
+from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items, with_primary
+from vs_gainmap.photo.iso21496 import read_iso
+from vs_gainmap.photo.jpeg import JpegImage, appended_images, parse_jpeg
+from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.pictures import (
+    DECODE_ERRORS,
+    Picture,
+    check_size,
+    decode_bmff,
+    decode_jpeg,
+    read_bmff,
+    read_file,
+    read_picture,
+)
+from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
+from vs_gainmap.photo.xmp import read_hdrgm
+
+MapSource = Literal["iso21496", "hdrgm", "apple"]
+# A map's sides are rounded to whole pixels, and libultrahdr's own limit is one percent.
+ASPECT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GainMapPhoto:
+    """A photo with its gain map, both as stored: `picture.orientation` is not applied yet."""
+
+    picture: Picture
+    """The base, SDR or HDR as `metadata.base_is_hdr` says."""
+    gain_map: NDArray[np.float32]
+    """(h, w, 1 or 3), 0..1, in the form that `metadata` describes."""
+    metadata: GainMapMetadata
+    source: MapSource
+    map_primaries: PrimariesName | Primaries | None = None
+    """Where the map applies in other primaries than the base's: which."""
+
+
+class JpegGainMap(NamedTuple):
+    """A gain map that was found in a JPEG file, not decoded yet."""
+
+    image: JpegImage
+    metadata: GainMapMetadata | None
+    """None for Apple's, where `headroom` says it all."""
+    source: MapSource
+    use_base_color: bool
+    headroom: float
+
+
+def read_photo(path: Path) -> GainMapPhoto:
+    """Read a gain map photo.
+
+    Args:
+        path: JPEG (Ultra HDR, ISO 21496-1, Adobe's, Apple's), AVIF or HEIC.
+
+    Raises:
+        NoGainMapError: a sound picture without gain map.
+        MediaError: can't be read, damaged, too large, or a map of another shape.
+        MetadataError: the gain map's metadata are malformed.
+    """
+    data = read_file(path)
+    try:
+        if data[:3] == b"\xff\xd8\xff":
+            return _read_jpeg(path, data)
+        if is_bmff(data):
+            return _read_bmff(data)
+        read_picture(path, data)
+        raise NoGainMapError("this kind of file carries no gain map")
+    except DECODE_ERRORS as error:
+        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
+    except (MediaError, MetadataError) as error:
+        if path.name in str(error):
+            raise
+        raise type(error)(f"{path.name}: {error}") from error
+
+
+def has_gain_map(image: JpegImage) -> bool:
+    """Say whether a JPEG carries a gain map, sound or not."""
+    try:
+        return find_gain_map(image) is not None
+    except (MediaError, MetadataError):
+        return True
+
+
+def find_gain_map(first: JpegImage) -> JpegGainMap | None:
+    """Look for the gain map among the images behind the first one of a JPEG file.
+
+    ISO 21496-1 metadata outrank Adobe's XMP, and that Apple's.
+
+    Raises:
+        MetadataError: an image calls itself a gain map, but its metadata are malformed.
+    """
+    for image in appended_images(first):
+        iso = image.iso_metadata
+        parsed = read_iso(iso) if iso is not None else None
+        if parsed is not None:
+            return JpegGainMap(image, parsed.metadata, "iso21496", parsed.use_base_color, 1.0)
+        packet = image.xmp
+        if packet is None:
+            continue
+        metadata = read_hdrgm(packet)
+        if metadata is not None:
+            return JpegGainMap(image, metadata, "hdrgm", True, 1.0)
+        if apple.is_gain_map(packet):
+            headroom = apple.find_headroom(first.exif, [packet])
+            return JpegGainMap(image, None, "apple", True, headroom)
+    return None
+
+
+def check_aspect(width: int, height: int, map_width: int, map_height: int) -> None:
+    """Refuse a map that can't belong to the picture.
+
+    Raises:
+        MediaError: another aspect ratio, beyond the rounding of the map's sides.
+    """
+    tolerance = max(ASPECT_TOLERANCE, 1 / map_width + 1 / map_height)
+    if abs(map_width * height / (map_height * width) - 1) > tolerance:
+        raise MediaError(
+            f"the gain map of {map_width}x{map_height} does not fit "
+            f"the picture of {width}x{height}: another aspect ratio"
+        )
+
+
+def _read_jpeg(path: Path, data: bytes) -> GainMapPhoto:
+    first = parse_jpeg(data)
+    check_size(first.width, first.height)
+    found = find_gain_map(first)
+    if found is None:
+        raise NoGainMapError("this JPEG has no gain map")
+    image = found.image
+    check_aspect(first.width, first.height, image.width, image.height)
+    gain_map = decode_jpeg(image).astype(np.float32) / np.float32(255)
+    metadata = found.metadata
+    if metadata is None:
+        gain_map, metadata = apple.as_iso(gain_map[..., :1], found.headroom)
+    return GainMapPhoto(
+        picture=read_picture(path, data),
+        gain_map=gain_map,
+        metadata=metadata,
+        source=found.source,
+        map_primaries=None if found.use_base_color else profile_from_icc(image.icc).primaries,
+    )
+
+
+def _read_bmff(data: bytes) -> GainMapPhoto:
+    items = read_items(data)
+    tone_map = find_tone_map(data, items)
+    if tone_map is None:
+        return _read_apple_heic(data)
+    parsed = read_iso(tone_map.metadata)
+    if parsed is None:
+        raise MetadataError("ISO 21496-1: the metadata are cut short")
+    pixels, _ = decode_bmff(with_primary(data, items, tone_map.gain_map))
+    picture = read_bmff(data)
+    gain_map = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    check_aspect(*picture.signal.shape[1::-1], *gain_map.shape[1::-1])
+    color = items.color_of(tone_map.item)
+    alternate = profile_from_h273(*color).primaries if color else None
+    return GainMapPhoto(
+        picture=picture,
+        gain_map=gain_map,
+        metadata=parsed.metadata,
+        source="iso21496",
+        map_primaries=None if parsed.use_base_color else alternate,
+    )
+
+
+def _read_apple_heic(data: bytes) -> GainMapPhoto:
+    if b"avi" in data[8:64]:
+        raise NoGainMapError("this AVIF has no gain map")
+    heif = load("pillow_heif", "pillow-heif")
+    file: Any = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    identities = (file.info.get("aux") or {}).get(apple.AUXILIARY_TYPE, [])
+    if not identities:
+        raise NoGainMapError("this HEIC has no gain map")
+    auxiliary = file.get_aux_image(identities[0])
+    check_size(*auxiliary.size)
+    pixels = np.atleast_3d(np.asarray(auxiliary))[..., :1]
+    picture = read_bmff(data)
+    check_aspect(*picture.signal.shape[1::-1], *pixels.shape[1::-1])
+    packets = [packet for packet in (file.info.get("xmp"),) if packet]
+    headroom = apple.find_headroom(picture.exif, packets)
+    gain_map, metadata = apple.as_iso(
+        pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), headroom
+    )
+    return GainMapPhoto(picture=picture, gain_map=gain_map, metadata=metadata, source="apple")
