@@ -1,0 +1,234 @@
+"""One pass of a clip's frames through an encoder."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.errors import MediaError
+from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.encoders import Encoder, Params
+from vs_gainmap.video.mux import VideoTrack
+from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
+from vs_gainmap.video.spool import PacketSpool
+from vs_gainmap.video.times import FrameTimes
+
+Progress = Callable[[int, int, int], None]
+
+
+class EncodingPass:
+    """One pass of frames through an encoder, into a spool."""
+
+    def __init__(
+        self,
+        clip: vs.VideoNode,
+        encoder: Encoder,
+        known: dict[str, object],
+        options: Params,
+        rate: Fraction | None,
+    ) -> None:
+        self.clip = clip
+        self.encoder = encoder
+        self.rate = Fraction(rate) if rate else Fraction(25)
+        self.pix_fmt = _pix_fmt(clip, encoder)
+        self.color = _color(known)
+        self.aspect = _aspect(known)
+        self.durations: list[Fraction] = []
+        self._max_nits: list[float] = []
+        self._average_nits: list[float] = []
+        if encoder.name == "svtav1":
+            # The library talks to stderr and takes no parameter to stop it.
+            os.environ.setdefault("SVT_LOG", "1")
+        # The container is a way to the encoder's own description of its stream.
+        self._buffer = io.BytesIO()
+        self._container = av.open(self._buffer, "w", format="matroska")
+        try:
+            self._open(options)
+        except (av.FFmpegError, ValueError) as error:
+            raise MediaError(
+                f"encoder {encoder.name} can't be opened with {options}: {error}"
+            ) from error
+
+    def _open(self, options: Params) -> None:
+        stream = self._container.add_stream(self.encoder.library, rate=self.rate, options=options)
+        if not isinstance(stream, av.VideoStream):
+            raise ValueError(f"{self.encoder.library} is no video encoder")
+        context = stream.codec_context
+        context.width, context.height = self.clip.width, self.clip.height
+        context.pix_fmt = self.pix_fmt
+        context.time_base = 1 / self.rate
+        context.framerate = self.rate
+        for name, value in self.color.items():
+            setattr(context, name, value)
+        if self.aspect is not None:
+            context.sample_aspect_ratio = self.aspect
+        self._container.start_encoding()
+        self._context = context
+
+    def run(self, path: Path, progress: Progress | None) -> None:
+        """Pull all frames in order through the encoder, and store what it makes."""
+        spool = PacketSpool(path)
+        with closing(spool):
+            for n, frame in enumerate(frames_in_order(self.clip)):
+                with closing(frame):
+                    self._note(frame)
+                    picture = to_pyav(frame, self.pix_fmt)
+                for name, value in self.color.items():
+                    setattr(picture, name.replace("chroma_sample", "chroma"), value)
+                picture.pts, picture.time_base = n, 1 / self.rate
+                for packet in self._context.encode(picture):
+                    spool.append(packet)
+                if progress is not None:
+                    progress(n + 1, self.clip.num_frames, spool.bytes)
+            for packet in self._context.encode(None):
+                spool.append(packet)
+        self._container.close()
+        self.spool = spool
+
+    def _note(self, frame: vs.VideoFrame) -> None:
+        known = frame.props
+        if "_DurationNum" in known and known.get("_DurationDen"):
+            duration = Fraction(int(known["_DurationNum"]), int(known["_DurationDen"]))
+        else:
+            duration = 1 / self.rate
+        if duration <= 0:
+            raise MediaError(f"encode: frame {len(self.durations)} has no duration")
+        self.durations.append(duration)
+        if props.FRAME_MAX_NITS in known and props.FRAME_AVERAGE_NITS in known:
+            self._max_nits.append(float(known[props.FRAME_MAX_NITS]))
+            self._average_nits.append(float(known[props.FRAME_AVERAGE_NITS]))
+
+    def measured(self) -> ContentLight | None:
+        """Return MaxCLL and MaxFALL, if every frame was measured."""
+        if not self._max_nits or len(self._max_nits) < len(self.durations):
+            return None
+        return ContentLight.measured(max(self._max_nits), max(self._average_nits))
+
+    def track(
+        self,
+        times: FrameTimes,
+        mastering: MasteringDisplay | None,
+        light: ContentLight | None,
+    ) -> VideoTrack:
+        """Return the video for the mux.
+
+        Raises:
+            MediaError: the encoder gave another number of pictures than it was given.
+        """
+        if len(self.spool) != len(times):
+            raise MediaError(
+                f"encoder {self.encoder.name} made {len(self.spool)} pictures of {len(times)}"
+            )
+        return VideoTrack(
+            codec=self.encoder.codec,
+            header=self._buffer.getvalue(),
+            spool=self.spool,
+            times=times,
+            size=(self.clip.width, self.clip.height),
+            rate=Fraction(self.clip.fps) or None,
+            aspect=self.aspect,
+            mastering=mastering,
+            light=light,
+        )
+
+
+def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
+    """Yield all frames, with as many on their way as VapourSynth has threads.
+
+    However it ends, no frame is on its way any more afterwards.
+    """
+    waiting = deque(clip.get_frame_async(n) for n in range(min(_prefetch(), clip.num_frames)))
+    following = len(waiting)
+    try:
+        while waiting:
+            frame = waiting.popleft().result()
+            if following < clip.num_frames:
+                waiting.append(clip.get_frame_async(following))
+                following += 1
+            yield frame
+    finally:
+        for future in waiting:
+            if future.exception() is None:
+                future.result().close()
+
+
+def _prefetch() -> int:
+    return max(int(vs.core.num_threads), 2)
+
+
+def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
+    """Convert a clip to the nearest format that the encoder takes, if it must be."""
+    if clip.format is None or clip.width == 0:
+        raise MediaError("encode: the clip must have a constant format and size")
+    if _try_pix_fmt(clip.format, encoder) is not None:
+        return clip
+    with closing(clip.get_frame(0)) as first:
+        matrix = first.props.get(props.MATRIX)
+        primaries = first.props.get(props.PRIMARIES)
+    options: dict[str, int] = {}
+    if clip.format.color_family == vs.RGB:
+        options["matrix"] = int(vs.MATRIX_BT2020_NCL if primaries == 9 else vs.MATRIX_BT709)
+        options["range"] = int(vs.RANGE_LIMITED)
+    elif clip.format.color_family != vs.YUV or matrix is None:
+        raise MediaError(
+            f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
+        )
+    return clip.resize.Bicubic(
+        format=_wanted_format(encoder.pix_fmts[0]), dither_type="error_diffusion", **options
+    )
+
+
+def _wanted_format(pix_fmt: str) -> int:
+    formats = {
+        "yuv420p10le": vs.YUV420P10,
+        "p010le": vs.YUV420P10,
+        "yuv422p10le": vs.YUV422P10,
+    }
+    return int(formats[pix_fmt])
+
+
+def _try_pix_fmt(clip_format: vs.VideoFormat, encoder: Encoder) -> str | None:
+    try:
+        name = pix_fmt_of(clip_format)
+    except MediaError:
+        return None
+    if name == "yuv420p10le" and "p010le" in encoder.pix_fmts:
+        return "p010le"
+    return name if name in encoder.pix_fmts else None
+
+
+def _pix_fmt(clip: vs.VideoNode, encoder: Encoder) -> str:
+    name = _try_pix_fmt(clip.format, encoder)
+    if name is None:
+        raise MediaError(f"encode: {encoder.name} can't take {clip.format.name}")
+    return name
+
+
+def _color(known: dict[str, object]) -> dict[str, int]:
+    """Return the codec context's color settings: H.273 numbers, FFmpeg's own for the rest."""
+    out = {
+        "color_trc": int(str(known[props.TRANSFER])),
+        "color_primaries": int(str(known[props.PRIMARIES])),
+    }
+    if props.MATRIX in known:
+        out["colorspace"] = int(str(known[props.MATRIX]))
+    full = known.get(props.RANGE, 0) == 1
+    out["color_range"] = 2 if full else 1
+    if props.CHROMA_LOCATION in known:
+        out["chroma_sample_location"] = int(str(known[props.CHROMA_LOCATION])) + 1
+    return out
+
+
+def _aspect(known: dict[str, object]) -> Fraction | None:
+    if not (known.get("_SARNum") and known.get("_SARDen")):
+        return None
+    return Fraction(int(str(known["_SARNum"])), int(str(known["_SARDen"])))

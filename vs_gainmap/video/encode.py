@@ -1,0 +1,175 @@
+"""`encode`: an HDR clip becomes a file, with everything else from the source."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.errors import MediaError
+from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.coding import EncodingPass, Progress, for_encoder
+from vs_gainmap.video.containers import Container, find_container
+from vs_gainmap.video.encoders import (
+    DEFAULT_ENCODER,
+    codec_options,
+    find_encoder,
+    parse_params,
+)
+from vs_gainmap.video.index import VideoIndex, scan
+from vs_gainmap.video.mux import VideoTrack, mux
+from vs_gainmap.video.passthrough import Plan, Span, plan_streams
+from vs_gainmap.video.times import FrameTimes
+
+_PQ = int(vs.TRANSFER_ST2084)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """What `encode` made.
+
+    `measured` says whether `light` comes from the pixels; `notes` tell what of the source
+    the container could not hold.
+    """
+
+    path: Path
+    frames: int
+    mastering: MasteringDisplay | None
+    light: ContentLight | None
+    measured: bool
+    notes: tuple[str, ...]
+
+
+def encode(
+    clip: vs.VideoNode,
+    path: str | Path,
+    *,
+    source: str | Path | None = None,
+    encoder: str = DEFAULT_ENCODER,
+    crf: float | None = None,
+    preset: str | None = None,
+    encoder_params: str | None = None,
+    mastering: MasteringDisplay | None = None,
+    content_light: ContentLight | None = None,
+    audio: bool = True,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    index: VideoIndex | None = None,
+    span: Span | None = None,
+) -> Encoded:
+    """Encode a clip, with HDR10 metadata in the stream and in the container.
+
+    Color is what the frame props say, and must be complete. For PQ, MaxCLL and MaxFALL are
+    those given, else measured from the props `FrameMaxNits` and `FrameAverageNits` of the
+    frames, else those of the first frame's props, else left out. The file appears in one
+    step when it is complete; on any error, Ctrl-C included, nothing is left behind.
+
+    Args:
+        clip: YUV or RGB, constant format; converted where the encoder needs another.
+        path: .mp4, .mov, .mkv or .webm.
+        source: the file that audio, subtitles, attachments, chapters, metadata and rotation
+            come from, and the times of the frames if it has as many as the clip.
+        encoder: a name of `ENCODERS`.
+        crf: quality, smaller is better; None is the encoder's default.
+        preset: speed, by the encoder's own name.
+        encoder_params: raw parameters of the encoder, ``key=value:key=value``.
+        mastering: None takes the first frame's props.
+        content_light: MaxCLL and MaxFALL; None measures.
+        audio: take the audio along.
+        overwrite: replace an existing file.
+        progress: called after each frame with frames done, all frames, and bytes so far.
+        index: what `scan` says of the source, where that is known already.
+        span: the part of the source that the clip is, if not all of it; its times become 0
+            and on.
+
+    Returns:
+        What was written.
+
+    Raises:
+        MediaError: anything that can't be done as asked.
+        vs.Error: a filter failed.
+    """
+    target = Path(path)
+    row = find_encoder(encoder)
+    container = find_container(target, row)
+    origin = Path(source) if source is not None else None
+    _check_paths(target, origin, overwrite=overwrite)
+    plan = plan_streams(origin, container, audio=audio) if origin else None
+    if origin and index is None:
+        index = scan(origin)
+
+    clip = for_encoder(clip, row)
+    with closing(clip.get_frame(0)) as first:
+        known = dict(first.props)
+    if props.TRANSFER not in known or props.PRIMARIES not in known:
+        raise MediaError(
+            "encode: the clip doesn't say its transfer or primaries; set the props "
+            f"{props.TRANSFER} and {props.PRIMARIES}, for example with std.SetFrameProps"
+        )
+    is_pq = known[props.TRANSFER] == _PQ
+    mastering = (mastering or props.read_mastering(known)) if is_pq else None
+    options = codec_options(
+        row,
+        crf=crf,
+        preset=preset,
+        params=parse_params(encoder_params),
+        mastering=mastering,
+        light=content_light if is_pq else None,
+    )
+    job = EncodingPass(
+        clip, row, known, options, clip.fps or (index.average_rate if index else None)
+    )
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        job.run(Path(folder) / "video", progress)
+        light = content_light or job.measured() or props.read_light(known)
+        track = job.track(_times(job.durations, index, span), mastering, light if is_pq else None)
+        finished = Path(folder) / f"finished.{container.suffix}"
+        _mux(finished, container, track, plan, span)
+        os.replace(finished, target)  # noqa: PTH105 - Path.replace is the same; this one is named
+    return Encoded(
+        path=target,
+        frames=len(track.times),
+        mastering=track.mastering,
+        light=track.light,
+        measured=content_light is None and job.measured() is not None and is_pq,
+        notes=plan.notes if plan else (),
+    )
+
+
+def _mux(
+    path: Path, container: Container, track: VideoTrack, plan: Plan | None, span: Span | None
+) -> None:
+    try:
+        mux(path, container, track, plan=plan, span=span)
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"writing .{container.suffix} failed: {error}") from error
+
+
+def _check_paths(target: Path, source: Path | None, *, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise MediaError(f"{target}: the folder doesn't exist")
+    if target.is_dir():
+        raise MediaError(f"{target}: is a folder")
+    if target.exists():
+        if source is not None and source.exists() and target.samefile(source):
+            raise MediaError(f"{target}: is the source itself")
+        if not overwrite:
+            raise MediaError(f"{target}: exists already; say so if it is to be overwritten")
+
+
+def _times(durations: list[Fraction], index: VideoIndex | None, span: Span | None) -> FrameTimes:
+    """Return exact times: the source's where the clip has all its frames."""
+    if index is None:
+        return FrameTimes.from_durations(durations)
+    if span is not None:
+        return FrameTimes.from_durations(durations, prefer=index.time_base)
+    if len(index) == len(durations):
+        durations = [index.duration(n) for n in range(len(index))]
+    return FrameTimes.from_durations(durations, start=index.seconds(0), prefer=index.time_base)

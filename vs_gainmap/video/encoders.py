@@ -1,0 +1,214 @@
+"""The table of encoders: what each is called, takes and can be put into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+
+Params = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """One encoder of FFmpeg's.
+
+    `pix_fmts` are what it takes, the preferred first. `crf` is the default quality; None
+    where there is no such thing. `params` names the option that raw parameters are passed
+    in as one string; None passes each as an option of its own. `hdr10` turns the metadata
+    known before the first frame into such parameters.
+    """
+
+    name: str
+    library: str
+    codec: str
+    pix_fmts: tuple[str, ...]
+    containers: tuple[str, ...]
+    about: str
+    crf: float | None = None
+    crf_option: str = "crf"
+    preset: str | None = None
+    preset_option: str = "preset"
+    params: str | None = None
+    options: Params = field(default_factory=dict)
+    hdr10: Callable[[MasteringDisplay | None, ContentLight | None], Params] | None = None
+
+
+def _x265_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None) -> Params:
+    params = {"hdr10": "1", "hdr10-opt": "1"}
+    if mastering is not None:
+        params["master-display"] = mastering.x265()
+    if light is not None:
+        params["max-cll"] = light.text()
+    return params
+
+
+def _svtav1_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None) -> Params:
+    params = {}
+    if mastering is not None:
+        params["mastering-display"] = mastering.svtav1()
+    if light is not None:
+        params["content-light"] = light.text()
+    return params
+
+
+_TEN_BIT = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
+_TWELVE_BIT = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
+_SIXTEEN_BIT = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
+
+ENCODERS: dict[str, Encoder] = {
+    encoder.name: encoder
+    for encoder in (
+        Encoder(
+            name="x265",
+            library="libx265",
+            codec="hevc",
+            pix_fmts=(*_TEN_BIT, *_TWELVE_BIT),
+            containers=("mp4", "mov", "mkv"),
+            about="HEVC Main 10 by x265: HDR10 that plays everywhere",
+            crf=18,
+            preset="medium",
+            params="x265-params",
+            options={"x265-params": "log-level=error"},
+            hdr10=_x265_hdr10,
+        ),
+        Encoder(
+            name="svtav1",
+            library="libsvtav1",
+            codec="av1",
+            pix_fmts=("yuv420p10le",),
+            containers=("mp4", "mkv", "webm"),
+            about="AV1 Main by SVT-AV1: smaller files",
+            crf=24,
+            preset="6",
+            params="svtav1-params",
+            hdr10=_svtav1_hdr10,
+        ),
+        Encoder(
+            name="hevc_nvenc",
+            library="hevc_nvenc",
+            codec="hevc",
+            pix_fmts=("p010le",),
+            containers=("mp4", "mov", "mkv"),
+            about="HEVC Main 10 by an NVIDIA GPU: fast",
+            crf=20,
+            crf_option="cq",
+            preset="p5",
+            options={"rc": "vbr", "b": "0", "tune": "hq"},
+        ),
+        Encoder(
+            name="av1_nvenc",
+            library="av1_nvenc",
+            codec="av1",
+            pix_fmts=("p010le",),
+            containers=("mp4", "mkv", "webm"),
+            about="AV1 Main by an NVIDIA GPU from Ada on: fast",
+            crf=26,
+            crf_option="cq",
+            preset="p5",
+            options={"rc": "vbr", "b": "0", "tune": "hq"},
+        ),
+        Encoder(
+            name="prores",
+            library="prores_ks",
+            codec="prores",
+            pix_fmts=("yuv422p10le", "yuv444p10le"),
+            containers=("mov", "mkv"),
+            about="ProRes 422 HQ, 10 bit: for editing",
+            preset="hq",
+            preset_option="profile",
+            options={"vendor": "apl0"},
+        ),
+        Encoder(
+            name="ffv1",
+            library="ffv1",
+            codec="ffv1",
+            pix_fmts=(
+                *_TEN_BIT, *_TWELVE_BIT, *_SIXTEEN_BIT, "gbrp10le", "gbrp12le", "gbrp16le",
+            ),
+            containers=("mkv",),
+            about="FFV1: lossless, for archives and tests",
+            options={"level": "3", "slicecrc": "1", "g": "1"},
+        ),
+    )
+}  # fmt: skip
+
+DEFAULT_ENCODER = "x265"
+
+
+def find_encoder(name: str) -> Encoder:
+    """Return an encoder of the table.
+
+    Raises:
+        MediaError: there is none of this name.
+    """
+    if name not in ENCODERS:
+        raise MediaError(f"encoder must be one of {', '.join(ENCODERS)}, got {name}")
+    return ENCODERS[name]
+
+
+def parse_params(text: str | None) -> Params:
+    """Read raw parameters as ``key=value:key=value``; a key alone means 1.
+
+    A value may hold what x265's do, such as ``G(8500,39850)``, but no colon.
+
+    Raises:
+        MediaError: an empty key.
+    """
+    out: Params = {}
+    for part in filter(None, (text or "").split(":")):
+        key, _, value = part.partition("=")
+        if not key.strip():
+            raise MediaError(f"encoder parameters must be key=value:key=value, got {text}")
+        out[key.strip()] = value.strip() or "1"
+    return out
+
+
+def format_params(params: Params) -> str:
+    """Write raw parameters in one string: the inverse of `parse_params`."""
+    return ":".join(f"{key}={value}" for key, value in params.items())
+
+
+def codec_options(
+    encoder: Encoder,
+    *,
+    crf: float | None = None,
+    preset: str | None = None,
+    params: Params | None = None,
+    mastering: MasteringDisplay | None = None,
+    light: ContentLight | None = None,
+) -> Params:
+    """Return FFmpeg's options for an encoder; the caller's own parameters win.
+
+    Args:
+        encoder: a row of `ENCODERS`.
+        crf: quality, smaller is better; None takes the encoder's default.
+        preset: speed, by the encoder's own name; None takes the default.
+        params: raw parameters, as the encoder itself calls them.
+        mastering: written into the stream by encoders that can.
+        light: the same.
+
+    Raises:
+        MediaError: the encoder has no such setting.
+    """
+    options = dict(encoder.options)
+    if crf is not None and encoder.crf is None:
+        raise MediaError(f"encoder {encoder.name} has no crf setting")
+    if preset is not None and encoder.preset is None:
+        raise MediaError(f"encoder {encoder.name} has no presets")
+    quality = encoder.crf if crf is None else crf
+    if quality is not None:
+        options[encoder.crf_option] = f"{quality:g}"
+    speed = encoder.preset if preset is None else preset
+    if speed is not None:
+        options[encoder.preset_option] = speed
+    known = encoder.hdr10(mastering, light) if encoder.hdr10 else {}
+    if encoder.params is None:
+        options.update(params or {})
+        return options
+    raw = {**parse_params(options.get(encoder.params)), **known, **(params or {})}
+    if raw:
+        options[encoder.params] = format_params(raw)
+    return options

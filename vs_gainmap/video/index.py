@@ -1,0 +1,173 @@
+"""The frames of a video stream and their exact times, from a quick pass over the packets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video.times import exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoIndex:
+    """A video stream's frames in display order.
+
+    Times are in ticks of `time_base`. `timed` is False where the file tells no times, and
+    they were made from the frame rate. `keyframes` are (pts, dts) in coding order.
+    """
+
+    path: Path
+    stream_index: int
+    time_base: Fraction
+    pts: tuple[int, ...]
+    last_duration: int
+    keyframes: tuple[tuple[int, int], ...]
+    timed: bool
+    average_rate: Fraction
+    width: int
+    height: int
+    pix_fmt: str
+    sample_aspect: Fraction | None
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def duration(self, n: int) -> Fraction:
+        """Return for how long a frame is shown, in seconds."""
+        last = n == len(self.pts) - 1
+        ticks = self.last_duration if last else self.pts[n + 1] - self.pts[n]
+        return ticks * self.time_base
+
+    def seconds(self, n: int) -> Fraction:
+        """Return when a frame is shown; may be below zero."""
+        return self.pts[n] * self.time_base
+
+    def constant_rate(self) -> Fraction | None:
+        """Return the frame rate, or None where it varies by more than a tick's rounding."""
+        ticks = 1 / (self.average_rate * self.time_base)
+        steady = (abs(pts - self.pts[0] - n * ticks) <= 1 for n, pts in enumerate(self.pts))
+        return self.average_rate if all(steady) else None
+
+    def keyframe_before(self, n: int) -> int | None:
+        """Return the dts to seek to for frame n; None is the beginning of the stream.
+
+        One random access point earlier than needed: pictures that lead an open group of
+        pictures are decodable only from the group before.
+        """
+        pts = [pts for pts, _ in self.keyframes]
+        at = bisect_right(pts, self.pts[n]) - 2
+        return self.keyframes[at][1] if self.timed and at > 0 else None
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[InputContainer]:
+    """Open a media file, with errors that name it.
+
+    Raises:
+        MediaError: there is no such file, or nothing in it that FFmpeg understands.
+    """
+    if not path.is_file():
+        raise MediaError(f"{path}: no such file")
+    try:
+        container = av.open(str(path), "r")
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: not a media file that can be read: {error.strerror}") from error
+    with container:
+        yield container
+
+
+def main_video(container: InputContainer, path: Path) -> VideoStream:
+    """Return the stream that a player would show; cover art doesn't count.
+
+    Raises:
+        MediaError: there is none, or FFmpeg has no decoder for it.
+    """
+    pictures = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    if not streams:
+        raise MediaError(f"{path}: has no video stream")
+    best = container.streams.best("video")
+    stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
+    if stream.codec_context is None or stream.codec_context.pix_fmt is None:
+        raise MediaError(f"{path}: the video stream can't be decoded by this PyAV")
+    return stream
+
+
+def scan(path: Path) -> VideoIndex:
+    """Read all packets of the main video stream, without decoding them.
+
+    Raises:
+        MediaError: the file can't be read, or has no video.
+    """
+    with open_input(path) as container:
+        stream = main_video(container, path)
+        context = stream.codec_context
+        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+        if stream.time_base is None or not rate:
+            raise MediaError(f"{path}: the video stream tells no frame rate")
+        pts: list[int | None] = []
+        dts: list[int | None] = []
+        keyframes: list[tuple[int, int]] = []
+        durations: dict[int, int] = {}
+        vp8 = context.name.startswith(("vp8", "libvpx-vp8"))
+        for packet in container.demux(stream):
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if vp8 and not memoryview(packet)[0] & 0x10:
+                # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
+                continue
+            pts.append(packet.pts)
+            dts.append(packet.dts)
+            if packet.pts is not None:
+                durations[packet.pts] = packet.duration or 0
+                if packet.is_keyframe:
+                    keyframes.append((packet.pts, _or(packet.dts, packet.pts)))
+        if not pts:
+            raise MediaError(f"{path}: the video stream is empty")
+        time_base = exact(stream.time_base)
+        average = exact(rate)
+        times, timed = _times(pts, dts, time_base, average)
+        nominal = max(round(1 / (average * time_base)), 1)
+        aspect = stream.sample_aspect_ratio
+        return VideoIndex(
+            path=path,
+            stream_index=stream.index,
+            time_base=time_base,
+            pts=tuple(times),
+            last_duration=durations.get(times[-1], 0) or nominal,
+            keyframes=tuple(keyframes),
+            timed=timed,
+            average_rate=average,
+            width=context.width,
+            height=context.height,
+            pix_fmt=str(context.pix_fmt),
+            sample_aspect=exact(aspect) if aspect else None,
+        )
+
+
+def _or(value: int | None, fallback: int) -> int:
+    return fallback if value is None else value
+
+
+def _times(
+    pts: list[int | None], dts: list[int | None], time_base: Fraction, rate: Fraction
+) -> tuple[list[int], bool]:
+    """Return times in display order, and whether they are the file's own."""
+    known = [value for value in pts if value is not None]
+    # The second field of a picture coded as two has no time of its own, or the same.
+    if len(known) >= len(pts) - len(known):
+        return sorted(set(known)), True
+    decoding = [value for value in dts if value is not None]
+    if len(set(decoding)) == len(pts):
+        return sorted(decoding), False
+    step = 1 / (rate * time_base)
+    return [round(n * step) for n in range(len(pts))], False

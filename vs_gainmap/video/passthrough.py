@@ -1,0 +1,206 @@
+"""What goes along from the source untouched: streams, chapters, metadata."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Disposition, Stream
+from av.video.stream import VideoStream
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video.containers import Container
+from vs_gainmap.video.index import main_video, open_input
+from vs_gainmap.video.times import exact
+
+# What describes the old file or the old coding, not the work.
+_STALE_GLOBAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+_STALE_VIDEO = {"encoder", "vendor_id", "duration", "bps", "number_of_frames", "number_of_bytes"}
+
+_ADVICE = {
+    "audio": "write an .mkv, which holds everything, or leave the audio out",
+    "subtitle": "it is left out; an .mkv would hold it",
+    "data": "it is left out",
+    "attachment": "it is left out; an .mkv would hold it",
+    "video": "it is left out; an .mkv would hold it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The part of a source that is taken, in seconds of its own clock."""
+
+    start: Fraction
+    end: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Which of a source's streams go along, and what must be said about the others."""
+
+    source: Path
+    video: int
+    kept: tuple[int, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def plan_streams(source: Path, container: Container, *, audio: bool = True) -> Plan:
+    """Find out which streams of a source the output can hold, by trying.
+
+    Raises:
+        MediaError: it can't hold an audio stream.
+    """
+    with open_input(source) as opened:
+        video = main_video(opened, source).index
+        kept, notes = [], []
+        for stream in opened.streams:
+            if stream.index == video or (stream.type == "audio" and not audio):
+                continue
+            if _fits(stream, container):
+                kept.append(stream.index)
+                continue
+            note = (
+                f"{source.name}: {stream.type} stream {stream.index} ({_codec(stream)}) can't be "
+                f"stored in .{container.suffix}; {_ADVICE.get(stream.type, 'it is left out')}"
+            )
+            if stream.type == "audio":
+                raise MediaError(note)
+            notes.append(note)
+    return Plan(source=source, video=video, kept=tuple(kept), notes=tuple(notes))
+
+
+def add_stream(out: OutputContainer, stream: Stream, container: Container) -> Stream:
+    """Add a copy of a source's stream to the output, with metadata and disposition.
+
+    Raises:
+        ValueError: the container can't hold it.
+    """
+    if isinstance(stream, AttachmentStream) or (is_picture(stream) and container.is_matroska):
+        name, mime, data = _attachment(stream)
+        added: Stream = out.add_attachment(name, mime, data)
+        added.metadata.update({**stream.metadata, **added.metadata})
+        return added
+    added = out.add_stream_from_template(stream, opaque=True)
+    added.metadata.update(stream.metadata)
+    added.disposition = stream.disposition
+    matrix = display_matrix(stream)
+    if matrix is not None and isinstance(added, VideoStream):
+        added.set_display_matrix(matrix)
+    return added
+
+
+def is_picture(stream: Stream) -> bool:
+    """Say whether a stream is cover art."""
+    return bool(stream.type == "video" and stream.disposition & Disposition.attached_pic)
+
+
+def display_matrix(stream: Stream) -> tuple[int, ...] | None:
+    """Return the nine integers of a video stream's rotation, or None."""
+    if stream.type != "video" or stream.codec_context is None:
+        return None
+    data = stream.codec_context.coded_side_data.get("display_matrix")
+    return None if data is None else tuple(memoryview(data).cast("i"))
+
+
+def copy_metadata(
+    opened: InputContainer, out: OutputContainer, container: Container, span: Span | None
+) -> None:
+    """Copy the file's own metadata and chapters; chapters are cut to `span`."""
+    out.metadata.update(
+        {k: v for k, v in opened.metadata.items() if k.lower() not in _STALE_GLOBAL}
+    )
+    chapters = []
+    for chapter in opened.chapters():
+        base = exact(chapter["time_base"])
+        start, end = chapter["start"], chapter["end"]
+        if span is not None:
+            first, last = round(span.start / base), round(span.end / base)
+            if end <= first or start >= last:
+                continue
+            start, end = max(start - first, 0), min(end, last) - first
+        chapter["start"], chapter["end"] = start, end
+        chapters.append(chapter)
+    if chapters and container.format != "webm":
+        out.set_chapters(chapters)
+
+
+def needs_metadata_keys(metadata: dict[str, str]) -> bool:
+    """Say whether MP4 or MOV must store metadata by name, as phones do (com.apple...)."""
+    return any("." in key for key in metadata)
+
+
+def video_metadata(stream: Stream) -> dict[str, str]:
+    """Return the metadata of the source's video stream that is still true."""
+    return {
+        key: value
+        for key, value in stream.metadata.items()
+        if key.lower().partition("-")[0] not in _STALE_VIDEO
+        and not key.lower().startswith("_statistics")
+    }
+
+
+def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[Packet[Stream]]:
+    """Yield the packets that go along, in the file's order, cut to `span` and moved to 0.
+
+    A packet belongs to the span if its presentation starts in it; a subtitle also if it is
+    still shown.
+    """
+    streams = [s for s in opened.streams if s.index in plan.kept and s.type != "attachment"]
+    if not streams:
+        return
+    for packet in opened.demux(streams):
+        if packet.size == 0 or (packet.pts is None and packet.dts is None):
+            continue
+        if span is None or is_picture(packet.stream) or _cut(packet, span):
+            yield packet
+
+
+def _cut(packet: Packet[Stream], span: Span) -> bool:
+    """Move a packet's times to a span that starts at zero; False when it is outside."""
+    base = exact(packet.time_base)
+    first, last = round(span.start / base), round(span.end / base)
+    pts = packet.pts if packet.pts is not None else packet.dts
+    if pts is None or pts >= last:
+        return False
+    if pts < first:
+        if packet.stream.type != "subtitle" or pts + (packet.duration or 0) <= first:
+            return False
+        packet.duration = pts + (packet.duration or 0) - first
+        packet.pts = packet.dts = first
+    if packet.pts is not None:
+        packet.pts -= first
+    if packet.dts is not None:
+        packet.dts -= first
+    return True
+
+
+def _fits(stream: Stream, container: Container) -> bool:
+    try:
+        with av.open(io.BytesIO(), "w", format=container.format) as out:
+            add_stream(out, stream, container)
+            out.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _codec(stream: Stream) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else "no known codec"
+
+
+def _attachment(stream: Stream) -> tuple[str, str, bytes]:
+    """Return name, type and content of an attachment, or of cover art for Matroska."""
+    if isinstance(stream, AttachmentStream):
+        name = stream.metadata.get("filename", f"attachment{stream.index}")
+        return name, stream.mimetype or "application/octet-stream", bytes(stream.data)
+    with av.open(stream.container.name, "r") as again:
+        packet = next(again.demux(again.streams[stream.index]))
+        kind = "png" if _codec(stream) == "png" else "jpeg"
+        name = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
+        return name, stream.metadata.get("mimetype", f"image/{kind}"), bytes(packet)

@@ -1,0 +1,200 @@
+"""Pixels between PyAV's frames and VapourSynth's: moved, never changed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from vs_gainmap import props
+from vs_gainmap.errors import MediaError
+
+# Packed formats go through swscale to a planar one that holds the same numbers; alpha is left.
+_UNPACKED = {
+    "rgb24": "gbrp", "bgr24": "gbrp", "rgba": "gbrp", "bgra": "gbrp", "argb": "gbrp",
+    "abgr": "gbrp", "rgb0": "gbrp", "bgr0": "gbrp", "0rgb": "gbrp", "0bgr": "gbrp",
+    "rgb48": "gbrp16le", "bgr48": "gbrp16le", "rgba64": "gbrp16le",
+    "bgra64": "gbrp16le", "yuyv422": "yuv422p", "uyvy422": "yuv422p", "ya8": "gray",
+    "ya16": "gray16le", "yvyu422": "yuv422p", "y210": "yuv422p10le", "y212": "yuv422p12le",
+    "x2rgb10": "gbrp10le", "x2bgr10": "gbrp10le", "vuyx": "yuv444p", "vuya": "yuv444p",
+    "xv30": "yuv444p10le", "xv36": "yuv444p12le",
+}  # fmt: skip
+_SEMI_PLANAR = re.compile(r"(nv12|nv21|nv16|nv24|nv42|p[024](10|12|16))(le|be)?$")
+_GBR_TO_RGB = (2, 0, 1)
+# AVColorRange: 1 = limited ("MPEG"), 2 = full ("JPEG").
+_AV_LIMITED, _AV_FULL = 1, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelLayout:
+    """How to read a decoder's frames.
+
+    `planar` names the pixel format that is read: the decoder's own, or one of the same
+    numbers that swscale unpacks it to. `shift` is by how many bits samples are too high up.
+    """
+
+    planar: str
+    family: vs.ColorFamily
+    bits: int
+    subsampling_w: int
+    subsampling_h: int
+    shift: int = 0
+    interleaved_chroma: bool = False
+    v_first: bool = False
+    full_range: bool = False
+
+    def vapoursynth_format(self) -> vs.VideoFormat:
+        """Return the clip format."""
+        return vs.core.core.query_video_format(
+            self.family, vs.INTEGER, self.bits, self.subsampling_w, self.subsampling_h
+        )
+
+
+def layout_of(pix_fmt: str) -> PixelLayout:
+    """Return how to read a pixel format.
+
+    Raises:
+        MediaError: floating point, Bayer, hardware or packed in a way we don't know.
+    """
+    endless = pix_fmt.removesuffix("le").removesuffix("be")
+    planar = _UNPACKED.get(endless, endless + "le" if pix_fmt.endswith("be") else pix_fmt)
+    try:
+        known = av.VideoFormat(planar, 64, 64)
+    except ValueError as error:
+        raise MediaError(f"pixel format {pix_fmt} is unknown to this PyAV") from error
+    parts = [part for part in known.components if not part.is_alpha]
+    bits = parts[0].bits
+    semi = _SEMI_PLANAR.match(planar)
+    is_float = bool(re.search(r"f(16|32)", planar))
+    is_planar = known.is_planar and planar.startswith(("yuv", "gbr"))
+    if is_float or not (semi or is_planar or len(parts) == 1) or not 8 <= bits <= 16:
+        raise MediaError(
+            f"pixel format {pix_fmt} isn't supported; convert it first, "
+            "for example with ffmpeg -pix_fmt yuv444p16le -c:v ffv1"
+        )
+    if len(parts) == 1:
+        return PixelLayout(
+            planar=planar, family=vs.GRAY, bits=bits, subsampling_w=0, subsampling_h=0
+        )
+    if planar.startswith("gbr"):
+        return PixelLayout(
+            planar=planar, family=vs.RGB, bits=bits, subsampling_w=0, subsampling_h=0
+        )
+    return PixelLayout(
+        planar=planar,
+        family=vs.YUV,
+        bits=bits,
+        subsampling_w=(64 // known.chroma_width(64)).bit_length() - 1,
+        subsampling_h=(64 // known.chroma_height(64)).bit_length() - 1,
+        shift=16 - bits if semi and planar.startswith("p") else 0,
+        interleaved_chroma=bool(semi),
+        v_first=planar in ("nv21", "nv42"),
+        full_range=planar.startswith("yuvj"),
+    )
+
+
+def to_vapoursynth(frame: av.VideoFrame, layout: PixelLayout) -> vs.VideoFrame:
+    """Copy a decoded frame into a new VapourSynth frame and set its color props."""
+    if frame.format.name != layout.planar:
+        frame = _carry_color(frame, frame.reformat(format=layout.planar))
+    out = vs.core.create_video_frame(layout.vapoursynth_format(), frame.width, frame.height)
+    dtype = np.dtype(np.uint8 if layout.bits == 8 else "<u2")
+    planes = [_view(plane, dtype) for plane in frame.planes]
+    if layout.interleaved_chroma:
+        first, second = planes[1][:, 0::2], planes[1][:, 1::2]
+        planes = [planes[0], second, first] if layout.v_first else [planes[0], first, second]
+    elif layout.family == vs.RGB:
+        planes = [planes[i] for i in _GBR_TO_RGB]
+    for i in range(out.format.num_planes):
+        target = np.asarray(out[i])
+        height, width = target.shape
+        samples = planes[i][:height, :width]
+        target[...] = samples >> layout.shift if layout.shift else samples
+    for name, value in _color_props(frame, layout).items():
+        out.props[name] = value
+    return out
+
+
+def to_pyav(frame: vs.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """Copy a VapourSynth frame into a new PyAV frame of the same numbers.
+
+    Args:
+        frame: YUV or RGB.
+        pix_fmt: its planar pixel format, or p010le for 4:2:0 in 10 bit.
+    """
+    out = av.VideoFrame(frame.width, frame.height, pix_fmt)
+    dtype = np.dtype(np.uint8 if frame.format.bytes_per_sample == 1 else "<u2")
+    planes = [_view(plane, dtype) for plane in out.planes]
+    if pix_fmt == "p010le":
+        sources = [np.asarray(frame[i]) << 6 for i in range(3)]
+        height, width = sources[1].shape
+        planes[0][: frame.height, : frame.width] = sources[0]
+        planes[1][:height, 0 : 2 * width : 2] = sources[1]
+        planes[1][:height, 1 : 2 * width : 2] = sources[2]
+        return out
+    order = _GBR_TO_RGB if frame.format.color_family == vs.RGB else (0, 1, 2)
+    for i in range(frame.format.num_planes):
+        source = np.asarray(frame[i])
+        height, width = source.shape
+        planes[order[i]][:height, :width] = source
+    return out
+
+
+def pix_fmt_of(clip_format: vs.VideoFormat) -> str:
+    """Return the planar pixel format that a clip's frames are.
+
+    Raises:
+        MediaError: the format is floating point, or one that FFmpeg has no name for.
+    """
+    f = clip_format
+    endian = "" if f.bits_per_sample == 8 else f"{f.bits_per_sample}le"
+    names = {(1, 1): "yuv420p", (1, 0): "yuv422p", (0, 0): "yuv444p"}
+    base = {
+        vs.YUV: names.get((f.subsampling_w, f.subsampling_h)),
+        vs.RGB: "gbrp",
+        vs.GRAY: "gray",
+    }.get(f.color_family)
+    if f.sample_type != vs.INTEGER or base is None or f.bits_per_sample > 16:
+        raise MediaError(f"a clip in {f.name} can't be handed to an encoder")
+    return base + endian
+
+
+def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return (rows, samples of a whole line, padding included) without a copy."""
+    flat = np.frombuffer(plane, dtype)
+    line = plane.line_size // dtype.itemsize
+    return flat[: flat.size // line * line].reshape(-1, line)
+
+
+def _carry_color(source: av.VideoFrame, target: av.VideoFrame) -> av.VideoFrame:
+    for name in ("color_range", "color_primaries", "color_trc", "colorspace", "chroma_location"):
+        setattr(target, name, getattr(source, name))
+    return target
+
+
+def _color_props(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
+    """Return what the stream says about color; what it leaves open is left out."""
+    out: dict[str, int] = {}
+    # H.273: 2 is "unspecified", 0 and 3 are reserved (0 is RGB for the matrix).
+    unspecified = (0, 2, 3)
+    if layout.family == vs.RGB:
+        out[props.MATRIX] = 0
+    elif frame.colorspace not in unspecified:
+        out[props.MATRIX] = frame.colorspace
+    if frame.color_trc not in unspecified:
+        out[props.TRANSFER] = frame.color_trc
+    if frame.color_primaries not in unspecified:
+        out[props.PRIMARIES] = frame.color_primaries
+    if layout.full_range or frame.color_range == _AV_FULL:
+        out[props.RANGE] = 1
+    elif frame.color_range == _AV_LIMITED:
+        out[props.RANGE] = 0
+    if layout.subsampling_w and frame.chroma_location:
+        # AVChromaLocation starts at 1 = left, VapourSynth at 0 = left.
+        out[props.CHROMA_LOCATION] = frame.chroma_location - 1
+    return out

@@ -1,0 +1,233 @@
+"""A video file as a VapourSynth clip, decoded once, in order, while the clip is pulled."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
+from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
+
+log = logging.getLogger(__name__)
+
+# A request further ahead than this is worth a seek.
+_FAR = 300
+
+
+class VideoReader:
+    """Decodes a file's main video stream in a thread and serves it as `clip`.
+
+    Made for a writer that pulls frames nearly in order: VapourSynth asks for several at
+    once, so decoded frames wait in a small cache. A frame that has left the cache is decoded
+    again after a seek; for real random access see `open_clip`.
+
+    Close it, or use it in a ``with`` statement.
+
+    Args:
+        path: the file.
+        first: number of the first frame to serve.
+        count: how many to serve; None is all that follow.
+        look_ahead: frames to decode ahead of the newest request.
+        memory: bytes of decoded frames to keep, beside those that are waited for.
+        assume_progressive: take frames that are marked as interlaced for progressive ones.
+
+    Raises:
+        MediaError: the file can't be read, or its pixel format is not supported.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        index: VideoIndex | None = None,
+        first: int = 0,
+        count: int | None = None,
+        look_ahead: int = 4,
+        memory: int = 256 * 2**20,
+        assume_progressive: bool = False,
+    ) -> None:
+        self.path = path
+        self.index = index or scan(path)
+        self.first = first
+        left = len(self.index) - first
+        self.count = left if count is None else min(count, left)
+        if first < 0 or self.count < 1:
+            raise MediaError(f"{path}: has no frame {first}; there are {len(self.index)}")
+        self.layout: PixelLayout = layout_of(self.index.pix_fmt)
+        self.error: MediaError | None = None
+        self.repeated = 0
+        self._look_ahead = look_ahead
+        samples = self.index.width * self.index.height * (2 if self.layout.bits > 8 else 1)
+        self._keep = min(max(memory // (2 * samples), look_ahead), 48)
+        self._progressive = assume_progressive
+        self._frames: dict[int, vs.VideoFrame] = {}
+        self._wanted: list[int] = []
+        self._newest = 0
+        self._next = 0
+        self._restart = False
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._number = {pts: n for n, pts in enumerate(self.index.pts)}
+        self.clip = self._make_clip()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop decoding; frames asked for from now on are errors."""
+        with self._changed:
+            self._closed = True
+            self._frames.clear()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _make_clip(self) -> vs.VideoNode:
+        rate = self.index.constant_rate() or Fraction(0)
+        blank = vs.core.std.BlankClip(
+            format=self.layout.vapoursynth_format().id,
+            width=self.index.width,
+            height=self.index.height,
+            length=self.count,
+            fpsnum=rate.numerator,
+            fpsden=rate.denominator,
+            keep=True,
+        )
+        return vs.core.std.ModifyFrame(blank, blank, self._serve)
+
+    def _serve(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # noqa: ARG002
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
+                self._thread.start()
+            self._wanted.append(n)
+            self._newest = n if n < self._next else max(self._newest, n)
+            if n not in self._frames and not self._next <= n < self._next + _FAR:
+                self._next = n
+                self._restart = True
+            self._changed.notify_all()
+            try:
+                self._changed.wait_for(lambda: n in self._frames or self.error or self._closed)
+                if n in self._frames:
+                    return self._frames[n]
+            finally:
+                self._wanted.remove(n)
+        if self.error is not None:
+            raise self.error
+        raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
+
+    def _run(self) -> None:
+        """Decode, and again from elsewhere when asked to, until closed or done."""
+        try:
+            while not self._closed:
+                with self._changed:
+                    start, self._restart = self._next, False
+                self._decode_from(start)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._restart or self._closed)
+        except (av.FFmpegError, MediaError) as error:
+            known = error if isinstance(error, MediaError) else None
+            with self._changed:
+                self.error = known or MediaError(f"{self.path}: {error}")
+                self._changed.notify_all()
+
+    def _decode_from(self, start: int) -> None:
+        index = self.index
+        with open_input(self.path) as container:
+            stream = main_video(container, self.path)
+            stream.thread_type = "AUTO"
+            seek_to = index.keyframe_before(self.first + start)
+            if seek_to is not None:
+                container.seek(seek_to, stream=stream, backward=True)
+            # Without times, frames can only be counted, from the beginning.
+            number = -1
+            last: vs.VideoFrame | None = None
+            for frame in container.decode(stream):
+                fallback = number + 1
+                if index.timed and frame.pts is not None:
+                    number = self._number.get(frame.pts, fallback)
+                else:
+                    number = fallback
+                n = number - self.first
+                if n < start:
+                    last = None
+                    continue
+                self._check(frame, number)
+                made = to_vapoursynth(frame, self.layout)
+                if not self._fill(min(n, self.count), last or made):
+                    return
+                last = made
+                if n >= self.count or not self._offer(n, made, pict_type=frame.pict_type):
+                    return
+            if last is None:
+                raise MediaError(f"{self.path}: no frame can be decoded from {start} on")
+            self._fill(self.count, last)
+
+    def _fill(self, end: int, neighbor: vs.VideoFrame) -> bool:
+        """Serve a neighbor in place of frames that the decoder left out, up to `end`."""
+        return all(self._offer(n, neighbor.copy(), repeated=True) for n in range(self._next, end))
+
+    def _offer(
+        self, n: int, frame: vs.VideoFrame, *, pict_type: int = 0, repeated: bool = False
+    ) -> bool:
+        """Wait for room, then serve a frame; False when decoding must stop or move."""
+        duration = self.index.duration(self.first + n)
+        frame.props["_DurationNum"] = duration.numerator
+        frame.props["_DurationDen"] = duration.denominator
+        frame.props["_AbsoluteTime"] = float(self.index.seconds(self.first + n))
+        frame.props[props.FIELD_BASED] = 0
+        if pict_type:
+            frame.props["_PictType"] = av.video.frame.PictureType(pict_type).name
+        if self.index.sample_aspect:
+            frame.props["_SARNum"] = self.index.sample_aspect.numerator
+            frame.props["_SARDen"] = self.index.sample_aspect.denominator
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_room(n) or self._restart or self._closed)
+            if self._restart or self._closed:
+                return False
+            if repeated:
+                self.repeated += 1
+                log.warning("%s: frame %d can't be decoded; its neighbor is shown", self.path, n)
+            self._frames[n] = frame
+            self._next = n + 1
+            for old in sorted(self._frames)[: -self._keep]:
+                if old not in self._wanted:
+                    del self._frames[old]
+            self._changed.notify_all()
+        return True
+
+    def _has_room(self, n: int) -> bool:
+        return n <= max(self._newest, *self._wanted, 0) + self._look_ahead
+
+    def _check(self, frame: av.VideoFrame, number: int) -> None:
+        index = self.index
+        size, expected = (frame.width, frame.height), (index.width, index.height)
+        if size != expected or frame.format.name != index.pix_fmt:
+            raise MediaError(
+                f"{self.path}: changes from {expected[0]}x{expected[1]} {index.pix_fmt} to "
+                f"{size[0]}x{size[1]} {frame.format.name} at frame {number}; "
+                "cut it there and convert the parts"
+            )
+        if frame.interlaced_frame and not self._progressive:
+            raise MediaError(
+                f"{self.path}: frame {number} is interlaced; deinterlace first, for example "
+                "with ffmpeg -vf bwdif, or say that it is progressive all the same"
+            )
