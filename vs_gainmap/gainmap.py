@@ -111,6 +111,24 @@ def apply_gain_map(
     return (base + before) * torch.exp2(weight * log_gain) - after
 
 
+def measure_log_gain(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) -> Tensor:
+    """Return the log gain that turns `base` into `alternate` (ISO 21496-1, clause 5.1).
+
+    Args:
+        base: (..., 1 or 3, H, W), linear light, 1.0 = SDR white.
+        alternate: the same shape and unit.
+        metadata: where the offsets come from.
+
+    Returns:
+        (..., 3, H, W), stops, not clamped.
+    """
+    before = _per_channel(metadata.base_offset, base)
+    after = _per_channel(metadata.alternate_offset, base)
+    # An offset of zero would make 0/0 of black; 2^-24 is below the step of any 16-bit signal.
+    tiny = 2.0**-24
+    return torch.log2((alternate + after).clamp(min=tiny) / (base + before).clamp(min=tiny))
+
+
 def encode_gain_map(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) -> Tensor:
     """Make the map that turns `base` into `alternate` (ISO 21496-1, clause 5.1).
 
@@ -122,15 +140,23 @@ def encode_gain_map(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) 
     Returns:
         (..., 3, H, W), 0..1, clamped where the gain leaves the metadata's range.
     """
-    low = _per_channel(metadata.gain_map_min, base)
-    high = _per_channel(metadata.gain_map_max, base)
-    before = _per_channel(metadata.base_offset, base)
-    after = _per_channel(metadata.alternate_offset, base)
-    # An offset of zero would make 0/0 of black; 2^-24 is below the step of any 16-bit signal.
-    tiny = 2.0**-24
-    log_gain = torch.log2((alternate + after).clamp(min=tiny) / (base + before).clamp(min=tiny))
-    span = (high - low).clamp(min=tiny)
-    return ((log_gain - low) / span).clamp(0.0, 1.0) ** _per_channel(metadata.gamma, base)
+    return encode_log_gain(measure_log_gain(base, alternate, metadata), metadata)
+
+
+def encode_log_gain(log_gain: Tensor, metadata: GainMapMetadata) -> Tensor:
+    """Encode a log gain as a map (ISO 21496-1, clause 5.1).
+
+    Args:
+        log_gain: (..., 1 or 3, H, W), stops.
+        metadata: range and gamma to encode with.
+
+    Returns:
+        (..., 3, H, W), 0..1, clamped where the gain leaves the metadata's range.
+    """
+    low = _per_channel(metadata.gain_map_min, log_gain)
+    high = _per_channel(metadata.gain_map_max, log_gain)
+    span = (high - low).clamp(min=2.0**-24)
+    return ((log_gain - low) / span).clamp(0.0, 1.0) ** _per_channel(metadata.gamma, log_gain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
