@@ -16,10 +16,11 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.encoders import Encoder, Params
+from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
 from vs_gainmap.video.spool import PacketSpool
+from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
 from vs_gainmap.video.times import FrameTimes
 
 Progress = Callable[[int, int, int], None]
@@ -39,9 +40,9 @@ class EncodingPass:
         self.clip = clip
         self.encoder = encoder
         self.rate = Fraction(rate) if rate else Fraction(25)
-        self.pix_fmt = _pix_fmt(clip, encoder)
-        self.color = _color(known)
-        self.aspect = _aspect(known)
+        self.pix_fmt = pix_fmt_for(clip, encoder)
+        self.color = context_color(known)
+        self.aspect = sample_aspect(known)
         self.durations: list[Fraction] = []
         self._max_nits: list[float] = []
         self._average_nits: list[float] = []
@@ -96,10 +97,7 @@ class EncodingPass:
 
     def _note(self, frame: vs.VideoFrame) -> None:
         known = frame.props
-        if "_DurationNum" in known and known.get("_DurationDen"):
-            duration = Fraction(int(known["_DurationNum"]), int(known["_DurationDen"]))
-        else:
-            duration = 1 / self.rate
+        duration = frame_duration(known) or 1 / self.rate
         if duration <= 0:
             raise MediaError(f"encode: frame {len(self.durations)} has no duration")
         self.durations.append(duration)
@@ -139,6 +137,17 @@ class EncodingPass:
             mastering=mastering,
             light=light,
         )
+
+
+def can_open(encoder: Encoder) -> str | None:
+    """Try an encoder on a small black clip; return None, or what is wrong with it."""
+    clip = vs.core.std.BlankClip(format=preferred_format(encoder), width=320, height=192, length=1)
+    known: dict[str, object] = {props.TRANSFER: 16, props.PRIMARIES: 9, props.MATRIX: 9}
+    try:
+        EncodingPass(clip, encoder, known, codec_options(encoder), Fraction(25))
+    except MediaError as error:
+        return str(error.__cause__)
+    return None
 
 
 def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
@@ -183,17 +192,13 @@ def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
             f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
         )
     return clip.resize.Bicubic(
-        format=_wanted_format(encoder.pix_fmts[0]), dither_type="error_diffusion", **options
+        format=preferred_format(encoder), dither_type="error_diffusion", **options
     )
 
 
-def _wanted_format(pix_fmt: str) -> int:
-    formats = {
-        "yuv420p10le": vs.YUV420P10,
-        "p010le": vs.YUV420P10,
-        "yuv422p10le": vs.YUV422P10,
-    }
-    return int(formats[pix_fmt])
+def preferred_format(encoder: Encoder) -> vs.PresetVideoFormat:
+    """Return the clip format that an encoder takes without conversion."""
+    return vs.YUV422P10 if encoder.pix_fmts[0] == "yuv422p10le" else vs.YUV420P10
 
 
 def _try_pix_fmt(clip_format: vs.VideoFormat, encoder: Encoder) -> str | None:
@@ -206,29 +211,13 @@ def _try_pix_fmt(clip_format: vs.VideoFormat, encoder: Encoder) -> str | None:
     return name if name in encoder.pix_fmts else None
 
 
-def _pix_fmt(clip: vs.VideoNode, encoder: Encoder) -> str:
+def pix_fmt_for(clip: vs.VideoNode, encoder: Encoder) -> str:
+    """Return the pixel format in which an encoder takes a clip.
+
+    Raises:
+        MediaError: it doesn't.
+    """
     name = _try_pix_fmt(clip.format, encoder)
     if name is None:
         raise MediaError(f"encode: {encoder.name} can't take {clip.format.name}")
     return name
-
-
-def _color(known: dict[str, object]) -> dict[str, int]:
-    """Return the codec context's color settings: H.273 numbers, FFmpeg's own for the rest."""
-    out = {
-        "color_trc": int(str(known[props.TRANSFER])),
-        "color_primaries": int(str(known[props.PRIMARIES])),
-    }
-    if props.MATRIX in known:
-        out["colorspace"] = int(str(known[props.MATRIX]))
-    full = known.get(props.RANGE, 0) == 1
-    out["color_range"] = 2 if full else 1
-    if props.CHROMA_LOCATION in known:
-        out["chroma_sample_location"] = int(str(known[props.CHROMA_LOCATION])) + 1
-    return out
-
-
-def _aspect(known: dict[str, object]) -> Fraction | None:
-    if not (known.get("_SARNum") and known.get("_SARDen")):
-        return None
-    return Fraction(int(str(known["_SARNum"])), int(str(known["_SARDen"])))

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypedDict
 
 import av
 import vapoursynth as vs
@@ -19,6 +20,7 @@ from vs_gainmap.video.coding import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.containers import Container, find_container
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
+    Encoder,
     codec_options,
     find_encoder,
     parse_params,
@@ -26,6 +28,7 @@ from vs_gainmap.video.encoders import (
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.mux import VideoTrack, mux
 from vs_gainmap.video.passthrough import Plan, Span, plan_streams
+from vs_gainmap.video.tags import context_color
 from vs_gainmap.video.times import FrameTimes
 
 _PQ = int(vs.TRANSFER_ST2084)
@@ -45,6 +48,20 @@ class Encoded:
     light: ContentLight | None
     measured: bool
     notes: tuple[str, ...]
+
+
+class EncodeOptions(TypedDict, total=False):
+    """The options that `encode` and `convert` share."""
+
+    encoder: str
+    crf: float | None
+    preset: str | None
+    encoder_params: str | None
+    mastering: MasteringDisplay | None
+    content_light: ContentLight | None
+    audio: bool
+    overwrite: bool
+    progress: Progress | None
 
 
 def encode(
@@ -97,10 +114,8 @@ def encode(
         vs.Error: a filter failed.
     """
     target = Path(path)
-    row = find_encoder(encoder)
-    container = find_container(target, row)
     origin = Path(source) if source is not None else None
-    _check_paths(target, origin, overwrite=overwrite)
+    row, container = check_target(target, origin, {"encoder": encoder, "overwrite": overwrite})
     plan = plan_streams(origin, container, audio=audio) if origin else None
     if origin and index is None:
         index = scan(origin)
@@ -108,12 +123,7 @@ def encode(
     clip = for_encoder(clip, row)
     with closing(clip.get_frame(0)) as first:
         known = dict(first.props)
-    if props.TRANSFER not in known or props.PRIMARIES not in known:
-        raise MediaError(
-            "encode: the clip doesn't say its transfer or primaries; set the props "
-            f"{props.TRANSFER} and {props.PRIMARIES}, for example with std.SetFrameProps"
-        )
-    is_pq = known[props.TRANSFER] == _PQ
+    is_pq = context_color(known)["color_trc"] == _PQ
     mastering = (mastering or props.read_mastering(known)) if is_pq else None
     options = codec_options(
         row,
@@ -152,7 +162,16 @@ def _mux(
         raise MediaError(f"writing .{container.suffix} failed: {error}") from error
 
 
-def _check_paths(target: Path, source: Path | None, *, overwrite: bool) -> None:
+def check_target(
+    target: Path, source: Path | None, options: EncodeOptions
+) -> tuple[Encoder, Container]:
+    """Return what will write a file, before any work is done.
+
+    Raises:
+        MediaError: no such encoder, or the file can't be written or must not be.
+    """
+    encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
+    container = find_container(target, encoder)
     if not target.parent.is_dir():
         raise MediaError(f"{target}: the folder doesn't exist")
     if target.is_dir():
@@ -160,8 +179,9 @@ def _check_paths(target: Path, source: Path | None, *, overwrite: bool) -> None:
     if target.exists():
         if source is not None and source.exists() and target.samefile(source):
             raise MediaError(f"{target}: is the source itself")
-        if not overwrite:
-            raise MediaError(f"{target}: exists already; say so if it is to be overwritten")
+        if not options.get("overwrite", False):
+            raise MediaError(f"{target}: exists already; add --overwrite (overwrite=True)")
+    return encoder, container
 
 
 def _times(durations: list[Fraction], index: VideoIndex | None, span: Span | None) -> FrameTimes:

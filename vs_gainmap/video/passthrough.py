@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Disposition, Stream
@@ -149,7 +150,7 @@ def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[P
     """Yield the packets that go along, in the file's order, cut to `span` and moved to 0.
 
     A packet belongs to the span if its presentation starts in it; a subtitle also if it is
-    still shown.
+    still shown, and sound also as far ahead as its codec needs to warm up.
     """
     streams = [s for s in opened.streams if s.index in plan.kept and s.type != "attachment"]
     if not streams:
@@ -168,7 +169,7 @@ def _cut(packet: Packet[Stream], span: Span) -> bool:
     pts = packet.pts if packet.pts is not None else packet.dts
     if pts is None or pts >= last:
         return False
-    if pts < first:
+    if pts < first - _warm_up(packet.stream, base):
         if packet.stream.type != "subtitle" or pts + (packet.duration or 0) <= first:
             return False
         packet.duration = pts + (packet.duration or 0) - first
@@ -178,6 +179,14 @@ def _cut(packet: Packet[Stream], span: Span) -> bool:
     if packet.dts is not None:
         packet.dts -= first
     return True
+
+
+def _warm_up(stream: Stream, base: Fraction) -> int:
+    """Return how many ticks of an audio stream players drop before they play any."""
+    context = stream.codec_context
+    if not isinstance(context, AudioCodecContext) or not context.sample_rate:
+        return 0
+    return round(Fraction(context.initial_padding, context.sample_rate) / base)
 
 
 def _fits(stream: Stream, container: Container) -> bool:

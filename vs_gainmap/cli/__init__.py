@@ -1,0 +1,75 @@
+"""The command line: `vs-gainmap convert`, `ffmpeg-args`, `doctor` and what others add."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from vs_gainmap.errors import GainMapError
+
+# Modules of this package. Each has `add_parser(subparsers)`, which must not import torch or
+# vapoursynth (`--help` is to be quick), and `run(args) -> int`, which may.
+COMMANDS = ("convert", "ffmpeg_args", "doctor")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="vs-gainmap",
+        description="SDR video to HDR10 with a learned gain map (GMNet).",
+        epilog="vs-gainmap COMMAND --help tells more of each.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"vs-gainmap {version('vs-gainmap')}"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="show where an error comes from, not only its message"
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"vs_gainmap.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program's name; None takes the process's own.
+
+    Returns:
+        0, 1 after an error, 130 after Ctrl-C. A wrong usage exits with 2, as argparse does.
+    """
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
+    try:
+        status: int = args.run(args)
+    except KeyboardInterrupt:
+        print("vs-gainmap: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args.debug or not _is_expected(error):
+            raise
+        print(f"vs-gainmap: error: {_one_line(error)}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _is_expected(error: Exception) -> bool:
+    """Say whether an error is the user's to solve: ours, a filter's, or the disk's."""
+    # Only a command that uses VapourSynth has imported it.
+    vapoursynth = sys.modules.get("vapoursynth")
+    kinds: tuple[type[BaseException], ...] = (GainMapError, OSError)
+    if vapoursynth is not None:
+        kinds = (*kinds, vapoursynth.Error)
+    return isinstance(error, kinds)
+
+
+def _one_line(error: Exception) -> str:
+    """Return the message; of a failed callback's traceback, its last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,86 @@
+"""`vs-gainmap convert`: an SDR file becomes an HDR10 file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vs_gainmap.cli.options import (
+    add_encoder_options,
+    add_filter_options,
+    add_hdr10_options,
+    make_graph,
+)
+from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.cli.values import content_light, positive_int, seconds
+
+if TYPE_CHECKING:
+    from vs_gainmap.video import Encoded
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="convert an SDR video file to HDR10",
+        description="Convert an SDR video file to HDR10. Audio, subtitles, chapters, attachments, "
+        "metadata, rotation and timestamps go along untouched.",
+    )
+    parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
+    parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    part = parser.add_argument_group("part of the input, from its first frame")
+    part.add_argument("--start", type=seconds, metavar="TIME", help="seconds or HH:MM:SS.mmm")
+    part.add_argument("--end", type=seconds, metavar="TIME", help="the first moment left out")
+    part.add_argument("--frames", type=positive_int, metavar="N", help="at most so many")
+    parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
+    parser.add_argument(
+        "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
+    )
+    add_encoder_options(parser)
+    add_hdr10_options(parser)
+    add_filter_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert."""
+    from vs_gainmap.video import Selection, convert
+
+    light = content_light(args.max_cll, args.max_fall)
+    with closing(ProgressBar(args.target.name, enabled=not args.quiet)) as bar:
+        made = convert(
+            args.input,
+            args.target,
+            make_graph(args, measure=light is None),
+            selection=Selection(start=args.start, end=args.end, frames=args.frames),
+            assume_progressive=args.assume_progressive,
+            encoder=args.encoder,
+            crf=args.crf,
+            preset=args.preset,
+            encoder_params=args.encoder_params,
+            content_light=light,
+            audio=args.audio,
+            overwrite=args.overwrite,
+            progress=bar.update,
+        )
+    for note in made.notes:
+        print(f"vs-gainmap: note: {note}", file=sys.stderr)
+    if not args.quiet:
+        print(_summary(made))
+    return 0
+
+
+def _summary(made: Encoded) -> str:
+    parts = [f"{made.frames} frames", f"{made.path.stat().st_size / 1e6:.1f} MB"]
+    if made.mastering is not None:
+        low, high = made.mastering.min_nits, made.mastering.max_nits
+        parts.append(f"mastering display {low:g} to {high:g} cd/m2")
+    if made.light is not None:
+        how = "measured" if made.measured else "as given"
+        parts.append(f"MaxCLL {made.light.max_cll}, MaxFALL {made.light.max_fall} ({how})")
+    return f"{made.path}: " + ", ".join(parts)

@@ -1,0 +1,154 @@
+"""`vs-gainmap doctor`: what is installed, what is used, and what to do about the rest."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the report; `advice` says what to do, and `fatal` that convert can't run."""
+
+    subject: str
+    text: str
+    advice: str | None = None
+    fatal: bool = False
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what is installed and what to do about what is missing",
+        description="Say what is installed, which device and plugins are used, and what to do "
+        "about what is missing. Exits with 0 if `convert` works with its defaults.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:  # noqa: ARG001
+    """Report."""
+    failed = False
+    for section in (_python, _vapoursynth, _device, _weights, _encoders):
+        for finding in _guarded(section):
+            sign = "!!" if finding.fatal else "--" if finding.advice else "ok"
+            print(f"{sign} {finding.subject:<14} {finding.text}")
+            if finding.advice:
+                print(f"   {'':<14} -> {finding.advice}")
+            failed |= finding.fatal
+    print("convert does not work here yet" if failed else "convert works here")
+    return int(failed)
+
+
+def _guarded(section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield a section's findings; one that can't even be looked into is a finding itself."""
+    name = section.__name__.strip("_")
+    try:
+        yield from section()
+    except ImportError as error:
+        yield Finding(
+            subject=name,
+            text=f"can't be imported: {error}",
+            advice="install vs-gainmap again: pip install --force-reinstall vs-gainmap",
+            fatal=True,
+        )
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding(subject="vs-gainmap", text=version("vs-gainmap"))
+    system = f"{platform.system()} {platform.machine()}"
+    yield Finding(subject="python", text=f"{platform.python_version()}, {system}")
+    for name in ("numpy", "torch", "av", "opencv-python-headless", "safetensors"):
+        try:
+            yield Finding(subject=name, text=version(name))
+        except PackageNotFoundError:
+            yield Finding(subject=name, text="missing", advice=f"pip install {name}", fatal=True)
+
+
+def _vapoursynth() -> Iterator[Finding]:
+    import vapoursynth as vs
+
+    core = vs.core
+    yield Finding(subject="vapoursynth", text=f"{core.core_version}, {core.num_threads} threads")
+    for namespace, package, use, fatal in (
+        ("akarin", "vapoursynth-akarin", "applies the gain map", True),
+        ("bs", "vapoursynth-bestsource", "opens files in scripts (open_clip)", False),
+    ):
+        try:
+            plugin = getattr(core, namespace)
+            yield Finding(subject=namespace, text=f"{plugin.plugin_path}: {use}")
+        except AttributeError:
+            yield Finding(
+                subject=namespace,
+                text=f"missing: {use}",
+                advice=f"pip install {package}",
+                fatal=fatal,
+            )
+
+
+def _device() -> Iterator[Finding]:
+    import torch
+
+    from vs_gainmap.runtime import choose_device, choose_dtype, has_native_bf16
+
+    device = choose_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    dtype = str(choose_dtype(device)).removeprefix("torch.")
+    advice = None
+    if device.type == "cpu":
+        advice = "a CUDA GPU is many times faster; torch.cuda.is_available() says no"
+    yield Finding(subject="device", text=f"{device} ({name}), {dtype}", advice=advice)
+    if device.type == "cpu":
+        bf16 = "bfloat16 in hardware" if has_native_bf16() else "no bfloat16 in hardware"
+        yield Finding(subject="cpu", text=f"{torch.get_num_threads()} torch threads, {bf16}")
+
+
+def _weights() -> Iterator[Finding]:
+    from vs_gainmap.errors import GainMapError
+    from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS, load_weights
+
+    for name, entry in WEIGHTS.items():
+        default = name == DEFAULT_WEIGHTS
+        try:
+            load_weights(name)
+        except GainMapError as error:
+            yield Finding(
+                subject=f"weights {name}",
+                text=str(error),
+                advice="install vs-gainmap again",
+                fatal=default,
+            )
+        else:
+            yield Finding(subject=f"weights {name}", text=f"verified, {entry.about}")
+    if DEFAULT_WEIGHTS not in WEIGHTS:
+        yield Finding(
+            subject="weights",
+            text=f"the default set, {DEFAULT_WEIGHTS}, is not bundled",
+            advice="give convert a file with --weights, or install a released vs-gainmap",
+            fatal=True,
+        )
+
+
+def _encoders() -> Iterator[Finding]:
+    import av
+
+    from vs_gainmap.video.coding import can_open
+    from vs_gainmap.video.encoders import DEFAULT_ENCODER, ENCODERS
+
+    yield Finding(subject="ffmpeg", text=f"{av.ffmpeg_version_info} inside PyAV")
+    for name, encoder in ENCODERS.items():
+        problem = can_open(encoder)
+        if problem is None:
+            yield Finding(subject=name, text=encoder.about)
+            continue
+        hardware = "it needs an NVIDIA GPU that has it, and its driver"
+        yield Finding(
+            subject=name,
+            text=f"not available: {problem}",
+            advice=hardware if "nvenc" in name else "pip install --upgrade av",
+            fatal=name == DEFAULT_ENCODER,
+        )

@@ -1,0 +1,172 @@
+"""`vs-gainmap ffmpeg-args`: what ffmpeg must be told of a clip that vspipe gives it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vs_gainmap.cli.options import (
+    add_encoder_options,
+    add_filter_options,
+    add_hdr10_options,
+    make_graph,
+    read_mastering,
+)
+from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.cli.values import content_light
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
+
+    from vs_gainmap.hdr10 import ContentLight
+
+_SCRIPTS = (".vpy", ".py")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "ffmpeg-args",
+        help="print the flags for `vspipe | ffmpeg`",
+        description="Print what ffmpeg must be told of a script's clip: vspipe's y4m carries no "
+        "color tags and no HDR10 metadata.",
+        epilog="vspipe -c y4m script.vpy - | ffmpeg -i - $(vs-gainmap ffmpeg-args script.vpy) "
+        "out.mkv  (in a POSIX shell: eval, or paste what is printed)",
+    )
+    parser.add_argument(
+        "input", type=Path, metavar="SCRIPT|FILE",
+        help="a .vpy whose output is HDR, or an SDR file that the options below are for",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output-index", type=int, default=0, metavar="N", help="which output of the script (0)"
+    )
+    parser.add_argument(
+        "--shell", choices=("posix", "cmd", "powershell"), help="whose quotes (this system's)"
+    )
+    parser.add_argument(
+        "--measure", action="store_true",
+        help="run all frames through to measure MaxCLL and MaxFALL; takes as long as a conversion",
+    )  # fmt: skip
+    add_encoder_options(parser)
+    add_hdr10_options(parser)
+    add_filter_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the flags."""
+    from vs_gainmap import props
+
+    light = content_light(args.max_cll, args.max_fall)
+    clip = _open(args)
+    if args.measure and light is None:
+        light = _measure(clip)
+    with closing(clip.get_frame(0)) as first:
+        known = dict(first.props)
+    if light is None:
+        light = props.read_light(known)
+    flags = ffmpeg_flags(args, clip, known, light)
+    print(quote(flags, args.shell or ("cmd" if os.name == "nt" else "posix")))
+    if light is None:
+        print(
+            "vs-gainmap: note: MaxCLL and MaxFALL are not known; add --measure, or --max-cll and "
+            "--max-fall",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def ffmpeg_flags(
+    args: argparse.Namespace,
+    clip: vs.VideoNode,
+    known: Mapping[str, Any],
+    light: ContentLight | None,
+) -> list[str]:
+    """Return the flags for a clip, from its first frame's props.
+
+    Raises:
+        MediaError: the encoder can't take the clip, or the clip has no color props.
+    """
+    from vs_gainmap import props
+    from vs_gainmap.video.coding import pix_fmt_for
+    from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params
+    from vs_gainmap.video.tags import color_flags
+
+    encoder = find_encoder(args.encoder)
+    params = parse_params(args.encoder_params)
+    if encoder.name == "x265":
+        # A raw stream, or one cut by a broadcaster, has no header but this.
+        params = {"repeat-headers": "1", **params}
+    options = codec_options(
+        encoder,
+        crf=args.crf,
+        preset=args.preset,
+        params=params,
+        mastering=read_mastering(args) or props.read_mastering(known),
+        light=light,
+    )
+    flags = ["-c:v", encoder.library, "-pix_fmt", pix_fmt_for(clip, encoder), *color_flags(known)]
+    for name, value in options.items():
+        flags += [f"-{name}" if name not in ("b", "profile") else f"-{name}:v", value]
+    return flags
+
+
+def quote(arguments: Sequence[str], shell: str) -> str:
+    """Return arguments as one line that a shell splits again as they were."""
+    if shell == "posix":
+        return shlex.join(arguments)
+    mark = '"' if shell == "cmd" else "'"
+    plain = re.compile(r"[\w./:+-]+")
+    return " ".join(a if plain.fullmatch(a) else f"{mark}{a}{mark}" for a in arguments)
+
+
+def _open(args: argparse.Namespace) -> vs.VideoNode:
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.video import open_clip
+
+    if args.input.suffix.lower() not in _SCRIPTS:
+        return make_graph(args, measure=args.measure)(open_clip(args.input))
+    if not args.input.is_file():
+        raise MediaError(f"{args.input}: no such file")
+    return _run_script(args.input, args.output_index)
+
+
+def _run_script(path: Path, index: int) -> vs.VideoNode:
+    """Run a script as vspipe does and return one of its outputs."""
+    import runpy
+
+    import vapoursynth as vs
+
+    from vs_gainmap.errors import MediaError
+
+    runpy.run_path(str(path), run_name="__vapoursynth__")
+    outputs = vs.get_outputs()
+    if index not in outputs:
+        raise MediaError(f"{path}: sets no output {index}")
+    output = outputs[index]
+    clip = getattr(output, "clip", output)
+    if not isinstance(clip, vs.VideoNode):
+        raise MediaError(f"{path}: output {index} is not video")
+    return clip
+
+
+def _measure(clip: vs.VideoNode) -> ContentLight:
+    from vs_gainmap import measure, props
+    from vs_gainmap.hdr10 import ContentLight
+    from vs_gainmap.video.coding import frames_in_order
+
+    highest, average = 0.0, 0.0
+    with closing(ProgressBar("measuring")) as bar:
+        for n, frame in enumerate(frames_in_order(measure(clip))):
+            with closing(frame):
+                highest = max(highest, float(str(frame.props[props.FRAME_MAX_NITS])))
+                average = max(average, float(str(frame.props[props.FRAME_AVERAGE_NITS])))
+            bar.update(n + 1, clip.num_frames, 0)
+    return ContentLight.measured(highest, average)

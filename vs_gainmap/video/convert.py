@@ -1,0 +1,106 @@
+"""`convert`: file in, file out, with any graph of filters in between."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Unpack
+
+import vapoursynth as vs
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video.encode import Encoded, EncodeOptions, check_target, encode
+from vs_gainmap.video.index import VideoIndex, scan
+from vs_gainmap.video.passthrough import Span
+from vs_gainmap.video.reader import VideoReader
+
+Graph = Callable[[vs.VideoNode], vs.VideoNode]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """A part of a video: seconds from its first frame, and at most so many frames.
+
+    A frame belongs to it if its presentation starts at or after `start` and before `end`.
+    """
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    frames: int | None = None
+
+    def range(self, index: VideoIndex) -> tuple[int, int]:
+        """Return the first frame and how many there are.
+
+        Raises:
+            MediaError: nothing is left.
+        """
+        first = self._first_from(index, self.start) if self.start is not None else 0
+        stop = self._first_from(index, self.end) if self.end is not None else len(index)
+        if self.frames is not None:
+            stop = min(stop, first + self.frames)
+        if stop <= first:
+            length = float(index.seconds(len(index) - 1) - index.seconds(0))
+            raise MediaError(
+                f"{index.path}: no frame is selected; its last one starts at {length:.3f} s"
+            )
+        return first, stop - first
+
+    def span(self, index: VideoIndex) -> Span | None:
+        """Return the times of the selected frames on the file's clock; None for all of them."""
+        first, count = self.range(index)
+        if count == len(index):
+            return None
+        last = first + count - 1
+        return Span(start=index.seconds(first), end=index.seconds(last) + index.duration(last))
+
+    @staticmethod
+    def _first_from(index: VideoIndex, seconds: Fraction) -> int:
+        return bisect_left(index.pts, seconds / index.time_base + index.pts[0])
+
+
+def convert(
+    source: str | Path,
+    target: str | Path,
+    graph: Graph,
+    *,
+    selection: Selection | None = None,
+    assume_progressive: bool = False,
+    **options: Unpack[EncodeOptions],
+) -> Encoded:
+    """Read a video file, run a graph of filters on it, and encode the result.
+
+    Args:
+        source: the file.
+        target: see `encode`.
+        graph: gets the file as a clip and returns an HDR clip of as many frames.
+        selection: the part to take; None for all of it.
+        assume_progressive: take frames that are marked as interlaced for progressive ones.
+        options: see `encode`.
+
+    Raises:
+        MediaError: anything that can't be done as asked.
+        vs.Error: a filter failed.
+    """
+    origin = Path(source)
+    check_target(Path(target), origin, options)
+    index = scan(origin)
+    chosen = selection or Selection()
+    first, count = chosen.range(index)
+    with VideoReader(
+        origin, index=index, first=first, count=count, assume_progressive=assume_progressive
+    ) as reader:
+        try:
+            clip = graph(reader.clip)
+            if clip.num_frames != count:
+                raise MediaError(f"convert: {count} frames went in and {clip.num_frames} came out")
+            return encode(
+                clip, target, source=origin, index=index, span=chosen.span(index), **options
+            )
+        except vs.Error as error:
+            # A frame that can't be read surfaces as a failed filter; the reader knows better.
+            if reader.error is not None:
+                raise reader.error from error
+            raise
