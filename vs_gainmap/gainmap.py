@@ -102,13 +102,26 @@ def apply_gain_map(
     Returns:
         (..., 3, H, W), linear light, 1.0 = SDR white.
     """
-    low = _per_channel(metadata.gain_map_min, base)
-    high = _per_channel(metadata.gain_map_max, base)
-    gamma = _per_channel(metadata.gamma, base)
-    log_gain = low + (high - low) * gain_map.clamp(0.0, 1.0) ** (1 / gamma)
+    log_gain = decode_gain_map(gain_map, metadata)
     before = _per_channel(metadata.base_offset, base)
     after = _per_channel(metadata.alternate_offset, base)
     return (base + before) * torch.exp2(weight * log_gain) - after
+
+
+def decode_gain_map(gain_map: Tensor, metadata: GainMapMetadata) -> Tensor:
+    """Return the log gain that a map stands for (ISO 21496-1, clause 5.2).
+
+    Args:
+        gain_map: (..., 1 or 3, H, W), 0..1 as stored; clamped to it.
+        metadata: range and gamma that it was encoded with.
+
+    Returns:
+        (..., 3, H, W), stops.
+    """
+    low = _per_channel(metadata.gain_map_min, gain_map)
+    high = _per_channel(metadata.gain_map_max, gain_map)
+    gamma = _per_channel(metadata.gamma, gain_map)
+    return low + (high - low) * gain_map.clamp(0.0, 1.0) ** (1 / gamma)
 
 
 def measure_log_gain(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) -> Tensor:
