@@ -152,6 +152,19 @@ def profile_from_icc(icc: bytes | None) -> ColorProfile:
     return ColorProfile(primaries=primaries, curve="table", table=table)
 
 
+def srgb_curve_icc(primaries: PrimariesName | Primaries) -> bytes:
+    """Return an ICC profile of these primaries with the sRGB curve."""
+    p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
+    curve = srgb_eotf(torch.linspace(0, 1, 1024)).numpy()
+    profile: bytes = load("imagecodecs", "imagecodecs").cms_profile(
+        "rgb",
+        whitepoint=[*p.white, 1.0],
+        primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
+        transferfunction=[curve, curve, curve],
+    )
+    return profile
+
+
 def _cicp_tag(icc: bytes) -> ColorProfile | None:
     """Return what the profile's cicp tag says (ICC.1:2022, clause 9.2.17)."""
     count = int.from_bytes(icc[128:132], "big")

@@ -88,11 +88,17 @@ def read_photo(path: Path) -> GainMapPhoto:
         raise type(error)(f"{path.name}: {error}") from error
 
 
-def has_gain_map(image: JpegImage) -> bool:
-    """Say whether a JPEG carries a gain map, sound or not."""
+def has_gain_map(data: bytes) -> bool:
+    """Say whether a file's content carries a gain map, sound or not."""
     try:
-        return find_gain_map(image) is not None
-    except (MediaError, MetadataError):
+        if data[:3] == b"\xff\xd8\xff":
+            return find_gain_map(parse_jpeg(data)) is not None
+        if not is_bmff(data):
+            return False
+        if find_tone_map(data, read_items(data)) is not None:
+            return True
+        return apple.AUXILIARY_TYPE.encode() in data
+    except MetadataError:
         return True
 
 

@@ -77,7 +77,7 @@ def _taps(
     return first, (first + 1).clamp(max=source - 1), (position - first).float()
 
 
-def upright(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+def upright[T: np.generic](pixels: NDArray[T], orientation: int) -> NDArray[T]:
     """Turn pixels as EXIF's orientation says (CIPA DC-008, tag 274).
 
     Args:

@@ -1,0 +1,205 @@
+"""Convert ordinary SDR photos to HDR ones, one at a time or whole folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vs_gainmap.color import PrimariesName, convert_primaries
+from vs_gainmap.errors import GainMapError, MediaError
+from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.photo.jpeg import parse_jpeg
+from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
+from vs_gainmap.photo.pictures import Picture, decode_jpeg, read_file, read_picture
+from vs_gainmap.photo.pq import AVIF_LEVEL, PQ_SUFFIXES, write_pq
+from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
+from vs_gainmap.photo.profile import Signal, profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.read import has_gain_map
+from vs_gainmap.photo.render import upright
+from vs_gainmap.photo.ultrahdr import BASE_QUALITY, MAP_QUALITY, assemble, encode_jpeg
+
+INPUT_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"),
+)
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+OUTPUT_SUFFIXES = (*JPEG_SUFFIXES, *PQ_SUFFIXES, *LINEAR_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertOptions:
+    """How photos are converted."""
+
+    strength: float = 1.0
+    sdr_white: float | None = None
+    """cd/m2 of SDR white in PQ output; None is the preset's."""
+    map_channels: Literal[1, 3] = 3
+    map_scale: int = 1
+    map_quality: int = MAP_QUALITY
+    base_quality: int = BASE_QUALITY
+    avif_level: int = AVIF_LEVEL
+    primaries: PrimariesName = "bt709"
+    """Of linear output."""
+
+
+def check_target(target: Path) -> None:
+    """Refuse a suffix that nothing here writes.
+
+    Raises:
+        MediaError: it is one.
+    """
+    if target.suffix.lower() not in OUTPUT_SUFFIXES:
+        raise MediaError(f"{target.name}: the output must end in {', '.join(OUTPUT_SUFFIXES)}")
+
+
+def convert_photo(
+    source: Path, target: Path, predictor: PhotoPredictor, options: ConvertOptions
+) -> None:
+    """Convert one SDR photo, by the suffix of its target.
+
+    Args:
+        source: JPEG, PNG, TIFF, WebP, HEIC or AVIF.
+        target: .jpg for Ultra HDR; .png or .avif for PQ; .exr, .hdr or .tif for linear light.
+        predictor: the network.
+        options: how.
+
+    Raises:
+        MediaError: the source can't be read or is HDR already, or the target can't be written.
+    """
+    check_target(target)
+    data = read_file(source)
+    if has_gain_map(data):
+        raise MediaError(f"{source.name}: it has a gain map already; use photo render or photo pq")
+    write_hdr_picture(read_picture(source, data), target, predictor, options)
+
+
+def write_hdr_picture(
+    picture: Picture, target: Path, predictor: PhotoPredictor, options: ConvertOptions
+) -> None:
+    """Predict HDR for a picture in memory and write it; see `convert_photo`."""
+    check_target(target)
+    predicted = predictor(picture, strength=options.strength)
+    suffix = target.suffix.lower()
+    if suffix in JPEG_SUFFIXES:
+        write_bytes(target, make_ultrahdr(predicted, options))
+        return
+    primaries = picture.profile.primaries
+    hdr = upright(predicted.render(), picture.orientation)
+    white = options.sdr_white or predicted.preset.sdr_white
+    if suffix in PQ_SUFFIXES:
+        write_pq(target, hdr, primaries, white, level=options.avif_level)
+    else:
+        linear = convert_primaries(torch.from_numpy(hdr), primaries, options.primaries, dim=-1)
+        write_linear(target, linear.numpy(), options.primaries, white)
+
+
+def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
+    """Return an Ultra HDR JPEG; a JPEG's own coded data become the base as they are."""
+    picture = predicted.picture
+    base, signal, profile = picture.jpeg, picture.signal, picture.profile
+    if base is None:
+        icc = picture.icc
+        if icc is None and profile.primaries != "bt709":
+            icc = srgb_curve_icc(profile.primaries)
+        encoded = encode_jpeg(
+            _to_bytes(signal), quality=options.base_quality, icc=icc, exif=picture.exif
+        )
+        base = parse_jpeg(encoded)
+        # What the base lost is given back by the map: it is made against the decoded base.
+        signal, profile = decode_jpeg(base), profile_from_icc(base.icc)
+    gain_map, metadata = make_gain_map(
+        predicted,
+        signal,
+        profile,
+        channels=1 if base.components == 1 else options.map_channels,
+        scale=options.map_scale,
+    )
+    return assemble(base, gain_map, metadata, quality=options.map_quality)
+
+
+def _to_bytes(signal: Signal) -> NDArray[np.uint8]:
+    if signal.dtype == np.uint8:
+        return np.ascontiguousarray(signal).astype(np.uint8, copy=False)
+    return ((signal.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One photo of a folder, and where it goes."""
+
+    source: Path
+    target: Path
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether the target is there and no older than its source."""
+        if not self.target.is_file():
+            return False
+        return self.target.stat().st_mtime >= self.source.stat().st_mtime
+
+
+def plan_folder(source: Path, out: Path, suffix: str) -> list[Job]:
+    """List what a folder conversion has to do, subfolders included.
+
+    Two photos that differ in their suffix alone keep it in their targets' names.
+
+    Raises:
+        MediaError: no photos, or `out` lies within `source`.
+    """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise MediaError(f"{out}: the output folder must not lie within {source}")
+    sources = sorted(p for p in source.rglob("*") if p.suffix.lower() in INPUT_SUFFIXES)
+    if not sources:
+        raise MediaError(f"{source}: no photos in it")
+    jobs: dict[Path, Job] = {}
+    for path in sources:
+        target = out / path.relative_to(source).with_suffix(suffix)
+        if target in jobs:
+            target = target.with_name(path.name + suffix)
+        jobs[target] = Job(source=path, target=target)
+    return list(jobs.values())
+
+
+def convert_folder(
+    jobs: Iterable[Job],
+    predictor: PhotoPredictor,
+    options: ConvertOptions,
+    *,
+    workers: int = 2,
+    convert: Callable[[Path, Path, PhotoPredictor, ConvertOptions], None] = convert_photo,
+) -> Iterator[tuple[Job, GainMapError | None]]:
+    """Convert several photos at a time; one that fails does not stop the others.
+
+    Args:
+        jobs: what to do.
+        predictor: the network, with as many streams as workers at best.
+        options: how.
+        workers: photos at a time.
+        convert: does one of them.
+
+    Yields:
+        Each job when it is finished, and what was wrong with it.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        running: dict[Future[None], Job] = {}
+        try:
+            for job in jobs:
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+                running[pool.submit(convert, job.source, job.target, predictor, options)] = job
+            for future in as_completed(running):
+                error = future.exception()
+                if error is not None and not isinstance(error, GainMapError):
+                    raise error
+                yield running[future], error
+        finally:
+            for future in running:
+                future.cancel()
+
+
+__all__ = ["ConvertOptions", "Job", "convert_folder", "convert_photo", "plan_folder"]

@@ -1,0 +1,172 @@
+"""Linear light in files: OpenEXR, Radiance .hdr and float TIFF, both ways."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vs_gainmap.color import PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.files import replacing, write_bytes
+from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.pictures import DECODE_ERRORS, check_size, read_file
+from vs_gainmap.photo.profile import profile_from_icc
+
+LINEAR_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")
+HALF_MAX = 65504.0
+SAME_CHROMATICITY = 0.002
+
+
+def write_linear(
+    path: Path, hdr: NDArray[np.float32], primaries: PrimariesName, sdr_white: float
+) -> None:
+    """Write linear light, by the file's suffix.
+
+    EXR says primaries and white in its header, TIFF the primaries in a linear ICC profile;
+    .hdr holds no negative values and says neither.
+
+    Args:
+        path: .exr, .hdr, .tif or .tiff.
+        hdr: (H, W, 3), linear light, 1.0 = SDR white.
+        primaries: of `hdr`.
+        sdr_white: cd/m2 of 1.0.
+
+    Raises:
+        MediaError: another suffix, or the file can't be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".exr":
+        _write_exr(path, hdr, primaries, sdr_white)
+    elif suffix == ".hdr":
+        done, data = cv2.imencode(".hdr", np.maximum(hdr[..., ::-1], 0.0))
+        if not done:
+            raise MediaError(f"{path.name}: can't be encoded as .hdr")
+        write_bytes(path, data.tobytes())
+    elif suffix in (".tif", ".tiff"):
+        tifffile = load("tifffile", "tifffile")
+        with replacing(path) as partial:
+            tifffile.imwrite(
+                partial,
+                hdr,
+                photometric="rgb",
+                compression="zlib",
+                predictor=3,
+                iccprofile=linear_icc(primaries),
+            )
+    else:
+        raise MediaError(f"{path.name}: linear light goes into {', '.join(LINEAR_SUFFIXES)}")
+
+
+def _write_exr(
+    path: Path, hdr: NDArray[np.float32], primaries: PrimariesName, sdr_white: float
+) -> None:
+    openexr = load("OpenEXR", "OpenEXR")
+    p = PRIMARIES[primaries]
+    fits = float(np.abs(hdr).max()) <= HALF_MAX
+    header = {
+        "compression": openexr.ZIP_COMPRESSION,
+        "type": openexr.scanlineimage,
+        "chromaticities": (*p.red, *p.green, *p.blue, *p.white),
+        "whiteLuminance": float(sdr_white),
+    }
+    pixels = np.ascontiguousarray(hdr.astype(np.float16) if fits else hdr)
+    with replacing(path) as partial:
+        try:
+            openexr.File(header, {"RGB": pixels}).write(str(partial))
+        except RuntimeError as error:
+            raise MediaError(f"{path}: {error}") from error
+
+
+def linear_icc(primaries: PrimariesName) -> bytes:
+    """Return an ICC profile of linear light in these primaries."""
+    p = PRIMARIES[primaries]
+    profile: bytes = load("imagecodecs", "imagecodecs").cms_profile(
+        "rgb",
+        whitepoint=[*p.white, 1.0],
+        primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
+        gamma=1.0,
+    )
+    return profile
+
+
+def read_linear(path: Path) -> tuple[NDArray[np.float32], PrimariesName | Primaries | None]:
+    """Read linear light.
+
+    Args:
+        path: .exr, .hdr, .tif or .tiff.
+
+    Returns:
+        (H, W, 3), float32, and the primaries where the file says them.
+
+    Raises:
+        MediaError: can't be read, damaged, too large, or not linear light in RGB.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in LINEAR_SUFFIXES:
+        raise MediaError(f"{path.name}: linear light comes in {', '.join(LINEAR_SUFFIXES)}")
+    data = read_file(path)
+    reader = {".exr": _read_exr, ".hdr": _read_hdr}.get(suffix, _read_tiff)
+    try:
+        hdr, primaries = reader(data)
+    except DECODE_ERRORS as error:
+        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
+    except MediaError as error:
+        raise MediaError(f"{path.name}: {error}") from error
+    if hdr.ndim != 3 or hdr.shape[2] < 3:
+        raise MediaError(f"{path.name}: not RGB, its shape is {hdr.shape}")
+    hdr = np.ascontiguousarray(hdr[..., :3], dtype=np.float32)
+    if not np.isfinite(hdr).all():
+        raise MediaError(f"{path.name}: some pixels are not finite")
+    return hdr, primaries
+
+
+def _read_exr(data: bytes) -> tuple[NDArray[Any], PrimariesName | Primaries | None]:
+    openexr = load("OpenEXR", "OpenEXR")
+    header = openexr.File(io.BytesIO(data), header_only=True).parts[0].header
+    low, high = header["dataWindow"]
+    check_size(*(int(b) - int(a) + 1 for a, b in zip(low, high, strict=True)))
+    channels = openexr.File(io.BytesIO(data)).channels()
+    name = next((name for name in ("RGB", "RGBA") if name in channels), None)
+    if name is None:
+        raise MediaError(f"EXR with channels {', '.join(channels)} instead of R, G, B")
+    points = header.get("chromaticities")
+    return channels[name].pixels, _name_primaries(points) if points is not None else None
+
+
+def _name_primaries(points: tuple[float, ...]) -> PrimariesName | Primaries:
+    rx, ry, gx, gy, bx, by, wx, wy = (float(v) for v in points)
+    own = Primaries(red=(rx, ry), green=(gx, gy), blue=(bx, by), white=(wx, wy))
+    for name, p in PRIMARIES.items():
+        known = (*p.red, *p.green, *p.blue, *p.white)
+        if np.abs(np.subtract(known, (rx, ry, gx, gy, bx, by, wx, wy))).max() < SAME_CHROMATICITY:
+            return name
+    return own
+
+
+def _read_hdr(data: bytes) -> tuple[NDArray[Any], None]:
+    size = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:65536])
+    if not data.startswith(b"#?") or size is None:
+        raise MediaError("not a Radiance picture that can be read here")
+    check_size(int(size[2]), int(size[1]))
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    if pixels is None or pixels.dtype != np.float32:
+        raise MediaError("damaged Radiance picture")
+    return pixels[..., ::-1], None
+
+
+def _read_tiff(data: bytes) -> tuple[NDArray[Any], PrimariesName | Primaries | None]:
+    tifffile = load("tifffile", "tifffile")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        check_size(page.imagewidth, page.imagelength)
+        if page.dtype not in (np.float16, np.float32, np.float64):
+            raise MediaError(f"TIFF of {page.dtype}: linear light is float")
+        icc = page.tags.valueof(34675)
+        pixels = page.asarray()
+    return pixels, profile_from_icc(bytes(icc)).primaries if icc else None

@@ -1,0 +1,226 @@
+"""Predict HDR from an ordinary photo with GMNet, and make the gain map that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, srgb_inverse_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import (
+    GainMapMetadata,
+    GainMapPreset,
+    encode_log_gain,
+    measure_log_gain,
+    network_log_gain,
+)
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.photo.pictures import Picture
+from vs_gainmap.photo.profile import ColorProfile, Signal
+from vs_gainmap.photo.render import BAND_ROWS, resample_rows
+from vs_gainmap.runtime import Predictor, choose_device, choose_dtype
+from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS, load_weights
+
+MIN_SIDE = 16
+# Primaries that the network takes as they are: those of the SDR that it was trained on.
+NARROW = ("bt709", "smpte170m", "bt470bg")
+# Adobe's Gain Map Specification 1.0, "Offsets": keeps the ratio of two blacks calm.
+OFFSET = 1 / 64
+
+
+class PhotoPredictor:
+    """GMNet with its preset, ready for photos; safe to call from several threads.
+
+    Args:
+        weights: a bundled name or a path; None takes "photo" where it is bundled, else the
+            default weights.
+        preset: see `vs_gainmap.weights.load_weights`.
+        device: see `vs_gainmap.runtime.choose_device`.
+        dtype: see `vs_gainmap.runtime.choose_dtype`.
+        streams: photos on the device at a time.
+
+    Raises:
+        WeightsError: the weights can't be had.
+        DeviceError: the device or precision is not there.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        preset: str | GainMapPreset | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        streams: int = 1,
+    ) -> None:
+        if weights is None:
+            weights = "photo" if "photo" in WEIGHTS else DEFAULT_WEIGHTS
+        loaded = load_weights(weights, preset=preset)
+        self.preset = loaded.preset
+        where = choose_device(device)
+        self._predictor = Predictor(
+            loaded.model, device=where, dtype=choose_dtype(where, dtype), streams=streams
+        )
+
+    @torch.inference_mode()
+    def __call__(self, picture: Picture, *, strength: float = 1.0) -> PredictedPhoto:
+        """Predict the log gain of a photo.
+
+        Args:
+            picture: an ordinary SDR photo.
+            strength: factor on the log gain.
+
+        Raises:
+            MediaError: the photo is HDR already, or smaller than the network takes.
+        """
+        height, width = picture.signal.shape[:2]
+        if picture.profile.is_hdr:
+            raise MediaError(f"the picture is HDR already ({picture.profile.curve.upper()})")
+        if min(height, width) < MIN_SIDE:
+            raise MediaError(f"picture of {width}x{height}: both sides must be {MIN_SIDE} or more")
+        signal = network_signal(picture)
+        scale = self.preset.map_scale
+        size = (-(-height // scale), -(-width // scale))
+        small = _resize(signal, size)
+        thumbnail = _resize(signal, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+        gain_map, qmax_norm = self._predictor(list(small.numpy()), list(thumbnail.numpy()))
+        log_gain = network_log_gain(
+            torch.from_numpy(gain_map)[None, None],
+            torch.full((1, 1, 1, 1), qmax_norm),
+            self.preset,
+        )
+        return PredictedPhoto(
+            picture=picture,
+            log_gain=(strength * log_gain[0, 0]).numpy()[..., None],
+            preset=self.preset,
+        )
+
+
+def network_signal(picture: Picture) -> Tensor:
+    """Return what the network sees of a picture: gamma-coded, about BT.709 primaries.
+
+    Returns:
+        (3, H, W), float32, 0..1.
+    """
+    profile = picture.profile
+    height, width = picture.signal.shape[:2]
+    out = torch.empty((3, height, width), dtype=torch.float32)
+    for start, stop in _bands(height):
+        band = picture.signal[start:stop]
+        if profile.primaries in NARROW:
+            out[:, start:stop] = profile.to_srgb_signal(band)
+        else:
+            linear = convert_primaries(profile.to_linear(band), profile.primaries, "bt709")
+            out[:, start:stop] = srgb_inverse_eotf(linear.clamp(0.0, 1.0))
+    return out
+
+
+def _resize(signal: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize with Catmull-Rom and antialiasing, the bicubic of the published thumbnails."""
+    if signal.shape[-2:] == size:
+        return signal
+    resized = functional.interpolate(
+        signal[None], size=size, mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized[0].clamp(0.0, 1.0)
+
+
+def _bands(height: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, height, BAND_ROWS):
+        yield start, min(start + BAND_ROWS, height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PredictedPhoto:
+    """A photo and its predicted log gain."""
+
+    picture: Picture
+    log_gain: NDArray[np.float32]
+    """(h, w, 1), stops, at the size of the network's map."""
+    preset: GainMapPreset
+
+    def hdr_rows(self, start: int, stop: int) -> Tensor:
+        """Render a band of rows in the preset's form, for example SDR^2.2 * 2^log_gain.
+
+        Returns:
+            (3, rows, W), float32, linear light in the picture's primaries, 1.0 = SDR white.
+        """
+        height, width = self.picture.signal.shape[:2]
+        signal = self.picture.profile.to_srgb_signal(self.picture.signal[start:stop])
+        log_gain = resample_rows(self.log_gain, (width, height), start, stop)
+        return SDR_EOTFS[self.preset.eotf](signal) * torch.exp2(log_gain)
+
+    def render(self) -> NDArray[np.float32]:
+        """Render the whole photo, (H, W, 3), as stored (the orientation is not applied)."""
+        out = np.empty(self.picture.signal.shape, dtype=np.float32)
+        for start, stop in _bands(out.shape[0]):
+            out[start:stop] = self.hdr_rows(start, stop).movedim(0, -1).numpy()
+        return out
+
+
+def make_gain_map(
+    predicted: PredictedPhoto,
+    base: Signal,
+    profile: ColorProfile,
+    *,
+    channels: int = 3,
+    scale: int = 1,
+) -> tuple[NDArray[np.uint8], GainMapMetadata]:
+    """Make the gain map with which a standard reader gets our HDR from the base.
+
+    A reader decodes the base by its own curve (sRGB as a rule), not by the preset's: so the
+    map is the ratio of our HDR to that, and differs between channels.
+
+    Args:
+        predicted: where the HDR comes from.
+        base: (H, W, 3), the base as a reader will decode it.
+        profile: of the base.
+        channels: 3 for an exact map; 1 for the ratio of luminances.
+        scale: how much smaller than the base the map is made.
+
+    Returns:
+        (h, w, channels), 0..255, and its metadata.
+    """
+    if channels not in (1, 3) or scale < 1:
+        raise ValueError(f"a map has 1 or 3 channels and scale 1 or more, got {channels}, {scale}")
+    offsets = (OFFSET, OFFSET, OFFSET)
+    metadata = GainMapMetadata(base_offset=offsets, alternate_offset=offsets)
+    height, width = base.shape[:2]
+    ratios = np.empty((-(-height // scale), -(-width // scale), channels), dtype=np.float32)
+    # A band is a whole number of cells, so that no cell crosses its edge.
+    rows = max(BAND_ROWS // scale, 1) * scale
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        pair = torch.stack([profile.to_linear(base[start:stop]), predicted.hdr_rows(start, stop)])
+        if channels == 1:
+            pair = luminance(pair, profile.primaries)
+        if scale > 1:
+            pair = functional.avg_pool2d(pair, scale, ceil_mode=True, count_include_pad=False)
+        ratio = measure_log_gain(pair[0], pair[1], metadata)[:channels]
+        ratios[start // scale : -(-stop // scale)] = ratio.movedim(0, -1).numpy()
+    low, high = float(ratios.min()), float(ratios.max())
+    # One range for all channels: libultrahdr reads no XMP with one value per channel.
+    metadata = replace(
+        metadata,
+        gain_map_min=(low, low, low),
+        gain_map_max=(high, high, high),
+        alternate_headroom=max(high, OFFSET),
+    )
+    return _quantize(ratios, metadata), metadata
+
+
+def _quantize(ratios: NDArray[np.float32], metadata: GainMapMetadata) -> NDArray[np.uint8]:
+    channels = ratios.shape[2]
+    out = np.empty(ratios.shape, dtype=np.uint8)
+    for start, stop in _bands(ratios.shape[0]):
+        band = torch.from_numpy(ratios[start:stop]).movedim(-1, 0)
+        codes = (encode_log_gain(band, metadata)[:channels] * 255).round()
+        out[start:stop] = codes.movedim(0, -1).numpy()
+    return out
