@@ -1,0 +1,103 @@
+"""Every example runs through the real vspipe, and one on through the real ffmpeg."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+SCRIPTS = sorted(p.name for p in EXAMPLES.glob("*.vpy"))
+
+
+def vspipe() -> str:
+    """Return vspipe of this environment."""
+    found = shutil.which("vspipe", path=str(Path(sys.executable).parent))
+    assert found, "vspipe comes with the vapoursynth package; run `vapoursynth config` once"
+    return found
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # A worker of pytest-xdist has one thread; a child process need not.
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    return subprocess.run(
+        [vspipe(), *arguments], capture_output=True, env=environment, timeout=300, check=False
+    )
+
+
+def test_there_is_an_example_for_each_promise() -> None:
+    assert SCRIPTS == ["basic.vpy", "editor.vpy", "own_weights.vpy", "two_step.vpy"]
+
+
+@pytest.mark.parametrize(
+    ("script", "pixel", "luma_bytes", "frame_bytes"),
+    [
+        ("basic.vpy", "YUV420P10", 2, 3.0),
+        ("two_step.vpy", "YUV420P10", 2, 3.0),
+        ("own_weights.vpy", "YUV420P10", 2, 3.0),
+        ("editor.vpy", "YUV422P10", 2, 4.0),
+    ],
+)
+def test_example_gives_hdr_frames(
+    script: str, pixel: str, luma_bytes: int, frame_bytes: float
+) -> None:
+    info = run("--info", str(EXAMPLES / script), "-")
+    text = info.stdout.decode()
+    assert info.returncode == 0, info.stderr.decode()
+    assert f"Format Name: {pixel}" in text
+    width, height = (
+        int(line.split(": ")[1])
+        for line in text.splitlines()
+        if line.startswith(("Width", "Height"))
+    )
+    frames = run("--end", "1", str(EXAMPLES / script), "-")
+    assert frames.returncode == 0, frames.stderr.decode()
+    assert len(frames.stdout) == 2 * width * height * frame_bytes
+    luma = np.frombuffer(frames.stdout[: width * height * luma_bytes], dtype="<u2")
+    # SDR white alone is code 573 (PQ of 203 cd/m2 in limited range); HDR goes above it.
+    assert luma.max() > 573
+    assert luma.min() < 150
+
+
+def test_a_wrong_source_is_one_clear_failure(tmp_path: Path) -> None:
+    missing = run("--info", "-a", f"source={tmp_path / 'no.mkv'}", str(EXAMPLES / "basic.vpy"), "-")
+    assert missing.returncode != 0
+    assert b"no.mkv" in missing.stderr
+
+
+def test_vspipe_into_ffmpeg_makes_hdr10(tmp_path: Path) -> None:
+    """The README's line: flags from ffmpeg-args, an x265 encode, and what mediainfo says."""
+    pymediainfo = pytest.importorskip("pymediainfo")
+    script = str(EXAMPLES / "basic.vpy")
+    import contextlib
+    import io
+    import shlex
+
+    from vs_gainmap.cli import main
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["ffmpeg-args", script, "--max-cll", "900", "--max-fall", "150"]) == 0
+    flags = shlex.split(said.getvalue())
+    out = tmp_path / "out.mkv"
+    source = subprocess.Popen(
+        [vspipe(), "--end", "5", "-c", "y4m", script, "-"], stdout=subprocess.PIPE
+    )
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", *flags]
+    command += ["-preset", "ultrafast", str(out)]
+    encode = subprocess.run(command, stdin=source.stdout, timeout=300, check=False)
+    assert source.wait() == 0
+    assert encode.returncode == 0
+    (video,) = pymediainfo.MediaInfo.parse(out).video_tracks
+    assert "SMPTE ST 2086" in video.hdr_format
+    assert "HDR10" in video.hdr_format_compatibility
+    assert video.transfer_characteristics == "PQ"
+    assert video.color_primaries == "BT.2020"
+    assert video.matrix_coefficients == "BT.2020 non-constant"
+    assert video.maximum_content_light_level.startswith("900")
