@@ -1,0 +1,379 @@
+"""`vs-gainmap photo`: gain map photos in and out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vs_gainmap.cli.values import positive_int
+
+if TYPE_CHECKING:
+    from vs_gainmap.color import Eotf
+    from vs_gainmap.photo.convert import ConvertOptions
+    from vs_gainmap.photo.predict import PhotoPredictor
+    from vs_gainmap.photo.read import GainMapPhoto
+
+PRIMARIES = ("bt709", "p3d65", "bt2020")
+LINEAR = (".exr", ".hdr", ".tif", ".tiff")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command and its own commands."""
+    parser = subparsers.add_parser(
+        "photo",
+        help="read, render and make gain map photos (Ultra HDR)",
+        description="Read, render and make gain map photos.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_extract(commands)
+    _add_render(commands)
+    _add_pq(commands)
+    _add_dataset(commands)
+    _add_convert(commands)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the commands."""
+    status: int = args.run(args)
+    return status
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    runner: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=runner)
+    return parser
+
+
+def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+
+
+def add_white(parser: argparse._ActionsContainer, default: str = "203") -> None:
+    """Add the option of SDR white."""
+    parser.add_argument(
+        "--white", type=float, metavar="NITS", help=f"cd/m2 of SDR white (1.0) ({default})"
+    )
+
+
+def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "input", type=Path, nargs="?", metavar="IN", help=f"a gain map photo{what}, or a folder "
+        "with sdr.png, gainmap.png and metadata.json or qmax.npy",
+    )  # fmt: skip
+    parser.add_argument("output", type=Path, metavar="OUT")
+    _add_overwrite(parser)
+    parts = parser.add_argument_group("parts instead of IN")
+    parts.add_argument("--sdr", type=Path, metavar="FILE", help="SDR picture")
+    parts.add_argument("--gainmap", type=Path, metavar="FILE", help="gain map")
+    parts.add_argument("--metadata", type=Path, metavar="FILE", help=".json of photo extract")
+    parts.add_argument("--qmax", type=Path, metavar="FILE", help=".npy, stops, as published")
+    look = parser.add_argument_group("rendering")
+    look.add_argument(
+        "--display-boost", type=float, metavar="RATIO",
+        help="render for a display that goes so far over SDR white (default: HDR in full)",
+    )  # fmt: skip
+    look.add_argument(
+        "--eotf", choices=("srgb", "gamma22", "bt1886"), help="how the SDR picture is decoded"
+    )
+    look.add_argument(
+        "--sampling", choices=("centered", "libultrahdr"), default="centered",
+        help="how a smaller map is read between its samples (centered)",
+    )  # fmt: skip
+
+
+def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "extract", "split into sdr.png gainmap.png metadata.json qmax.npy",
+                      _extract)  # fmt: skip
+    parser.add_argument("input", type=Path, metavar="IN", help="a gain map photo")
+    parser.add_argument("output", type=Path, metavar="FOLDER", help="made where there is none")
+    _add_overwrite(parser)
+
+
+def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "render", "render to linear .exr, .hdr or float .tif", _render)
+    _add_input(parser, "")
+    parser.add_argument(
+        "--primaries", choices=PRIMARIES, default="bt709", help="of the result (bt709)"
+    )
+    add_white(parser)
+
+
+def _add_pq(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "pq", "write PQ: .png of 16 bits with cICP, or .avif", _pq)
+    _add_input(parser, ", linear .exr, .hdr or .tif")
+    parser.add_argument(
+        "--primaries", choices=PRIMARIES, help="of a linear IN that does not say (bt709)"
+    )
+    parser.add_argument("--quality", type=int, default=90, help="of AVIF, 0 to 100 (90)")
+    add_white(parser)
+
+
+def _add_dataset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands, "dataset", "make the paper's training layout from gain map photos", _dataset
+    )
+    parser.add_argument("input", type=Path, metavar="FOLDER", help="of gain map photos")
+    parser.add_argument("output", type=Path, metavar="OUT", help="a new folder")
+    parser.add_argument(
+        "--test-every", type=int, default=10, metavar="N", help="every Nth to test/; 0: none (10)"
+    )
+    parser.add_argument(
+        "--weights-preset", choices=("synthetic", "real-world"), default="real-world",
+        help="which of the paper's two forms (real-world: map at half size)",
+    )  # fmt: skip
+
+
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "convert", "make HDR of ordinary SDR photos with GMNet", _convert)
+    parser.add_argument("input", type=Path, metavar="IN", help="a photo, or a folder of them")
+    parser.add_argument(
+        "output", type=Path, metavar="OUT", help=".jpg (Ultra HDR), .avif or .png (PQ), .exr, "
+        ".hdr or .tif (linear); for a folder, a folder",
+    )  # fmt: skip
+    _add_overwrite(parser)
+    parser.add_argument(
+        "--to", default="jpg", choices=("jpg", "avif", "png", "exr", "hdr", "tif"),
+        help="what a folder is converted to (jpg)",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=positive_int, default=2, help="photos at a time (2)")
+    add_photo_options(parser)
+
+
+def add_photo_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `ConvertOptions` and `PhotoPredictor`."""
+    look = parser.add_argument_group("look")
+    look.add_argument("--strength", type=float, default=1.0, help="factor on the gain in stops (1)")
+    add_white(look, "of the weights; PQ output")
+    look.add_argument(
+        "--primaries", choices=PRIMARIES, default="bt709", help="of linear output (bt709)"
+    )
+    file = parser.add_argument_group("file")
+    file.add_argument("--map-channels", type=int, choices=(1, 3), default=3,
+                      help="3 is exact; 1 is smaller (3)")  # fmt: skip
+    file.add_argument("--map-scale", type=int, choices=(1, 2, 4), default=1,
+                      help="gain map at 1/N of the size (1)")  # fmt: skip
+    file.add_argument("--map-quality", type=int, default=95, help="JPEG quality of the map (95)")
+    file.add_argument("--quality", type=int, help="of a new base JPEG (95), or of AVIF (90)")
+    network = parser.add_argument_group("network")
+    network.add_argument("--weights", metavar="NAME|FILE", help="bundled weights, or a file")
+    network.add_argument("--weights-preset", choices=("synthetic", "real-world"),
+                         help="how published weights are applied")  # fmt: skip
+    network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
+    network.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+
+
+def make_predictor(args: argparse.Namespace, streams: int = 1) -> PhotoPredictor:
+    """Return the network that the options describe."""
+    from vs_gainmap.photo.predict import PhotoPredictor
+
+    return PhotoPredictor(
+        args.weights,
+        preset=args.weights_preset,
+        device=args.device,
+        dtype=args.dtype,
+        streams=streams,
+    )
+
+
+def convert_options(args: argparse.Namespace) -> ConvertOptions:
+    """Return how photos are converted."""
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.convert import ConvertOptions
+
+    for name, value in (("map-quality", args.map_quality), ("quality", args.quality)):
+        if value is not None and not 1 <= value <= 100:
+            raise MediaError(f"{name} must be within 1..100, got {value}")
+    given: dict[str, Any] = {}
+    if args.quality is not None:
+        given = {"base_quality": args.quality, "avif_level": args.quality}
+    return ConvertOptions(
+        strength=args.strength,
+        sdr_white=check_white(args),
+        map_channels=args.map_channels,
+        map_scale=args.map_scale,
+        map_quality=args.map_quality,
+        primaries=args.primaries,
+        **given,
+    )
+
+
+def check_white(args: argparse.Namespace) -> float | None:
+    """Return SDR white as given.
+
+    Raises:
+        MediaError: not a luminance that PQ can hold.
+    """
+    from vs_gainmap.errors import MediaError
+
+    white: float | None = args.white
+    if white is not None and not 1 <= white <= 10000:
+        raise MediaError(f"white must be within 1..10000 cd/m2, got {white}")
+    return white
+
+
+def check_output(args: argparse.Namespace, path: Path) -> None:
+    """Refuse to replace a file, or to write where there is no folder, before any work.
+
+    Raises:
+        MediaError: it is there already, or its folder is not.
+    """
+    from vs_gainmap.errors import MediaError
+
+    if path.exists() and not args.overwrite:
+        raise MediaError(f"{path}: exists already; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise MediaError(f"{path}: there is no folder {path.parent}")
+
+
+def _extract(args: argparse.Namespace) -> int:
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.extract import METADATA, extract_photo
+    from vs_gainmap.photo.read import read_photo
+
+    if (args.output / METADATA).exists() and not args.overwrite:
+        raise MediaError(f"{args.output}: holds a photo already; --overwrite replaces it")
+    for path in extract_photo(read_photo(args.input), args.output):
+        print(path)
+    return 0
+
+
+def _read(args: argparse.Namespace) -> tuple[GainMapPhoto, Eotf | None]:
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.extract import read_extracted, read_extracted_folder
+    from vs_gainmap.photo.read import read_photo
+
+    if args.sdr is not None or args.gainmap is not None:
+        if args.input is not None or args.sdr is None or args.gainmap is None:
+            raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
+        return read_extracted(args.sdr, args.gainmap, metadata=args.metadata, qmax=args.qmax)
+    if args.input is None:
+        raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
+    if args.input.is_dir():
+        return read_extracted_folder(args.input)
+    return read_photo(args.input), None
+
+
+def _render(args: argparse.Namespace) -> int:
+    from vs_gainmap.color import REFERENCE_WHITE_NITS
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.linear import write_linear
+    from vs_gainmap.photo.render import render_photo
+
+    if args.output.suffix.lower() not in LINEAR:
+        raise MediaError(f"{args.output.name}: linear light goes into {', '.join(LINEAR)}")
+    check_output(args, args.output)
+    white = check_white(args) or REFERENCE_WHITE_NITS
+    photo, eotf = _read(args)
+    hdr = render_photo(
+        photo,
+        display_boost=args.display_boost,
+        primaries=args.primaries,
+        eotf=_own_eotf(args, eotf),
+        sampling=args.sampling,
+    )
+    write_linear(args.output, hdr, args.primaries, white)
+    return 0
+
+
+def _own_eotf(args: argparse.Namespace, stored: Eotf | None) -> Eotf | None:
+    chosen: Eotf | None = args.eotf or stored
+    # A photo's own curve is sRGB already, or an ICC profile that says it better.
+    return None if chosen == "srgb" and args.eotf is None else chosen
+
+
+def _pq(args: argparse.Namespace) -> int:
+    from vs_gainmap.color import REFERENCE_WHITE_NITS
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.linear import read_linear
+    from vs_gainmap.photo.pq import PQ_SUFFIXES, write_pq
+    from vs_gainmap.photo.render import render_photo
+
+    if args.output.suffix.lower() not in PQ_SUFFIXES:
+        raise MediaError(f"{args.output.name}: PQ goes into {', '.join(PQ_SUFFIXES)}")
+    if not 0 <= args.quality <= 100:
+        raise MediaError(f"quality must be within 0..100, got {args.quality}")
+    check_output(args, args.output)
+    white = check_white(args) or REFERENCE_WHITE_NITS
+    if args.input is not None and args.input.suffix.lower() in LINEAR:
+        hdr, stored = read_linear(args.input)
+        primaries = stored or args.primaries or "bt709"
+    else:
+        photo, eotf = _read(args)
+        primaries = "bt2020"
+        hdr = render_photo(
+            photo,
+            display_boost=args.display_boost,
+            primaries=primaries,
+            eotf=_own_eotf(args, eotf),
+            sampling=args.sampling,
+        )
+    write_pq(args.output, hdr, primaries, white, level=args.quality)
+    return 0
+
+
+def _dataset(args: argparse.Namespace) -> int:
+    from vs_gainmap.gainmap import PRESETS
+    from vs_gainmap.photo.dataset import make_dataset
+
+    train, test, left_out = make_dataset(
+        args.input,
+        args.output,
+        test_every=max(args.test_every, 0),
+        preset=PRESETS[args.weights_preset],
+        track=lambda paths: _track(paths, len(paths)),
+    )
+    for line in left_out:
+        print(f"vs-gainmap: left out: {line}", file=sys.stderr)
+    print(f"{args.output}: {train} photos in train/, {test} in test/")
+    return 0 if train + test else 1
+
+
+def _track[T](items: Iterable[T], total: int) -> Iterable[T]:
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit=" photos", disable=None, dynamic_ncols=True)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from vs_gainmap.photo.convert import check_target, convert_photo
+
+    options = convert_options(args)
+    if args.input.is_dir():
+        return _convert_folder(args, options)
+    check_target(args.output)
+    check_output(args, args.output)
+    convert_photo(args.input, args.output, make_predictor(args), options)
+    return 0
+
+
+def _convert_folder(args: argparse.Namespace, options: ConvertOptions) -> int:
+    from tqdm import tqdm
+
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.convert import convert_folder, plan_folder
+
+    if args.output.is_file():
+        raise MediaError(f"{args.output}: a folder is converted into a folder")
+    jobs = plan_folder(args.input, args.output, f".{args.to}")
+    left = [job for job in jobs if args.overwrite or not job.is_done]
+    failed = 0
+    if left:
+        finished = convert_folder(left, make_predictor(args, args.jobs), options, workers=args.jobs)
+        for _, error in _track(finished, len(left)):
+            if error is not None:
+                failed += 1
+                tqdm.write(f"vs-gainmap: error: {error}", file=sys.stderr)
+    skipped = len(jobs) - len(left)
+    print(
+        f"{args.output}: {len(left) - failed} converted, {skipped} were done already, "
+        f"{failed} failed"
+    )
+    return 1 if failed else 0

@@ -1,0 +1,122 @@
+"""`vs-gainmap still`: one frame of an SDR video becomes an HDR photo."""
+
+from __future__ import annotations
+
+import argparse
+from bisect import bisect_right
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vs_gainmap.cli.photo import (
+    add_photo_options,
+    check_output,
+    convert_options,
+    make_predictor,
+)
+from vs_gainmap.cli.values import seconds
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
+
+    from vs_gainmap.photo.pictures import Picture
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "still",
+        help="make an HDR photo of a video frame",
+        description="Make an HDR photo of the frame that an SDR video shows at a moment.",
+    )
+    parser.add_argument("input", type=Path, metavar="VIDEO", help="the SDR file")
+    parser.add_argument(
+        "output", type=Path, metavar="OUT", help=".jpg (Ultra HDR), .avif or .png (PQ), .exr, "
+        ".hdr or .tif (linear)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--at", type=seconds, required=True, metavar="TIME",
+        help="seconds or HH:MM:SS.mmm from the first frame",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_photo_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the photo."""
+    from vs_gainmap.photo.convert import check_target, write_hdr_picture
+
+    options = convert_options(args)
+    check_target(args.output)
+    check_output(args, args.output)
+    picture = read_still(args.input, args.at)
+    write_hdr_picture(picture, args.output, make_predictor(args), options)
+    return 0
+
+
+def read_still(path: Path, at: Fraction) -> Picture:
+    """Read the frame that is shown at a moment, as a picture of 16 bits.
+
+    Its code values stay those of the video: a photo's reader takes them for sRGB, as a screen
+    shows the video.
+
+    Args:
+        path: an SDR video file.
+        at: seconds from the first frame.
+
+    Raises:
+        MediaError: the file can't be read, or ends before.
+        vapoursynth.Error: the frame is HDR already, or interlaced.
+    """
+    import numpy as np
+    import vapoursynth as vs
+
+    from vs_gainmap import props
+    from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.photo.pictures import Picture
+    from vs_gainmap.photo.profile import profile_from_h273
+    from vs_gainmap.photo.render import upright
+    from vs_gainmap.video.index import main_video, open_input, scan
+    from vs_gainmap.video.passthrough import display_matrix
+    from vs_gainmap.video.reader import VideoReader
+
+    index = scan(path)
+    ticks = at / index.time_base + index.pts[0]
+    number = bisect_right(index.pts, ticks) - 1
+    end = index.pts[-1] + index.last_duration
+    if number < 0 or ticks > end:
+        length = float((end - index.pts[0]) * index.time_base)
+        raise MediaError(f"{path}: lasts {length:.3f} s and shows nothing at {float(at):.3f} s")
+    with VideoReader(path, index=index, first=number, count=1) as reader:
+        tagged = tag_sdr_clip(reader.clip, ColorOverrides(), "still")
+        width, height = _square_size(tagged, index.sample_aspect)
+        with tagged.resize.Bicubic(width, height, format=vs.RGB48).get_frame(0) as frame:
+            planes = [np.asarray(frame[plane]) for plane in (0, 1, 2)]
+            primaries = int(frame.props[props.PRIMARIES])
+            signal = np.stack(planes, axis=-1).astype(np.uint16)
+    with open_input(path) as container:
+        orientation = _orientation(display_matrix(main_video(container, path)))
+    signal = upright(signal, orientation)
+    return Picture(signal=signal, profile=profile_from_h273(primaries, 13))
+
+
+def _orientation(matrix: tuple[int, ...] | None) -> int:
+    """Return EXIF's orientation for a video's quarter turns; 1 for any other matrix.
+
+    A matrix maps a point to (a x + c y, b x + d y), with y downwards (ISO/IEC 14496-12, 6.2.2).
+    """
+    if matrix is None:
+        return 1
+    a, b, c, d = (0 if not v else (1 if v > 0 else -1) for v in (*matrix[:2], *matrix[3:5]))
+    return {(0, 1, -1, 0): 6, (-1, 0, 0, -1): 3, (0, -1, 1, 0): 8}.get((a, b, c, d), 1)
+
+
+def _square_size(clip: vs.VideoNode, sample_aspect: Fraction | None) -> tuple[int, int]:
+    """Return the clip's size with square pixels; the longer way, so that nothing is lost."""
+    if not sample_aspect or sample_aspect == 1:
+        return clip.width, clip.height
+    if sample_aspect > 1:
+        return round(clip.width * sample_aspect), clip.height
+    return clip.width, round(clip.height / sample_aspect)
