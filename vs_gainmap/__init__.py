@@ -1,9 +1,8 @@
 """SDR video to HDR10 with a learned gain map, as VapourSynth filters.
 
 Example:
-    >>> import vapoursynth as vs
     >>> import vs_gainmap
-    >>> clip = vs.core.bs.VideoSource("sdr.mkv")
+    >>> clip = vs_gainmap.open_clip("sdr.mkv")
     >>> vs_gainmap.sdr_to_hdr10(clip).set_output()
 """
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from vs_gainmap.filters import apply, measure, predict, sdr_to_hdr10
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+    from vs_gainmap.video import encode, open_clip
 
 __version__ = version("vs-gainmap")
 
@@ -25,7 +25,9 @@ __all__ = [
     "GainMapPreset",
     "MasteringDisplay",
     "apply",
+    "encode",
     "measure",
+    "open_clip",
     "predict",
     "sdr_to_hdr10",
 ]
@@ -36,7 +38,9 @@ _HOMES = {
     "GainMapPreset": "vs_gainmap.gainmap",
     "MasteringDisplay": "vs_gainmap.hdr10",
     "apply": "vs_gainmap.filters",
+    "encode": "vs_gainmap.video",
     "measure": "vs_gainmap.filters",
+    "open_clip": "vs_gainmap.video",
     "predict": "vs_gainmap.filters",
     "sdr_to_hdr10": "vs_gainmap.filters",
 }

@@ -112,7 +112,7 @@ def milliseconds(build: Callable[[], vs.VideoNode]) -> float:
     start = time.perf_counter()
     for frame in clip.frames(close=True):
         frame.props  # noqa: B018 - the frame is made, nothing more is wanted
-    return (time.perf_counter() - start) * 1000 / clip.num_frames
+    return (time.perf_counter() - start) * 1000 / int(clip.num_frames)
 
 
 def main() -> int:
