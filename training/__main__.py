@@ -1,0 +1,183 @@
+"""`python -m training`: from HDR to weights, one command a step."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from vs_gainmap.errors import GainMapError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    render = commands.add_parser("render", help="HDR pictures and video -> cached views")
+    render.add_argument("sources", type=Path, nargs="+", help="folders with HDR")
+    render.add_argument("--out", type=Path, required=True)
+    render.add_argument("--views", type=int, default=28, help="views per panorama")
+    render.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
+    render.add_argument("--seed", type=int, default=0)
+
+    dataset = commands.add_parser("dataset", help="views -> the paper's layout")
+    dataset.add_argument("views", type=Path, help="folder that `render` wrote")
+    dataset.add_argument("--out", type=Path, required=True)
+    dataset.add_argument("--count", type=int, default=1000, help="training pictures")
+    dataset.add_argument("--test", type=int, default=100, help="test pictures, held-out scenes")
+    dataset.add_argument("--preset", default="video", help="synthetic, real-world or video")
+    dataset.add_argument("--seed", type=int, default=0)
+
+    crop = commands.add_parser("crop", help="cut pictures into patches, as published")
+    crop.add_argument("source", type=Path)
+    crop.add_argument("out", type=Path)
+    crop.add_argument("--crop", type=int, default=480)
+    crop.add_argument("--step", type=int, default=480)
+    crop.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+
+    train = commands.add_parser("train", help="train, or go on")
+    train.add_argument("config", type=Path, help="TOML, see training/configs")
+    train.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
+    train.add_argument("--initial", type=Path, help="weights to start from")
+    train.add_argument("--threads", type=int, help="CPU threads of the network")
+    train.add_argument("set", nargs="*", help="overrides, such as run.steps=100")
+
+    evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
+    evaluate.add_argument("weights", help="a file, or the name of bundled weights")
+    source = evaluate.add_mutually_exclusive_group(required=True)
+    source.add_argument("--views", type=Path, help="held-out views, every operator")
+    source.add_argument("--video", type=Path, nargs="+", help="HDR video, every operator")
+    source.add_argument("--layout", type=Path, help="published protocol on a test folder")
+    evaluate.add_argument("--preset", help="for weights that carry none")
+    evaluate.add_argument("--count", type=int, default=4, help="views an operator, or frames")
+    evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
+    evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
+    evaluate.add_argument("--no-libplacebo", action="store_true")
+    evaluate.add_argument("--out", type=Path, required=True, help="gets report.html and .json")
+
+    export = commands.add_parser("export", help="checkpoint -> safetensors")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("out", type=Path)
+    return top
+
+
+def _train(args: argparse.Namespace) -> None:
+    import torch
+
+    from training.config import load_config
+    from training.train import train
+    from vs_gainmap.weights import load_weights
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = load_config(args.config, args.set)
+    initial = None
+    if args.initial is not None:
+        initial = load_weights(args.initial, preset=config.preset.build()).model
+        initial.requires_grad_(True)
+    train(config, args.out, initial=initial)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from training.baselines import baselines
+    from training.evaluate import (
+        Method,
+        Row,
+        baseline_method,
+        format_table,
+        gmnet_method,
+        items_from_video,
+        items_from_views,
+        measure,
+        oracle_method,
+        published_test,
+        summary,
+        write_json,
+    )
+    from training.metrics import Scorer
+    from training.pairs import read_index
+    from training.report import WorstCases, write_html
+    from training.validate import split_views
+    from vs_gainmap.weights import load_weights
+
+    weights = load_weights(args.weights, preset=args.preset)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.layout is not None:
+        rows = published_test(weights, args.layout)
+        write_json(rows, args.out / "report.json")
+        print(format_table(summary(rows, by=lambda row: row.method)))
+        return
+    preset = weights.preset
+    # Views stand for frames that are at map size already.
+    scale = args.map_scale or (1 if args.views else preset.map_scale)
+    methods: dict[str, Method] = {"gmnet": gmnet_method(weights, map_scale=scale)}
+    for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
+        methods[name] = baseline_method(baseline, preset.peak_nits)
+    methods["oracle map"] = oracle_method(preset)
+    if args.views is not None:
+        _, held_out = split_views(read_index(args.views))
+        items = items_from_views(held_out, preset, args.count)
+    else:
+        items = items_from_video(args.video, preset, count=args.count)
+    scorer = Scorer(peak_nits=preset.peak_nits, color_video_vdp=args.cvvdp)
+    worst = WorstCases("gmnet", 8)
+    rows = []
+    for row, item, output in measure(items, methods, preset, scorer):
+        rows.append(row)
+        worst.add(row, item, output)
+    ours: list[Row] = [row for row in rows if row.method == "gmnet"]
+    print(format_table(summary(rows, by=lambda row: row.method)), end="\n\n")
+    print(format_table(summary(ours, by=lambda row: row.operator)))
+    write_json(rows, args.out / "report.json")
+    title = f"Weights {Path(args.weights).name}"
+    write_html(rows, worst, args.out / "report.html", base="scaling 203", title=title)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    args = parser().parse_args(argv)
+    try:
+        if args.command == "render":
+            from training.scenes import render_views
+
+            width, height = args.size
+            number = render_views(
+                args.sources, args.out, views=args.views, width=width, height=height, seed=args.seed
+            )
+            print(f"{number} views in {args.out}")
+        elif args.command == "dataset":
+            from training.make_layout import make_layout
+
+            make_layout(
+                args.views,
+                args.out,
+                preset_name=args.preset,
+                count=args.count,
+                test=args.test,
+                seed=args.seed,
+            )
+        elif args.command == "crop":
+            from training.layout import crop_folder
+
+            number = crop_folder(
+                args.source, args.out, crop=args.crop, step=args.step, processes=args.processes
+            )
+            print(f"{number} patches in {args.out}")
+        elif args.command == "train":
+            _train(args)
+        elif args.command == "evaluate":
+            _evaluate(args)
+        else:
+            from training.export import export
+
+            print(export(args.checkpoint, args.out))
+    except (GainMapError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

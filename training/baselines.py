@@ -1,0 +1,125 @@
+"""What people use without a network: scaling, the inverses of BT.2446 A and C, libplacebo.
+
+Each takes an SDR signal (3, H, W), 0..1, BT.709, and gives BT.2020 light in cd/m2 of the
+same shape.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.operators.base import TINY
+from training.operators.itu import method_c_nits
+from vs_gainmap.color import (
+    REFERENCE_WHITE_NITS,
+    bt1886_eotf,
+    bt1886_inverse_eotf,
+    convert_primaries,
+    luminance,
+    pq_eotf,
+    rgb_to_xyz_matrix,
+)
+
+Baseline = Callable[[Tensor], Tensor]
+FFMPEG_TIMEOUT = 60.0
+
+
+def scaling(signal: Tensor, *, white_nits: float) -> Tensor:
+    """Show SDR on an HDR display as it is, white at `white_nits` (BT.1886 gamma)."""
+    light = convert_primaries(bt1886_eotf(signal), "bt709", "bt2020").clamp(min=0.0)
+    return light * white_nits
+
+
+def bt2446a_inverse(signal: Tensor) -> Tensor:
+    """Expand by ITU-R BT.2446-1, clause 4.2, table 4: SDR of 100 to HDR of 1000 cd/m2."""
+    light = convert_primaries(bt1886_eotf(signal), "bt709", "bt2020").clamp(0.0, 1.0)
+    rgb = bt1886_inverse_eotf(light)
+    luma = luminance(rgb, "bt2020")
+    code = 255 * luma
+    exponent = torch.where(
+        code <= 70,
+        (1.8712e-5 * code - 2.7334e-3) * code + 1.3141,
+        (2.8305e-6 * code - 7.4622e-4) * code + 1.2528,
+    )
+    out = code.clamp(min=TINY) ** exponent
+    factor = 1.075 * out / luma.clamp(min=TINY)
+    kr, kg, kb = (float(w) for w in rgb_to_xyz_matrix("bt2020")[1])
+    red = out + factor * (rgb[:1] - luma)
+    blue = out + factor * (rgb[2:] - luma)
+    green = (out - kr * red - kb * blue) / kg
+    return 1000 * bt1886_eotf((torch.cat([red, green, blue]) / 1000).clamp(0.0, 1.0))
+
+
+def bt2446c_inverse(signal: Tensor) -> Tensor:
+    """Invert method C of ITU-R BT.2446-1, clause 6.2: mid-tones and skin stay as they are."""
+    light = convert_primaries(bt1886_eotf(signal), "bt709", "bt2020").clamp(min=0.0)
+    percent = 100 * luminance(light, "bt2020")
+    return light * (method_c_nits(percent) / percent.clamp(min=TINY) * 100)
+
+
+@cache
+def libplacebo_ffmpeg() -> str | None:
+    """Return an ffmpeg whose libplacebo filter runs here, or None."""
+    for name in ("ffmpeg",):
+        program = shutil.which(name)
+        if program is None:
+            continue
+        try:
+            probe = _libplacebo(program, torch.full((3, 32, 32), 0.5))
+        except (subprocess.SubprocessError, OSError, ValueError):
+            continue
+        if torch.isfinite(probe).all():
+            return program
+    return None
+
+
+def _libplacebo(program: str, signal: Tensor) -> Tensor:
+    height, width = signal.shape[-2:]
+    rgb = (signal * 65535).round().to(torch.int32).numpy().astype("<u2").transpose(1, 2, 0)
+    chain = (
+        "setparams=color_primaries=bt709:color_trc=bt709:colorspace=gbr:range=full,"
+        "libplacebo=inverse_tonemapping=1:tonemapping=auto:colorspace=gbr:range=full:"
+        "color_primaries=bt2020:color_trc=smpte2084:format=gbrp16le"
+    )
+    command = [
+        program, "-v", "error", "-init_hw_device", "vulkan",
+        "-f", "rawvideo", "-pix_fmt", "rgb48le", "-s", f"{width}x{height}", "-i", "-",
+        "-vf", chain, "-f", "rawvideo", "-pix_fmt", "rgb48le", "-",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, input=rgb.tobytes(), capture_output=True, check=True, timeout=FFMPEG_TIMEOUT
+    )
+    pixels = np.frombuffer(done.stdout, "<u2").reshape(height, width, 3).astype(np.float32)
+    return pq_eotf(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))) / 65535)
+
+
+def libplacebo_inverse(signal: Tensor) -> Tensor:
+    """Expand by libplacebo's inverse tone mapping, through ffmpeg.
+
+    Raises:
+        FileNotFoundError: no ffmpeg here whose libplacebo runs.
+    """
+    program = libplacebo_ffmpeg()
+    if program is None:
+        raise FileNotFoundError("no ffmpeg with a working libplacebo filter")
+    return _libplacebo(program, signal)
+
+
+def baselines(*, with_libplacebo: bool = True) -> dict[str, Baseline]:
+    """Return the baselines that run here, by name."""
+    found: dict[str, Baseline] = {
+        "scaling 203": partial(scaling, white_nits=REFERENCE_WHITE_NITS),
+        "scaling 100": partial(scaling, white_nits=100.0),
+        "BT.2446 A inverse": bt2446a_inverse,
+        "BT.2446 C inverse": bt2446c_inverse,
+    }
+    if with_libplacebo and libplacebo_ffmpeg() is not None:
+        found["libplacebo"] = libplacebo_inverse
+    return found

@@ -1,0 +1,138 @@
+"""Grade scene light as an HDR10 master: exposure, contrast, saturation, highlight roll-off.
+
+Real masters keep mid-tones where SDR has them or somewhat above (ITU-R BT.2408-7, clause 2:
+reference white at 203 cd/m2 in live production; films put it at about 100 to 200) and
+let highlights roll off at the mastering peak.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
+
+MASTERING_PEAKS = (600.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0, 4000.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Master:
+    """A graded HDR picture: (3, H, W), cd/m2, BT.2020, and the peak that its metadata say."""
+
+    nits: Tensor
+    peak_nits: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """What a colorist did.
+
+    `average_nits` is the log-average luminance to reach, `contrast` a power around it,
+    `saturation` a factor around luminance, `balance` factors of R, G and B, `knee_nits`
+    where highlights begin to roll off towards `peak_nits`, `black_nits` a pedestal taken
+    off (or, negative, put on), `hard` whether the peak clips instead of rolling off.
+    """
+
+    average_nits: float
+    peak_nits: float
+    contrast: float = 1.0
+    saturation: float = 1.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    knee_nits: float = 200.0
+    black_nits: float = 0.0
+    hard: bool = False
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Grade:
+        """Draw a grade as films and broadcasts have it, dark scenes included."""
+        warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
+        return cls(
+            average_nits=float(np.exp(np.clip(rng.normal(math.log(16), 1.05), 0.2, 4.8))),
+            peak_nits=float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0),
+            contrast=rng.uniform(0.85, 1.35),
+            saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
+            balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),
+            knee_nits=math.exp(rng.uniform(math.log(80), math.log(500))),
+            black_nits=max(rng.normal(0.0, 0.02), -0.02) if rng.random() < 0.5 else 0.0,
+            hard=bool(rng.random() < 0.25),
+        )
+
+    def __call__(self, linear: Tensor) -> Tensor:
+        """Grade a view.
+
+        Args:
+            linear: (3, H, W), BT.2020, relative light with a log-average of 0.18.
+
+        Returns:
+            (3, H, W), BT.2020, 0..peak_nits, cd/m2.
+        """
+        rgb = linear * torch.tensor(self.balance).view(3, 1, 1) / 0.18
+        rgb = rgb * luminance(rgb, "bt2020").clamp(min=1e-6) ** (self.contrast - 1)
+        y = luminance(rgb, "bt2020")
+        rgb = (y + self.saturation * (rgb - y)).clamp(min=0.0) * self.average_nits
+        rgb = (rgb - self.black_nits).clamp(min=0.0)
+        if self.hard:
+            return rgb.clamp(max=self.peak_nits)
+        return roll_off(rgb, knee=min(self.knee_nits, 0.5 * self.peak_nits), peak=self.peak_nits)
+
+
+def roll_off(nits: Tensor, *, knee: float, peak: float) -> Tensor:
+    """Leave light below `knee` alone and bend what is above towards `peak`, per channel."""
+    over = (nits - knee).clamp(min=0.0) / (peak - knee)
+    return torch.where(nits <= knee, nits, knee + (peak - knee) * (over / (1 + over)))
+
+
+def regrade(nits: Tensor, rng: np.random.Generator) -> Tensor:
+    """Vary a picture that is graded already: a little exposure and saturation."""
+    y = luminance(nits, "bt2020")
+    rgb = (y + rng.uniform(0.85, 1.2) * (nits - y)).clamp(min=0.0)
+    return (rgb * math.exp(rng.normal(0, 0.35))).clamp(max=4000.0)
+
+
+def quantize_pq(nits: Tensor, bits: int = 10) -> Tensor:
+    """Round light to a PQ signal of so many bits, as a master is delivered."""
+    top = 2**bits - 1
+    return pq_eotf((pq_inverse_eotf(nits) * top).round() / top)
+
+
+def letterbox(picture: Tensor, bar: int) -> Tensor:
+    """Blacken `bar` rows at the top and at the bottom of (3, H, W)."""
+    if bar == 0:
+        return picture
+    framed = picture.clone()
+    framed[:, :bar] = 0.0
+    framed[:, -bar:] = 0.0
+    return framed
+
+
+def draw_letterbox(rng: np.random.Generator, height: int, width: int) -> int:
+    """Draw the height of the bars: none for most, 2.39:1 or 2:1 for some."""
+    if rng.random() > 0.2:
+        return 0
+    aspect = float(rng.choice((1.85, 2.0, 2.39, 2.39)))
+    return max(round((height - width / aspect) / 2), 0)
+
+
+def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
+    """Put flat graphics over the picture: subtitles, a logo or a banner at 80 to 300 cd/m2."""
+    height, width = nits.shape[-2:]
+    layer = np.zeros((height, width), np.uint8)
+    thick = int(rng.integers(1, 3))
+    size = rng.uniform(0.3, 0.8)
+    letters = "".join(chr(c) for c in rng.integers(65, 91, int(rng.integers(3, 22))))
+    origin = (int(rng.uniform(0.02, 0.4) * width), int(rng.uniform(0.1, 0.95) * height))
+    cv2.putText(layer, letters, origin, cv2.FONT_HERSHEY_SIMPLEX, size, 255, thick, cv2.LINE_AA)
+    if rng.random() < 0.3:
+        x, y = int(rng.uniform(0, 0.7) * width), int(rng.uniform(0, 0.9) * height)
+        cv2.rectangle(layer, (x, y), (x + int(width * 0.25), y + int(height * 0.08)), 255, -1)
+    alpha = torch.from_numpy(layer)[None].float() / 255
+    tone = rng.uniform(80, 300) * np.clip(rng.normal(1, 0.25, 3), 0.05, 1.2)
+    if rng.random() < 0.7:
+        tone = np.full(3, tone.max())
+    color = torch.tensor(tone, dtype=nits.dtype).view(3, 1, 1)
+    return nits * (1 - alpha) + alpha * color

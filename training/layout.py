@@ -1,0 +1,255 @@
+"""The paper's data set: `image/ gainmap/ metadata/ thumbnail/` under `train/` and `test/`.
+
+8-bit PNGs as published: `image` the SDR picture, `gainmap` the map over its own Qmax at
+1/map_scale of the picture's size, `metadata` Qmax in stops as .npy, `thumbnail` 256x256
+bicubic. `write_pair` makes them, `crop_folder` cuts patches with the published step and
+names, and `LayoutDataset` reads them: ours, the paper's, or anyone's in that form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
+from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+
+PARTS = ("image", "gainmap", "metadata", "thumbnail")
+PATCH = re.compile(r"_s\d{3,}$")
+PRESET_FILE = "preset.json"
+
+
+def write_rgb(signal: Tensor, path: Path) -> None:
+    """Write (3, H, W) in 0..1 as an 8-bit PNG."""
+    rgb = (signal.clamp(0, 1) * 255).round().byte().numpy().transpose(1, 2, 0)
+    cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1]))
+
+
+def read_rgb(path: Path) -> Tensor:
+    """Read an 8-bit picture as (3, H, W) in 0..1.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise MediaError(f"training: {path} can't be read as a picture")
+    rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
+    return torch.from_numpy(rgb).float() / 255
+
+
+def shrink(picture: Tensor, scale: int) -> Tensor:
+    """Shrink (C, H, W) by a whole factor with the published filter (cubic), clamped to 0..1."""
+    if scale == 1:
+        return picture
+    planes = picture.numpy().transpose(1, 2, 0)
+    height, width = planes.shape[:2]
+    small = cv2.resize(planes, (width // scale, height // scale), interpolation=cv2.INTER_CUBIC)
+    small = small[..., None] if small.ndim == 2 else small
+    return torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1))).clamp(0.0, 1.0)
+
+
+def write_pair(pair: Pair, stem: str, folder: Path, preset: GainMapPreset) -> None:
+    """Write one pair in the layout.
+
+    Args:
+        pair: whole picture; height and width must be multiples of twice the map scale.
+        stem: file name without suffix; the published code wants it 7 characters long.
+        folder: gets the four parts.
+        preset: range, and `map_scale`.
+
+    Raises:
+        ValueError: the size does not divide.
+    """
+    height, width = pair.sdr_signal.shape[-2:]
+    step = 2 * preset.map_scale
+    if height % step or width % step:
+        raise ValueError(f"layout: {width}x{height} must be a multiple of {step}")
+    for part in PARTS:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    log_gain = true_log_gain(pair.sdr_signal, pair.hdr, preset)
+    qmax = robust_qmax(log_gain, preset) * preset.max_log_gain
+    span = max(qmax - preset.min_log_gain, 1e-3)
+    gain_map = ((log_gain - preset.min_log_gain) / span).clamp(0.0, 1.0)
+    small = shrink(gain_map, preset.map_scale)[0]
+    write_rgb(pair.sdr_signal, folder / "image" / f"{stem}.png")
+    coded = (small * 255).round().byte().numpy()
+    cv2.imwrite(str(folder / "gainmap" / f"{stem}.png"), coded)
+    np.save(folder / "metadata" / f"{stem}.npy", np.float32(qmax))
+    write_rgb(make_thumbnail(pair.sdr_signal[None])[0], folder / "thumbnail" / f"{stem}.png")
+
+
+def write_preset(folder: Path, preset: GainMapPreset) -> None:
+    """Write beside the data how it was made: the four parts alone don't say."""
+    fields = {name: getattr(preset, name) for name in GainMapPreset.__dataclass_fields__}
+    (folder / PRESET_FILE).write_text(json.dumps(fields, indent=1))
+
+
+def patch_origins(size: int, crop: int, step: int) -> list[int]:
+    """Return where patches start along one side: every `step` while a whole one fits."""
+    return list(range(0, size - crop + 1, step))
+
+
+def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
+    """Cut one picture into `<stem>_s<nnn>.png`, numbered from 001 row by row; return how many."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise MediaError(f"training: {path} can't be read as a picture")
+    number = 0
+    for y in patch_origins(picture.shape[0], crop, step):
+        for x in patch_origins(picture.shape[1], crop, step):
+            number += 1
+            patch = np.ascontiguousarray(picture[y : y + crop, x : x + crop])
+            cv2.imwrite(str(out / f"{path.stem}_s{number:03d}.png"), patch)
+    return number
+
+
+def crop_folder(source: Path, out: Path, *, crop: int, step: int, processes: int = 1) -> int:
+    """Cut every picture of a folder in parallel, as the published script does.
+
+    Args:
+        source: pictures; the map folder needs `crop` and `step` divided by the map scale.
+        out: must not exist.
+        crop: side of a patch in pixels; published: 480.
+        step: from one patch to the next; published: 480.
+        processes: how many at a time.
+
+    Returns:
+        How many patches were written.
+
+    Raises:
+        MediaError: `out` exists, or a picture can't be read.
+    """
+    if out.exists():
+        raise MediaError(f"crop: {out} exists already; name another folder")
+    paths = sorted(p for p in source.iterdir() if p.suffix.lower() in (".png", ".jpg", ".tif"))
+    if not paths:
+        raise MediaError(f"crop: no pictures in {source}")
+    out.mkdir(parents=True)
+    with ProcessPoolExecutor(max_workers=processes) as pool:
+        counts = pool.map(
+            crop_picture, paths, [out] * len(paths), [crop] * len(paths), [step] * len(paths)
+        )
+        return sum(counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutItem:
+    """Paths of one picture or patch; the last two are always those of the whole picture."""
+
+    image: Path
+    gain_map: Path
+    metadata: Path
+    thumbnail: Path
+
+    def load(self) -> tuple[Tensor, Tensor, float, Tensor]:
+        """Return image (3, H, W), map (1, h, w), Qmax in stops, thumbnail (3, 256, 256)."""
+        coded = cv2.imread(str(self.gain_map), cv2.IMREAD_GRAYSCALE)
+        if coded is None:
+            raise MediaError(f"training: {self.gain_map} can't be read as a gain map")
+        gain_map = torch.from_numpy(coded).float()[None] / 255
+        qmax = float(np.load(self.metadata).reshape(-1)[0])
+        return read_rgb(self.image), gain_map, qmax, read_rgb(self.thumbnail)
+
+
+def list_layout(folder: Path) -> list[LayoutItem]:
+    """List a folder in the layout; patches find their picture by name without `_s<nnn>`.
+
+    Raises:
+        MediaError: nothing there, or a part is missing.
+    """
+    items = []
+    for image in sorted((folder / "image").glob("*.png")):
+        whole = PATCH.sub("", image.stem)
+        item = LayoutItem(
+            image=image,
+            gain_map=folder / "gainmap" / image.name,
+            metadata=folder / "metadata" / f"{whole}.npy",
+            thumbnail=folder / "thumbnail" / f"{whole}.png",
+        )
+        for part in (item.gain_map, item.metadata, item.thumbnail):
+            if not part.is_file():
+                raise MediaError(f"training: {image.name} has no {part}")
+        items.append(item)
+    if not items:
+        raise MediaError(f"training: no pictures in {folder / 'image'}")
+    return items
+
+
+def rebuild(image: Tensor, gain_map: Tensor, qmax: float, preset: GainMapPreset) -> Tensor:
+    """Render what the layout says: (3, H, W), linear, BT.709, 1.0 = SDR white.
+
+    Args:
+        image: (3, H, W), SDR signal.
+        gain_map: (1, H, W), 0..1, at the same size.
+        qmax: stops.
+        preset: range and EOTF.
+    """
+    low, high = preset.min_log_gain, preset.max_log_gain
+    log_gain = (low + gain_map * (qmax - low)).clamp(low, high)
+    return SDR_EOTFS[preset.eotf](image) * torch.exp2(log_gain)
+
+
+class LayoutDataset(Dataset[dict[str, Tensor]]):
+    """Random crops, flips and quarter turns of a folder in the layout, a function of the seed.
+
+    Items are as `pairs.PairDataset` has them; `hdr` is rendered from the map.
+    """
+
+    def __init__(
+        self, folder: Path, preset: GainMapPreset, *, crop: int, seed: int, length: int
+    ) -> None:
+        self.items = list_layout(folder)
+        self.preset = preset
+        self.crop = crop
+        self.seed = seed
+        self.length = length
+        names = "\n".join(item.image.name for item in self.items)
+        self.fingerprint = hashlib.sha256(names.encode()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        """Return how many items the whole run draws."""
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Make item `index`."""
+        rng = np.random.default_rng([self.seed, index])
+        item = self.items[int(rng.integers(len(self.items)))]
+        image, gain_map, qmax, thumbnail = item.load()
+        image = shrink(image, self.preset.map_scale)
+        height, width = gain_map.shape[-2:]
+        if image.shape[-2:] != gain_map.shape[-2:]:
+            raise MediaError(
+                f"training: {item.gain_map} is {width}x{height}, but its picture over the "
+                f"map scale is {image.shape[-1]}x{image.shape[-2]}"
+            )
+        if min(height, width) < self.crop:
+            raise MediaError(f"training: {item.image} is smaller than a crop of {self.crop}")
+        y = int(rng.integers(0, height - self.crop + 1))
+        x = int(rng.integers(0, width - self.crop + 1))
+        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+
+        def place(picture: Tensor) -> Tensor:
+            window = picture[:, y : y + self.crop, x : x + self.crop].rot90(turns, (1, 2))
+            return (window.flip(-1) if flip else window).contiguous()
+
+        light = rebuild(image, gain_map, qmax, self.preset)
+        hdr = convert_primaries(light, "bt709", "bt2020").clamp(min=0.0)
+        return {
+            "sdr": place(image),
+            "hdr": place(hdr),
+            "thumbnail": thumbnail,
+            "qmax": torch.tensor(qmax / self.preset.max_log_gain).view(1, 1, 1).float(),
+        }

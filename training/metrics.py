@@ -1,0 +1,113 @@
+"""How far HDR is from the truth. Inputs: (..., 3, H, W), linear, BT.2020, in cd/m2."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vs_gainmap.color import pq_inverse_eotf
+
+# ITU-R BT.2100-2, table 7: RGB to LMS, and L'M'S' to ICtCp for PQ.
+_LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]).double() / 4096
+_ICTCP = torch.tensor([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]).double()
+_ICTCP /= 4096
+
+
+def _matrix(matrix: Tensor, rgb: Tensor) -> Tensor:
+    return (rgb.movedim(-3, -1) @ matrix.to(rgb).T).movedim(-1, -3)
+
+
+def ictcp(nits: Tensor) -> Tensor:
+    """Convert BT.2020 light to ICtCp (ITU-R BT.2100-2, table 7, PQ)."""
+    return _matrix(_ICTCP, pq_inverse_eotf(_matrix(_LMS, nits)))
+
+
+def delta_e_itp(test: Tensor, truth: Tensor) -> Tensor:
+    """Return the color difference of ITU-R BT.2124-0, clause 1, a pixel: (..., 1, H, W)."""
+    difference = ictcp(test) - ictcp(truth)
+    scale = torch.tensor([1.0, 0.5, 1.0]).to(difference).view(3, 1, 1)
+    return 720 * (difference * scale).square().sum(dim=-3, keepdim=True).sqrt()
+
+
+def psnr(test: Tensor, truth: Tensor, *, top: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB, at most 100, for signals 0..top."""
+    mse = float((test - truth).double().square().mean()) / top**2
+    return min(-10 * math.log10(max(mse, 1e-10)), 100.0)
+
+
+def pq_psnr(test: Tensor, truth: Tensor) -> float:
+    """Return the PSNR of the PQ signals."""
+    return psnr(pq_inverse_eotf(test), pq_inverse_eotf(truth))
+
+
+def linear_psnr(test: Tensor, truth: Tensor, *, peak_nits: float) -> float:
+    """Return the published PSNR: linear light over the preset's peak."""
+    return psnr(test, truth, top=peak_nits)
+
+
+def normalised_psnr(test: Tensor, truth: Tensor) -> float:
+    """Return the published normalised PSNR: linear light over the truth's maximum."""
+    return psnr(test, truth, top=max(float(truth.max()), 1e-6))
+
+
+def ssim(test: Tensor, truth: Tensor) -> float:
+    """Return SSIM of the PQ signals (Wang et al. 2004: 11x11 Gaussian, sigma 1.5).
+
+    Args:
+        test: (3, H, W), cd/m2; at least 11 pixels each way.
+        truth: the same.
+    """
+    x, y = pq_inverse_eotf(test)[:, None], pq_inverse_eotf(truth)[:, None]
+    taps = torch.exp(-(torch.arange(-5, 6, dtype=x.dtype) ** 2) / (2 * 1.5**2))
+    taps = taps / taps.sum()
+
+    def blur(z: Tensor) -> Tensor:
+        rows = functional.conv2d(z, taps.view(1, 1, 11, 1))
+        return functional.conv2d(rows, taps.view(1, 1, 1, 11))
+
+    mx, my = blur(x), blur(y)
+    vx, vy = blur(x * x) - mx * mx, blur(y * y) - my * my
+    cov = blur(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    score = (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    return float(score.mean())
+
+
+class Scorer:
+    """All metrics of a picture at once; ColorVideoVDP where asked, as it takes a while.
+
+    Args:
+        peak_nits: what the published PSNR divides by.
+        color_video_vdp: add `cvvdp`, in just objectionable differences, 10 at best.
+
+    Raises:
+        ImportError: ColorVideoVDP is asked for and the package cvvdp is not there.
+    """
+
+    def __init__(self, *, peak_nits: float, color_video_vdp: bool = False) -> None:
+        self.peak_nits = peak_nits
+        self._vdp = None
+        if color_video_vdp:
+            try:
+                import pycvvdp
+            except ImportError as error:
+                raise ImportError("evaluate: ColorVideoVDP needs the package cvvdp") from error
+            self._vdp = pycvvdp.cvvdp(display_name="standard_hdr_pq", quiet=True)
+
+    def __call__(self, test: Tensor, truth: Tensor) -> dict[str, float]:
+        """Measure (3, H, W), BT.2020, cd/m2."""
+        values = {
+            "psnr": linear_psnr(test, truth, peak_nits=self.peak_nits),
+            "norm_psnr": normalised_psnr(test, truth),
+            "pq_psnr": pq_psnr(test, truth),
+            "ssim": ssim(test, truth),
+            "delta_e_itp": float(delta_e_itp(test, truth).mean()),
+        }
+        if self._vdp is not None:
+            signals = (pq_inverse_eotf(x).movedim(0, -1).numpy() for x in (test, truth))
+            score, _ = self._vdp.predict(*signals, dim_order="HWC")
+            values["cvvdp"] = float(score)
+        return values

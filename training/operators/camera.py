@@ -1,0 +1,153 @@
+"""Camera-like S-curves, knees, and operators that look at a neighbourhood."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.operators.base import TINY, Light, Spread, draw_spread, spread
+from vs_gainmap.color import luminance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftKnee:
+    """Mid-tones alone, highlights over a knee compressed, as a broadcast camera's knee does.
+
+    `white_nits` is SDR white before the knee; light over `knee` (a share of white) is bent
+    so that `source` (in units of white; None = the source peak) becomes white.
+    """
+
+    white_nits: float = 203.0
+    knee: float = 0.7
+    source: float | None = None
+    over: Spread = "channel"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Bend by a hyperbola with slope 1 at the knee."""
+        top = self.source or light.peak_nits / self.white_nits
+        room, span = 1 - self.knee, top - self.knee
+
+        def curve(nits: Tensor) -> Tensor:
+            x = nits / self.white_nits
+            if span <= room:
+                return x
+            over = (x - self.knee).clamp(min=0.0)
+            # k chosen so that span maps to room.
+            k = span * room / (span - room)
+            return torch.where(x <= self.knee, x, self.knee + over * k / (over + k))
+
+        return spread(light, curve, self.over)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw white from 80 to 300 cd/m2 and a knee from half to nearly white."""
+        return cls(
+            white_nits=math.exp(rng.uniform(math.log(80), math.log(300))),
+            knee=rng.uniform(0.4, 0.9),
+            source=rng.uniform(2, 6) if rng.random() < 0.4 else None,
+            over=draw_spread(rng),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A consumer camera or a colorist's trim: exposure, log-sigmoid curve, saturation.
+
+    The curve is x^c / (x^c + m^c) with middle grey kept at `grey`, scaled so that
+    `white` times reference white reaches 1; the log-log slope at grey is about `contrast`.
+    """
+
+    grey_nits: float = 26.0
+    grey: float = 0.16
+    contrast: float = 1.3
+    white: float = 4.0
+    saturation: float = 1.1
+    over: Spread = "channel"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Bend, then change saturation around luminance."""
+        c = self.contrast
+        top = self.white * 203.0 / self.grey_nits
+        # Solve the half-saturation m for f(1) / f(top) = grey.
+        tc = top**c
+        mc = (1 - self.grey) * tc / max(self.grey * tc - 1, 1e-3)
+
+        def curve(nits: Tensor) -> Tensor:
+            xc = (nits / self.grey_nits).pow(c)
+            bent: Tensor = xc / (xc + mc) * ((tc + mc) / tc)
+            return bent
+
+        sdr = spread(light, curve, self.over)
+        y = luminance(sdr, light.primaries)
+        return (y + self.saturation * (sdr - y)).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw mid-tones a stop up or down of where reference white puts them."""
+        return cls(
+            grey_nits=26.0 * 2 ** float(np.clip(rng.normal(-0.3, 0.6), -1.6, 1.2)),
+            grey=rng.uniform(0.11, 0.2),
+            contrast=rng.uniform(1.0, 1.6),
+            white=rng.uniform(1.5, 6),
+            saturation=rng.uniform(0.8, 1.3),
+            over=draw_spread(rng),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bilateral:
+    """Durand and Dorsey, "Fast Bilateral Filtering", SIGGRAPH 2002: compress the base layer.
+
+    `stops` is the contrast that the base layer keeps; detail stays as it is.
+    """
+
+    stops: float = 5.0
+    sigma: float = 0.02
+    white_share: float = 0.99
+
+    def __call__(self, light: Light) -> Tensor:
+        """Split log luminance into base and detail; scale the base."""
+        y = light.luminance().clamp(min=0.005)
+        log_y = torch.log2(y)[0]
+        spatial = self.sigma * max(log_y.shape)
+        base = torch.from_numpy(
+            cv2.bilateralFilter(log_y.numpy().astype(np.float32), -1, 1.3, spatial)
+        )
+        low, high = (float(torch.quantile(base, q)) for q in (0.02, self.white_share))
+        factor = min(self.stops / max(high - low, 0.1), 1.0)
+        log_out = (base - high) * factor + (log_y - base)
+        return (light.rgb * (torch.exp2(log_out) / y)).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw a base of 4 to 6.5 stops."""
+        return cls(stops=rng.uniform(4.0, 6.5), sigma=rng.uniform(0.01, 0.025))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalReinhard:
+    """Reinhard et al. 2002, eq. 9, with one surround: dodging and burning, as phones do."""
+
+    key: float = 0.18
+    sigma: float = 0.04
+
+    def __call__(self, light: Light) -> Tensor:
+        """Divide light by 1 plus its blurred surround."""
+        y = light.luminance()
+        scale = self.key / max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+        x = y * scale
+        spatial = self.sigma * max(x.shape)
+        surround = torch.from_numpy(cv2.GaussianBlur(x[0].numpy(), (0, 0), spatial))[None]
+        surround = torch.minimum(surround, 2 * x)  # no dark halo around small lamps
+        return (light.rgb * (x / (1 + surround) / y.clamp(min=TINY))).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw a key of 0.12 to 0.3."""
+        return cls(key=rng.uniform(0.12, 0.3), sigma=rng.uniform(0.02, 0.06))

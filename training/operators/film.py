@@ -1,0 +1,302 @@
+"""Global operators of players, games and film: Reinhard, Hable, Moebius, ACES fits, spline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.operators.base import TINY, Light, Spread, draw_spread, mix, scalar, spread
+from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
+
+FfmpegCurve = Literal["hable", "mobius", "reinhard", "gamma", "linear"]
+
+
+def hable(x: Tensor) -> Tensor:
+    """Apply Hable's filmic curve (J. Hable, "Uncharted 2: HDR Lighting", GDC 2010)."""
+    a, b, c, d, e, f = 0.15, 0.50, 0.10, 0.20, 0.02, 0.30
+    return (x * (x * a + b * c) + d * e) / (x * (x * a + b) + d * f) - e / f
+
+
+def mobius(x: Tensor, *, peak: float, join: float = 0.3) -> Tensor:
+    """Leave light below `join` alone; above, a Moebius transform that maps `peak` to 1."""
+    if peak <= 1:
+        return x
+    a = -join * join * (peak - 1) / (join * join - 2 * join + peak)
+    b = (join * join - 2 * join * peak + peak) / (peak - 1)
+    bent = (b * b + 2 * b * join + join * join) / (b - a) * (x + a) / (x + b)
+    return torch.where(x <= join, x, bent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ffmpeg:
+    """What FFmpeg's ``tonemap`` filter does after ``zscale=t=linear:npl=<white_nits>``.
+
+    One factor from max(RGB); `desaturate` is the filter's option of that name, which mixes
+    light over it with its luminance. 1.0 is `white_nits`; the filter takes the peak from the
+    metadata in units of 100 cd/m2, whatever npl was (libavfilter/vf_tonemap.c).
+    """
+
+    curve: FfmpegCurve = "hable"
+    white_nits: float = 100.0
+    desaturate: float = 0.0
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map one factor a pixel."""
+        peak = light.peak_nits / 100
+        rgb = light.rgb / self.white_nits
+        if self.desaturate > 0:
+            y = luminance(rgb, light.primaries).clamp(min=TINY)
+            over = (y - self.desaturate).clamp(min=0.0) / y
+            rgb = rgb + over * (y - rgb)
+        norm = rgb.amax(dim=0, keepdim=True).clamp(min=TINY)
+        if self.curve == "hable":
+            mapped = hable(norm) / scalar(hable, peak)
+        elif self.curve == "mobius":
+            mapped = mobius(norm, peak=peak)
+        elif self.curve == "reinhard":
+            mapped = norm / (norm + 1) * (peak + 1) / peak
+        elif self.curve == "gamma":
+            power, low = 1 / 1.8, 0.05
+            mapped = torch.where(
+                norm > low, (norm / peak) ** power, norm * (low / peak) ** power / low
+            )
+        else:
+            mapped = norm / peak
+        return (rgb * (mapped / norm)).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw npl 100 for most and the desaturation that guides recommend (0) or default (2)."""
+        return cls(
+            white_nits=float(rng.choice((100.0, 100.0, 100.0, 203.0, 250.0))),
+            desaturate=float(rng.choice((0.0, 0.0, 2.0))),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FfmpegHable(Ffmpeg):
+    """``tonemap=hable``, the one that most guides use."""
+
+    curve: FfmpegCurve = "hable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FfmpegReinhard(Ffmpeg):
+    """``tonemap=reinhard`` with its default parameter."""
+
+    curve: FfmpegCurve = "reinhard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FfmpegMobius(Ffmpeg):
+    """``tonemap=mobius`` with its default parameter."""
+
+    curve: FfmpegCurve = "mobius"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filmic:
+    """Hable's curve as games use it: an exposure, then a white that maps to 1."""
+
+    exposure: float = 2.0
+    white: float = 11.2
+    white_nits: float = 203.0
+    over: Spread = "channel"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map light times exposure; `white` (in the same unit) becomes SDR white."""
+        top = scalar(hable, self.white)
+
+        def curve(nits: Tensor) -> Tensor:
+            return hable(nits / self.white_nits * self.exposure) / top
+
+        return spread(light, curve, self.over)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw around the published exposure bias of 2 and white of 11.2."""
+        return cls(exposure=rng.uniform(1.0, 4.0), white=rng.uniform(5, 14), over=draw_spread(rng))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reinhard:
+    """Reinhard et al., "Photographic Tone Reproduction", SIGGRAPH 2002, eq. 3 and 4.
+
+    With `key` the picture is exposed so that its log-average becomes `key` (eq. 2); without,
+    `white_nits` is 1. `burn` is the light, in units of 1, that becomes white (eq. 4).
+    """
+
+    key: float | None = None
+    white_nits: float = 203.0
+    burn: float = math.inf
+    over: Spread = "luminance"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map x to x (1 + x / burn^2) / (1 + x)."""
+        scale = 1 / self.white_nits
+        if self.key is not None:
+            y = light.luminance()
+            scale = self.key / max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+
+        def curve(nits: Tensor) -> Tensor:
+            x = nits * scale
+            return x * (1 + x / self.burn**2) / (1 + x)
+
+        return spread(light, curve, self.over)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw simple or extended, exposed by key or by a fixed white."""
+        return cls(
+            key=rng.uniform(0.09, 0.3) if rng.random() < 0.4 else None,
+            white_nits=float(rng.choice((100.0, 203.0))),
+            burn=rng.uniform(2, 10) if rng.random() < 0.6 else math.inf,
+            over=draw_spread(rng),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcesNarkowicz:
+    """K. Narkowicz's fit of the ACES filmic curve (2015), per channel, with an exposure."""
+
+    exposure: float = 1.0
+    white_nits: float = 203.0
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map x (2.51 x + 0.03) / (x (2.43 x + 0.59) + 0.14)."""
+
+        def curve(nits: Tensor) -> Tensor:
+            x = nits / self.white_nits * self.exposure
+            return x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
+
+        return spread(light, curve, "channel")
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the exposure around the 0.6 that the author suggests."""
+        return cls(exposure=rng.uniform(0.4, 1.2), white_nits=float(rng.choice((100.0, 203.0))))
+
+
+HILL_BEFORE = (
+    (0.59719, 0.35458, 0.04823),
+    (0.07600, 0.90834, 0.01566),
+    (0.02840, 0.13383, 0.83777),
+)
+HILL_AFTER = (
+    (1.60475, -0.53108, -0.07367),
+    (-0.10208, 1.10813, -0.00605),
+    (-0.00327, -0.07276, 1.07602),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcesHill:
+    """S. Hill's fit of the ACES reference and output transforms, in BT.709 (2016)."""
+
+    exposure: float = 1.0
+    white_nits: float = 203.0
+
+    def __call__(self, light: Light) -> Tensor:
+        """Mix channels, bend, and mix back."""
+        x = mix(torch.tensor(HILL_BEFORE), light.rgb / self.white_nits * self.exposure)
+        bent = (x * (x + 0.0245786) - 0.000090537) / (x * (0.983729 * x + 0.4329510) + 0.238081)
+        return mix(torch.tensor(HILL_AFTER), bent).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the exposure around 1.4, which keeps middle grey."""
+        return cls(exposure=rng.uniform(0.8, 2.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drago:
+    """Drago et al., "Adaptive Logarithmic Mapping", Eurographics 2003, eq. 4."""
+
+    bias: float = 0.85
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map luminance in units of the world adaptation level."""
+        y = light.luminance()
+        adaptation = max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+        top = max(light.peak_nits / adaptation, 1.0)
+        power = math.log(self.bias) / math.log(0.5)
+
+        def curve(nits: Tensor) -> Tensor:
+            x = (nits / adaptation).clamp(max=top)
+            return torch.log1p(x) / torch.log(2 + 8 * (x / top) ** power)
+
+        at_peak = scalar(curve, light.peak_nits)
+        return spread(light, lambda nits: curve(nits) / at_peak, "luminance")
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the bias from the authors' 0.7 to 0.9."""
+        return cls(bias=rng.uniform(0.7, 0.9))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spline:
+    """Two polynomials that meet at a knee in PQ, after the default of libplacebo and mpv.
+
+    The knee follows the average light (SMPTE ST 2094-10's idea), or stands at 40 % of the
+    range without it. Below it a parabola, above it a cubic that ends flat at the peak.
+    """
+
+    target_nits: float = 203.0
+    contrast: float = 0.5
+    average_known: bool = True
+    over: Spread = "luminance"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map with black at zero on both sides."""
+        top_in = _pq(light.peak_nits)
+        top_out = _pq(self.target_nits)
+        if top_in <= top_out:
+            return (light.rgb / self.target_nits).clamp(0.0, 1.0)
+        knee_in, knee_out = self._knee(light, top_in, top_out)
+        ratio = min(max(1.5 * (light.peak_nits / self.target_nits - 1), 0.2), 1.2)
+        slope = (knee_out / knee_in) ** ((1 - self.contrast) * ratio)
+        low = (slope * knee_in - knee_out) / knee_in**2
+        span, rise = top_in - knee_in, top_out - knee_out
+        cubic = (slope * span - rise) / (2 * span**3)
+        square = -3 * (slope * span - rise) / (2 * span**2)
+
+        def curve(nits: Tensor) -> Tensor:
+            x = pq_inverse_eotf(nits).clamp(max=top_in) - knee_in
+            y = torch.where(x > 0, ((cubic * x + square) * x + slope) * x, (low * x + slope) * x)
+            return pq_eotf((y + knee_out).clamp(0.0, top_out)) / self.target_nits
+
+        return spread(light, curve, self.over)
+
+    def _knee(self, light: Light, top_in: float, top_out: float) -> tuple[float, float]:
+        average = float(pq_inverse_eotf(light.luminance()).mean())
+        knee_in = average if self.average_known else 0.4 * top_in
+        knee_in = min(max(knee_in, 0.1 * top_in), 0.8 * top_in)
+        share = knee_in / top_in
+        tuning = 1 - _smoothstep(0.8, 0.4, share) * _smoothstep(0.1, 0.4, share)
+        adaptation = 0.4 + 0.6 * tuning
+        knee_out = knee_in + adaptation * (share * top_out - knee_in)
+        return knee_in, min(max(knee_out, 0.1 * top_out), 0.8 * top_out)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw with and without scene averages."""
+        return cls(
+            target_nits=float(rng.choice((203.0, 203.0, 100.0))),
+            average_known=bool(rng.random() < 0.6),
+            over="luminance" if rng.random() < 0.6 else "max",
+        )
+
+
+def _pq(nits: float) -> float:
+    return float(pq_inverse_eotf(torch.tensor(nits, dtype=torch.float64)))
+
+
+def _smoothstep(edge0: float, edge1: float, x: float) -> float:
+    t = min(max((x - edge0) / (edge1 - edge0), 0.0), 1.0)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,169 @@
+"""Tone mapping by ITU-R reports: BT.2446 methods A and C, BT.2390; and plain clipping."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.operators.base import TINY, Light, Spread, draw_spread, mix, spread
+from vs_gainmap.color import (
+    bt1886_eotf,
+    bt1886_inverse_eotf,
+    luminance,
+    pq_eotf,
+    pq_inverse_eotf,
+    rgb_to_xyz_matrix,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardClip:
+    """Scale so that `white_nits` is SDR white, and clip what is above."""
+
+    white_nits: float = 203.0
+
+    def __call__(self, light: Light) -> Tensor:
+        """Clip per channel."""
+        return (light.rgb / self.white_nits).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw white: 100 or 203 for half, 70 to 400 for the rest."""
+        if rng.random() < 0.5:
+            return cls(white_nits=float(rng.choice((100.0, 203.0))))
+        return cls(white_nits=math.exp(rng.uniform(math.log(70), math.log(400))))
+
+
+def eetf(nits: Tensor, *, source_peak: float, target_peak: float) -> Tensor:
+    """Map display light by the EETF of ITU-R BT.2390-11, clause 5.4.1, for a black of zero.
+
+    Args:
+        nits: any shape, cd/m2.
+        source_peak: cd/m2.
+        target_peak: cd/m2; nothing happens where it is no lower.
+
+    Returns:
+        The same shape, cd/m2, at most `target_peak` (for the curved part).
+    """
+    if target_peak >= source_peak:
+        return nits
+    top = pq_inverse_eotf(torch.tensor(source_peak, dtype=torch.float64)).item()
+    high = pq_inverse_eotf(torch.tensor(target_peak, dtype=torch.float64)).item() / top
+    knee = 1.5 * high - 0.5
+    e1 = (pq_inverse_eotf(nits) / top).clamp(max=1.0)
+    t = ((e1 - knee) / (1 - knee)).clamp(min=0.0)
+    t2, t3 = t * t, t * t * t
+    bent = (2 * t3 - 3 * t2 + 1) * knee + (t3 - 2 * t2 + t) * (1 - knee) + (3 * t2 - 2 * t3) * high
+    return pq_eotf(torch.where(e1 < knee, e1, bent) * top)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bt2390:
+    """ITU-R BT.2390-11, clause 5.4: the EETF to an SDR display of `target_nits`."""
+
+    target_nits: float = 203.0
+    over: Spread = "max"
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map with the source peak that the metadata say."""
+
+        def curve(nits: Tensor) -> Tensor:
+            mapped = eetf(nits, source_peak=light.peak_nits, target_peak=self.target_nits)
+            return mapped / self.target_nits
+
+        return spread(light, curve, self.over)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw a display of 100 or 203 cd/m2, seldom another."""
+        target = (
+            float(rng.choice((100.0, 203.0, 203.0))) if rng.random() < 0.8 else rng.uniform(90, 300)
+        )
+        return cls(target_nits=target, over=draw_spread(rng))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bt2446A:
+    """ITU-R BT.2446-1, clause 4: method A, perceptual linear space, display light."""
+
+    sdr_nits: float = 100.0
+    hdr_nits: float | None = None
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map luma, correct color differences, go back to RGB."""
+        hdr_nits = self.hdr_nits or light.peak_nits
+        rho_hdr = 1 + 32 * (hdr_nits / 10000) ** (1 / 2.4)
+        rho_sdr = 1 + 32 * (self.sdr_nits / 10000) ** (1 / 2.4)
+        # The report's luma weights are those of BT.2020 on the 1/2.4 power of light.
+        signal = bt1886_inverse_eotf((light.rgb / hdr_nits).clamp(0.0, 1.0))
+        luma = luminance(signal, light.primaries)
+        yp = torch.log(1 + (rho_hdr - 1) * luma) / math.log(rho_hdr)
+        yc = torch.where(
+            yp <= 0.7399,
+            1.0770 * yp,
+            torch.where(yp < 0.9909, (-1.1510 * yp + 2.7811) * yp - 0.6302, 0.5 * yp + 0.5),
+        )
+        sdr_luma = (rho_sdr**yc - 1) / (rho_sdr - 1)
+        factor = sdr_luma / (1.1 * luma.clamp(min=TINY))
+        kr, kg, kb = (float(w) for w in rgb_to_xyz_matrix(light.primaries)[1])
+        blue = factor * (signal[2:] - luma) / (2 - 2 * kb)
+        red = factor * (signal[:1] - luma) / (2 - 2 * kr)
+        adjusted = sdr_luma - (0.1 * red).clamp(min=0.0)
+        out_red = adjusted + (2 - 2 * kr) * red
+        out_blue = adjusted + (2 - 2 * kb) * blue
+        out_green = (adjusted - kr * out_red - kb * out_blue) / kg
+        return bt1886_eotf(torch.cat([out_red, out_green, out_blue]).clamp(0.0, 1.0))
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the source peak: as told, or the 1000 cd/m2 of the report's example."""
+        return cls(hdr_nits=1000.0 if rng.random() < 0.5 else None)
+
+
+# ITU-R BT.2446-1, clause 6.1.4: a line up to 58.535 % of SDR, a logarithm above; the report
+# gives k1 and k3, and k2 and k4 follow from a smooth joint.
+C_K1 = 0.83802
+C_K3 = 0.74204
+C_JOINT_PERCENT = 58.535
+C_K2 = C_JOINT_PERCENT * (1 - C_K3)
+C_K4 = C_JOINT_PERCENT - C_K2 * math.log(1 - C_K3)
+C_JOINT_NITS = C_JOINT_PERCENT / C_K1
+
+
+def method_c_percent(nits: Tensor) -> Tensor:
+    """Map HDR luminance in cd/m2 to SDR in percent of white; 1000 cd/m2 gives about 118."""
+    above = (nits / C_JOINT_NITS - C_K3).clamp(min=TINY)
+    return torch.where(nits < C_JOINT_NITS, C_K1 * nits, C_K2 * torch.log(above) + C_K4)
+
+
+def method_c_nits(percent: Tensor) -> Tensor:
+    """Invert `method_c_percent`."""
+    above = C_JOINT_NITS * (torch.exp((percent - C_K4) / C_K2) + C_K3)
+    return torch.where(percent < C_JOINT_PERCENT, percent / C_K1, above)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bt2446C:
+    """ITU-R BT.2446-1, clause 6: method C, for masters whose skin and white are as in SDR."""
+
+    crosstalk: float = 0.05
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map luminance between a crosstalk matrix and its inverse; over 100 % is clipped."""
+        a = self.crosstalk
+        matrix = torch.full((3, 3), a, dtype=torch.float64)
+        matrix.fill_diagonal_(1 - 2 * a)
+        mixed = mix(matrix, light.rgb)
+        y = luminance(mixed, light.primaries).clamp(min=TINY)
+        mapped = mixed * (method_c_percent(y) / 100 / y)
+        return mix(torch.linalg.inv(matrix), mapped).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the crosstalk within the report's 0 to 0.33, most of it small."""
+        return cls(crosstalk=rng.uniform(0.0, 0.12))

@@ -1,0 +1,278 @@
+"""From a view to a training pair: grade, tone map, encode, degrade. A pure function of a seed."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from training.degrade import Degradation
+from training.grade import (
+    MASTERING_PEAKS,
+    Grade,
+    Master,
+    add_caption,
+    draw_letterbox,
+    letterbox,
+    quantize_pq,
+    regrade,
+)
+from training.operators import OPERATORS, Light, Operator, draw_operator
+from training.operators.itu import eetf
+from training.scenes import INDEX
+from vs_gainmap.color import (
+    SDR_EOTFS,
+    bt1886_inverse_eotf,
+    convert_primaries,
+    gamma22_inverse_eotf,
+    luminance,
+    srgb_inverse_eotf,
+)
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+
+Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
+# Video is mastered for BT.1886 displays; photographs and web video are sRGB or 2.2;
+# the camera's OETF of BT.709 turns up where software takes it for the display's curve.
+ENCODINGS: dict[Encoding, float] = {"bt1886": 0.62, "gamma22": 0.18, "srgb": 0.12, "bt709": 0.08}
+
+# Fixed: whole panoramas (and photographs) that training never sees.
+HELD_OUT_SCENES = frozenset(
+    {
+        "dreiassets__dikhololo_night",
+        "dreiassets__st_fagans_interior",
+        "egjsview3d__fireplace",
+        "gkjohnson3d__chinese_garden",
+        "gkjohnson3d__leadenhall_market",
+        "gkjohnson3d__noon_grass",
+        "pmndrsassets__royal_esplanade",
+        "pmndrsassets__spruit_sunrise",
+        "polygonjs__neon_photostudio",
+        "polygonjs__preller_drive",
+        "realismfx__snowy_field",
+        "waymoviz__shanghai_bund",
+        "bdhshifter__river_walk_1_2k",
+        "bdhshifter__snowy_field_4k",
+        "gainmapjs__spruit_sunrise_4k",
+        "openexr__StillLife",
+        "android_train_station_night",
+    }
+)
+
+
+class Pair(NamedTuple):
+    """One picture both ways, whole."""
+
+    sdr_signal: Tensor
+    """(3, H, W), 0..1, BT.709, as decoded."""
+    hdr: Tensor
+    """(3, H, W), linear, BT.2020, 1.0 = SDR white of the preset, at most its peak."""
+    operator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A row of the cache's index."""
+
+    path: Path
+    scene: str
+    graded: bool
+
+    def load(self) -> Tensor:
+        """Return (3, H, W), float32."""
+        return torch.from_numpy(np.load(self.path).astype(np.float32))
+
+
+def read_index(folder: Path) -> list[View]:
+    """Read the index that `scenes.render_views` wrote.
+
+    Raises:
+        MediaError: there is none.
+    """
+    try:
+        rows = json.loads((folder / INDEX).read_text())
+    except OSError as error:
+        raise MediaError(f"training: no views in {folder}; run `render` first") from error
+    return [
+        View(path=folder / row["file"], scene=row["scene"], graded=row["graded"]) for row in rows
+    ]
+
+
+def bt709_oetf(linear: Tensor) -> Tensor:
+    """Encode with the camera curve of ITU-R BT.709-6, item 1.2, linear light 0..1."""
+    return torch.where(linear < 0.018, 4.5 * linear, 1.099 * linear.clamp(min=1e-9) ** 0.45 - 0.099)
+
+
+def encode_sdr(linear: Tensor, encoding: Encoding) -> Tensor:
+    """Encode linear SDR light, 0..1, as a signal, 0..1."""
+    curves = {
+        "bt1886": bt1886_inverse_eotf,
+        "gamma22": gamma22_inverse_eotf,
+        "srgb": srgb_inverse_eotf,
+        "bt709": bt709_oetf,
+    }
+    return curves[encoding](linear)
+
+
+def draw_master(view: Tensor, rng: np.random.Generator, *, graded: bool) -> Master:
+    """Grade a view, with captions and bars for some, rounded as a 10-bit PQ master is.
+
+    Args:
+        view: (3, H, W), BT.2020; relative light, or cd/m2 when `graded`.
+        rng: of everything drawn here.
+        graded: what `view` is.
+    """
+    if rng.random() < 0.5:
+        view = view.flip(-1)
+    grade = Grade.draw(rng)
+    nits = regrade(view, rng) if graded else grade(view)
+    peak = float(nits.max())
+    if rng.random() < 0.08:
+        nits = add_caption(nits, rng)
+    nits = letterbox(nits, draw_letterbox(rng, *nits.shape[-2:]))
+    # Metadata: the clip's own light level, the mastering display, or nothing (PQ's 10000).
+    told = rng.random()
+    if told < 0.55:
+        display = min((p for p in (1000.0, 4000.0) if p >= 0.99 * peak), default=4000.0)
+        peak = display if not graded else max(peak, 1000.0)
+    elif told < 0.9:
+        peak = max(peak * rng.uniform(0.9, 1.3), 300.0)
+    elif told < 0.95:
+        peak = 10000.0
+    else:
+        peak = float(rng.choice(MASTERING_PEAKS))
+    return Master(nits=quantize_pq(nits), peak_nits=peak)
+
+
+def make_sdr(
+    master: Master, operator: Operator, rng: np.random.Generator, *, encoding: Encoding
+) -> Tensor:
+    """Tone map a master in BT.2020 or BT.709, clip to BT.709, encode: (3, H, W), 0..1."""
+    if rng.random() < 0.5:
+        light = Light(rgb=master.nits, peak_nits=master.peak_nits)
+        linear = convert_primaries(operator(light), "bt2020", "bt709")
+    else:
+        rgb = convert_primaries(master.nits, "bt2020", "bt709").clamp(min=0.0)
+        linear = operator(Light(rgb=rgb, peak_nits=master.peak_nits, primaries="bt709"))
+    return encode_sdr(linear.clamp(0.0, 1.0), encoding)
+
+
+def show(master: Master, preset: GainMapPreset, *, rolled: bool) -> Tensor:
+    """Return what a display of the preset's peak shows: clipped, or rolled off by BT.2390.
+
+    Returns:
+        (3, H, W), linear, BT.2020, 1.0 = SDR white.
+    """
+    nits = master.nits
+    if rolled and master.peak_nits > preset.peak_nits:
+        norm = nits.amax(dim=0, keepdim=True).clamp(min=1e-6)
+        target = preset.peak_nits
+        nits = nits * (eetf(norm, source_peak=master.peak_nits, target_peak=target) / norm)
+    return (nits / preset.sdr_white).clamp(0.0, preset.peak)
+
+
+def make_pair(
+    view: View, rng: np.random.Generator, preset: GainMapPreset, *, operator: str | None = None
+) -> Pair:
+    """Make a pair out of a view.
+
+    Args:
+        view: what to load.
+        rng: of everything drawn.
+        preset: SDR white and peak of the truth.
+        operator: a name of `OPERATORS`; None draws one that training may see.
+    """
+    master = draw_master(view.load(), rng, graded=view.graded)
+    if operator is None:
+        name, chosen = draw_operator(rng)
+    else:
+        name, chosen = operator, OPERATORS[operator].make.draw(rng)
+    names = list(ENCODINGS)
+    encoding = names[int(rng.choice(len(names), p=list(ENCODINGS.values())))]
+    signal = make_sdr(master, chosen, rng, encoding=encoding)
+    signal = Degradation.draw(rng)(signal, rng)
+    return Pair(signal, show(master, preset, rolled=bool(rng.random() < 0.15)), name)
+
+
+def make_thumbnail(sdr_signal: Tensor) -> Tensor:
+    """Resize the whole picture (N, 3, H, W) to (N, 3, 256, 256), bicubic, antialiased."""
+    return functional.interpolate(
+        sdr_signal,
+        size=(THUMBNAIL_SIZE, THUMBNAIL_SIZE),
+        mode="bicubic",
+        align_corners=False,
+        antialias=True,
+    ).clamp(0.0, 1.0)
+
+
+def true_log_gain(sdr_signal: Tensor, hdr: Tensor, preset: GainMapPreset) -> Tensor:
+    """Return the log gain of luminance between a pair, in stops, clamped to the preset.
+
+    Args:
+        sdr_signal: (..., 3, H, W), 0..1, BT.709.
+        hdr: (..., 3, H, W), linear, BT.2020, 1.0 = SDR white.
+        preset: EOTF and range.
+
+    Returns:
+        (..., 1, H, W), stops.
+    """
+    # Half an 8-bit step of signal: black stays out of the logarithm.
+    dark = (0.5 / 255) ** 2.2
+    before = luminance(SDR_EOTFS[preset.eotf](sdr_signal), "bt709").clamp(min=dark)
+    after = luminance(hdr, "bt2020").clamp(min=dark)
+    return torch.log2(after / before).clamp(preset.min_log_gain, preset.max_log_gain)
+
+
+class PairDataset(Dataset[dict[str, Tensor]]):
+    """Endless pairs: item i is a pure function of the seed and i, so a run can be resumed.
+
+    Each item has `sdr` (3, S, S), `thumbnail` (3, 256, 256), `hdr` (3, S, S) and `qmax`
+    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1.
+    """
+
+    def __init__(
+        self, views: list[View], preset: GainMapPreset, *, crop: int, seed: int, length: int
+    ) -> None:
+        self.views = views
+        self.preset = preset
+        self.crop = crop
+        self.seed = seed
+        self.length = length
+
+    def __len__(self) -> int:
+        """Return how many items the whole run draws."""
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Make item `index`."""
+        rng = np.random.default_rng([self.seed, index])
+        view = self.views[int(rng.integers(len(self.views)))]
+        sdr, hdr, _ = make_pair(view, rng, self.preset)
+        thumbnail = make_thumbnail(sdr[None])[0]
+        qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), self.preset)
+        height, width = sdr.shape[-2:]
+        y = 2 * int(rng.integers(0, (height - self.crop) // 2 + 1))
+        x = 2 * int(rng.integers(0, (width - self.crop) // 2 + 1))
+        window = (slice(None), slice(y, y + self.crop), slice(x, x + self.crop))
+        return {
+            "sdr": sdr[window],
+            "hdr": hdr[window],
+            "thumbnail": thumbnail,
+            "qmax": torch.tensor(qmax).view(1, 1, 1),
+        }
+
+
+def robust_qmax(log_gain: Tensor, preset: GainMapPreset) -> float:
+    """Return the 99.9 percentile of a picture's log gain as qmax_norm, 0..1."""
+    flat = log_gain.flatten()
+    top = float(torch.kthvalue(flat, max(math.ceil(flat.numel() * 0.999), 1)).values)
+    return min(max(top / preset.max_log_gain, 0.0), 1.0)

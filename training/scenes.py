@@ -1,0 +1,186 @@
+"""Views of HDR scenes: perspective pictures out of panoramas, crops out of photographs.
+
+`render_views` fills a folder with half-float pictures and an index; everything that is
+random about grading and tone mapping happens later, on the fly, so one cache serves any
+number of epochs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.sources import Still, find_sources, read_source
+from vs_gainmap.color import luminance
+from vs_gainmap.errors import MediaError
+
+HALF_MAX = 60000.0
+INDEX = "index.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A pinhole camera in a panorama; angles in degrees."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    fov: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Camera:
+        """Draw a camera as someone holds it: mostly level, mostly 45 to 95 degrees wide."""
+        return cls(
+            yaw=rng.uniform(0, 360),
+            pitch=float(np.clip(rng.normal(0, 14), -50, 50)),
+            roll=rng.normal(0, 2),
+            fov=rng.uniform(42, 105),
+        )
+
+
+def perspective(panorama: Tensor, camera: Camera, width: int, height: int) -> Tensor:
+    """Look into an equirectangular panorama.
+
+    Args:
+        panorama: (3, H, 2H), linear light.
+        camera: where to look; `fov` is horizontal.
+        width: of the view.
+        height: of the view.
+
+    Returns:
+        (3, height, width), linear light.
+    """
+    ph, pw = panorama.shape[-2:]
+    half = math.tan(math.radians(camera.fov) / 2)
+    x = np.linspace(-half, half, width, dtype=np.float32)
+    y = np.linspace(-half, half, height, dtype=np.float32) * (height / width)
+    rays = np.stack([*np.meshgrid(x, y), np.ones((height, width), np.float32)], axis=-1)
+    yaw, pitch, roll = (math.radians(a) for a in (camera.yaw, camera.pitch, camera.roll))
+    turn = _rotation(1, yaw) @ _rotation(0, pitch) @ _rotation(2, roll)
+    dx, dy, dz = np.moveaxis(rays @ turn.T.astype(np.float32), -1, 0)
+    longitude = np.arctan2(dx, dz) / (2 * np.pi) + 0.5
+    latitude = np.arctan2(dy, np.hypot(dx, dz)) / np.pi + 0.5
+    # Shrink first where the panorama has more pixels than the view: remap does not filter.
+    density = pw * camera.fov / 360 / width
+    picture = panorama.numpy().transpose(1, 2, 0)
+    if density > 1.5:
+        pw, ph = round(pw / density), round(ph / density)
+        picture = cv2.resize(picture, (pw, ph), interpolation=cv2.INTER_AREA)
+    view = cv2.remap(
+        np.ascontiguousarray(picture),
+        (longitude * pw - 0.5).astype(np.float32),
+        (latitude * ph - 0.5).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_WRAP,
+    )
+    return torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1)))
+
+
+def _rotation(axis: int, angle: float) -> np.ndarray:
+    c, s = math.cos(angle), math.sin(angle)
+    i, j = [k for k in range(3) if k != axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = c
+    matrix[i, j], matrix[j, i] = -s, s
+    return matrix
+
+
+def random_window(picture: Tensor, rng: np.random.Generator, width: int, height: int) -> Tensor:
+    """Cut a random window of the wanted aspect out of a photograph, and resize it."""
+    ph, pw = picture.shape[-2:]
+    scale = min(pw / width, ph / height)
+    take = scale * rng.uniform(0.6, 1.0)
+    w, h = max(int(width * take), 2), max(int(height * take), 2)
+    x, y = int(rng.integers(0, pw - w + 1)), int(rng.integers(0, ph - h + 1))
+    window = np.ascontiguousarray(picture[:, y : y + h, x : x + w].numpy().transpose(1, 2, 0))
+    filtering = cv2.INTER_AREA if w > width else cv2.INTER_LINEAR
+    return torch.from_numpy(
+        np.ascontiguousarray(
+            cv2.resize(window, (width, height), interpolation=filtering).transpose(2, 0, 1)
+        )
+    )
+
+
+def log_average(linear: Tensor) -> float:
+    """Return the log-average luminance of (3, H, W) BT.2020 light, blacks left out."""
+    y = luminance(linear, "bt2020")
+    lit = y[y > y.mean() * 1e-5]
+    return float(torch.exp(torch.log(lit).mean())) if lit.numel() else 0.0
+
+
+def _store(view: Tensor, path: Path, *, graded: bool) -> bool:
+    level = 1.0 if graded else log_average(view)
+    if level <= 0 or not math.isfinite(level):
+        return False
+    scaled = view if graded else view * (0.18 / level)
+    np.save(path, scaled.clamp(0, HALF_MAX).numpy().astype(np.float16))
+    return True
+
+
+def render_still(
+    still: Still,
+    out: Path,
+    rng: np.random.Generator,
+    *,
+    first: int,
+    views: int,
+    width: int,
+    height: int,
+) -> list[dict[str, object]]:
+    """Write views of one scene under `out`; relative light gets a log-average of 0.18."""
+    rows: list[dict[str, object]] = []
+    for number in range(first, first + views):
+        if still.panorama:
+            view = perspective(still.linear, Camera.draw(rng), width, height)
+        else:
+            view = random_window(still.linear, rng, width, height)
+        name = f"{still.name}_{number:05d}.npy"
+        if _store(view, out / name, graded=still.graded):
+            rows.append({"file": name, "scene": still.name, "graded": still.graded})
+    return rows
+
+
+def render_views(
+    folders: list[Path], out: Path, *, views: int, width: int, height: int, seed: int = 0
+) -> int:
+    """Render views of every HDR picture under `folders` and write the index.
+
+    Args:
+        folders: searched for HDR pictures, each once.
+        out: gets ``<scene>_<nnnnn>.npy``, float16 (3, height, width), BT.2020, and the index.
+        views: per panorama; photographs get a quarter, video one a frame.
+        width: of a view.
+        height: of a view.
+        seed: of the cameras.
+
+    Returns:
+        How many views were written.
+
+    Raises:
+        MediaError: no folder has anything readable.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for number, path in enumerate(p for folder in folders for p in find_sources(folder)):
+        rng = np.random.default_rng([seed, number])
+        before = len(rows)
+        try:
+            for still in read_source(path):
+                count = views if still.panorama else 1 if still.graded else max(views // 4, 1)
+                rows += render_still(
+                    still, out, rng, first=len(rows), views=count, width=width, height=height
+                )
+        except MediaError as error:
+            print(f"left out: {error}")
+        print(f"{path.name}: {len(rows) - before} views", flush=True)
+    if not rows:
+        raise MediaError(f"training: no HDR picture or video under {', '.join(map(str, folders))}")
+    (out / INDEX).write_text(json.dumps(rows, indent=0))
+    return len(rows)

@@ -1,0 +1,193 @@
+"""HDR pictures of any kind, read to linear light: the one door for training data.
+
+Panoramas and photographs come in relative scene light (1.0 means nothing by itself);
+graded material (PQ, HLG) comes in cd/m2. Everything leaves in BT.2020 primaries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.video_source import VIDEO_SUFFIXES, frames
+from vs_gainmap.color import PrimariesName, convert_primaries, pq_eotf, srgb_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
+
+STILL_SUFFIXES = {".hdr", ".exr", ".png", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """A linear HDR picture.
+
+    `linear` is (3, H, W), float32, BT.2020, not negative; in cd/m2 when `graded`, else
+    relative. `panorama` says that it is equirectangular.
+    """
+
+    name: str
+    linear: Tensor
+    graded: bool
+    panorama: bool
+
+
+def _to_tensor(rgb: np.ndarray) -> Tensor:
+    """Turn (H, W, 3) of any float type into (3, H, W) float32."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.astype(np.float32).transpose(2, 0, 1)))
+
+
+def read_radiance(path: Path) -> np.ndarray:
+    """Read a Radiance .hdr picture as (H, W, 3) RGB, relative linear light."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if bgr is None or bgr.ndim != 3:
+        raise MediaError(f"training: {path.name} can't be read as Radiance HDR")
+    return np.asarray(bgr[..., ::-1])
+
+
+def read_exr(path: Path) -> np.ndarray:
+    """Read an EXR picture (RGB, or luminance/chroma Y, RY, BY) as (H, W, 3) linear light."""
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise MediaError("training: EXR needs the package OpenEXR (extra `train`)") from error
+    with OpenEXR.File(str(path)) as file:
+        channels = {name: channel.pixels for name, channel in file.channels().items()}
+    for name in ("RGB", "RGBA"):
+        if name in channels:
+            return np.asarray(channels[name][..., :3])
+    if {"R", "G", "B"} <= channels.keys():
+        return np.stack([channels[name] for name in "RGB"], axis=-1)
+    if {"Y", "RY", "BY"} <= channels.keys():
+        return _from_luminance_chroma(channels["Y"], channels["RY"], channels["BY"])
+    raise MediaError(f"training: {path.name} has channels {sorted(channels)}, no RGB or Y/RY/BY")
+
+
+def _from_luminance_chroma(y: np.ndarray, ry: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Rebuild RGB from OpenEXR's RY = (R-Y)/Y and BY = (B-Y)/Y, Rec. 709 weights."""
+    height, width = y.shape
+    y = y.astype(np.float32)
+    red, blue = (
+        (cv2.resize(c.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) + 1) * y
+        for c in (ry, by)
+    )
+    green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
+    return np.stack([red, green, blue], axis=-1)
+
+
+def read_gain_map_folder(base_path: Path) -> np.ndarray:
+    """Read `<name>.ldr.webp` + `.gainmap.webp` + `.metadata.json` (gainmap-js) as linear light."""
+    stem = base_path.name.removesuffix(".ldr.webp")
+    fields = json.loads(base_path.with_name(f"{stem}.metadata.json").read_text())
+    base = cv2.imread(str(base_path), cv2.IMREAD_COLOR)
+    gain = cv2.imread(str(base_path.with_name(f"{stem}.gainmap.webp")), cv2.IMREAD_COLOR)
+    if base is None or gain is None:
+        raise MediaError(f"training: {base_path.name} or its gain map can't be read")
+    if gain.shape != base.shape:
+        gain = cv2.resize(gain, base.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+    def triple(key: str) -> Triple:
+        red, green, blue = fields[key]
+        return float(red), float(green), float(blue)
+
+    metadata = GainMapMetadata(
+        gain_map_min=triple("gainMapMin"),
+        gain_map_max=triple("gainMapMax"),
+        gamma=triple("gamma"),
+        base_offset=triple("offsetSdr"),
+        alternate_offset=triple("offsetHdr"),
+    )
+    linear = srgb_eotf(_to_tensor(base[..., ::-1]) / 255)
+    hdr = apply_gain_map(linear, _to_tensor(gain[..., ::-1]) / 255, metadata)
+    return hdr.numpy().transpose(1, 2, 0)
+
+
+def read_ultra_hdr(path: Path) -> np.ndarray:
+    """Read an Ultra HDR JPEG as (H, W, 3) linear light, 1.0 = SDR white, BT.709 primaries."""
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise MediaError("training: Ultra HDR needs the package imagecodecs") from error
+    try:
+        rgba = imagecodecs.ultrahdr_decode(path.read_bytes(), dtype="float16")
+    except imagecodecs.UltrahdrError as error:
+        raise MediaError(f"training: {path.name} can't be read as Ultra HDR: {error}") from error
+    return np.asarray(rgba[..., :3])
+
+
+def read_pq_png(path: Path) -> np.ndarray:
+    """Read a 16-bit PNG that is PQ-coded, full range, as (H, W, 3) in cd/m2."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3:
+        raise MediaError(f"training: {path.name} must be a 16-bit RGB PNG in PQ")
+    signal = torch.from_numpy(bgr[..., 2::-1].astype(np.float32) / 65535)
+    return pq_eotf(signal).numpy()
+
+
+def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
+    """Read one HDR picture.
+
+    Args:
+        path: .hdr, .exr, gain map folder base (``.ldr.webp``), Ultra HDR .jpg, PQ .png.
+        primaries: of the file; by default BT.2020 for PQ and BT.709 for the others.
+
+    Returns:
+        The picture in BT.2020.
+
+    Raises:
+        MediaError: the file can't be read, or is of no known kind.
+    """
+    suffix = path.suffix.lower()
+    graded = suffix == ".png"
+    if suffix == ".hdr":
+        rgb = read_radiance(path)
+    elif suffix == ".exr":
+        rgb = read_exr(path)
+    elif path.name.endswith(".ldr.webp"):
+        rgb = read_gain_map_folder(path)
+    elif suffix in (".jpg", ".jpeg"):
+        rgb = read_ultra_hdr(path)
+    elif graded:
+        rgb = read_pq_png(path)
+    else:
+        raise MediaError(f"training: {path.name} is of no kind that can be read as HDR")
+    source: PrimariesName = primaries or ("bt2020" if graded else "bt709")
+    # The sun can exceed what half-float files hold; a broken pixel must not spread.
+    finite = np.nan_to_num(rgb.astype(np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
+    linear = convert_primaries(_to_tensor(finite), source, "bt2020").clamp(min=0.0)
+    height, width = linear.shape[-2:]
+    return Still(
+        name=path.name.split(".")[0],
+        linear=linear,
+        graded=graded,
+        panorama=not graded and abs(width / height - 2) < 0.02,
+    )
+
+
+def read_source(path: Path, *, video_frames: int = 16) -> Iterator[Still]:
+    """Read a picture, or `video_frames` frames spread over an HDR10 or HLG video.
+
+    Raises:
+        MediaError: the file can't be read, or is not HDR.
+    """
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        yield read_still(path)
+        return
+    for nits in frames(path, count=video_frames):
+        yield Still(name=path.stem, linear=nits, graded=True, panorama=False)
+
+
+def find_sources(folder: Path) -> list[Path]:
+    """List the HDR pictures and videos under a folder, in a stable order."""
+    suffixes = STILL_SUFFIXES | VIDEO_SUFFIXES
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes or path.name.endswith(".ldr.webp")
+    )

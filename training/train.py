@@ -1,0 +1,297 @@
+"""The training loop, top to bottom: pairs -> GMNet -> loss -> AdamW -> EMA -> checkpoint.
+
+Engine: Lightning Fabric, which gives precision, devices and DDP and leaves the loop alone.
+Step k's pairs are a pure function of the seed and k, nothing else in the loop is random,
+and a checkpoint holds network, average, optimizer and step: so N steps are the same as k
+steps, a kill, and N-k more.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, to_dict
+from training.loss import gain_map_loss
+from training.pairs import PairDataset, View, read_index
+from training.scenes import INDEX
+from training.validate import Example, make_examples, split_views, table, validate
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models import GMNet
+
+CHECKPOINT = "last.ckpt"
+
+
+def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
+    """Return the rate of a step, 0-based; a pure function, so that a resumed run agrees."""
+    warm = min((step + 1) / max(config.warm_up, 1), 1.0)
+    share = step / steps
+    if config.schedule == "cosine":
+        return config.rate * warm * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    if config.schedule == "halved":
+        return config.rate * warm * 0.5 ** sum(share >= at for at in config.halve_at)
+    left = (1 - share) / config.decay if config.decay > 0 else 1.0
+    return config.rate * warm * min(max(left, 0.01), 1.0)
+
+
+def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> GMNet:
+    """Build the network, initialised as published or so that it learns from the first step.
+
+    The published tenth of Kaiming leaves a signal of about 1e-6 at the output, which takes
+    Adam some 300 steps to lift. "residual" keeps Kaiming whole, a tenth only where a
+    residual block ends and at the last convolution, and sets the biases to 0 stops and
+    Qmax 0.8.
+    """
+    torch.manual_seed(seed)
+    model = GMNet(config.channels, blocks=config.blocks)
+    if config.start == "published":
+        return model
+    qmax = 0.8
+    low, high = preset.min_log_gain, preset.max_log_gain
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("weight") and "conv2" not in name and name != "conv_last.weight":
+                parameter.mul_(10)
+        bias = dict(model.named_parameters())
+        bias["sq_qmax.conv.4.bias"].fill_(qmax)
+        bias["conv_last.bias"].fill_(-low / (qmax * high - low))
+    return model
+
+
+@torch.no_grad()
+def update_average(average: GMNet, model: nn.Module, step: int, decay: float) -> None:
+    """Move the exponential moving average; faster at first, so that it forgets the start."""
+    keep = min(decay, (1 + step) / (10 + step))
+    for a, b in zip(average.parameters(), model.parameters(), strict=True):
+        a.lerp_(b.detach().to(a.dtype), 1 - keep)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a digest of the data set's index, kept in checkpoints and weights."""
+    return hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()[:16]
+
+
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint in one step: a kill leaves the old one or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running code from it."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def endless(
+    dataset: Dataset[dict[str, Tensor]], config: Config, start: int, rank: int, world: int
+) -> Iterator[dict[str, Tensor]]:
+    """Yield batches from step `start` on; each of `world` processes takes its share."""
+    per_step = config.data.batch * world
+    order = range(start * per_step + rank, config.run.steps * per_step, world)
+    workers = config.data.workers
+    yield from DataLoader(
+        dataset,
+        batch_size=config.data.batch,
+        sampler=order,
+        num_workers=workers,
+        prefetch_factor=3 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+        # A forked worker would inherit OpenMP threads that are not there, and hang.
+        multiprocessing_context="spawn" if workers else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], list[View], str]:
+    """Return the training set, the held-out views (none for "layout") and the fingerprint."""
+    folder = Path(config.data.folder)
+    preset = config.preset.build()
+    length = config.run.steps * config.data.batch * world
+    if config.data.source == "layout":
+        from training.layout import LayoutDataset
+
+        layout = LayoutDataset(
+            folder / "train", preset, crop=config.data.crop, seed=config.run.seed, length=length
+        )
+        return layout, [], layout.fingerprint
+    train, held_out = split_views(read_index(folder))
+    pairs = PairDataset(train, preset, crop=config.data.crop, seed=config.run.seed, length=length)
+    return pairs, held_out, fingerprint(folder)
+
+
+def train(
+    config: Config,
+    out: Path,
+    *,
+    initial: GMNet | None = None,
+    stop_at: int | None = None,
+) -> GMNet:
+    """Train, or go on where `out` has a checkpoint.
+
+    Args:
+        config: the run.
+        out: gets ``last.ckpt``, TensorBoard curves and ``validation.txt``.
+        initial: weights to start from instead of a draw.
+        stop_at: leave after this step, as a kill would; None goes to the end.
+
+    Returns:
+        The averaged network.
+
+    Raises:
+        ConfigError: the checkpoint was made with another network, preset or data.
+    """
+    fabric = Fabric(
+        accelerator=config.run.accelerator,
+        devices=config.run.devices,
+        precision=config.run.precision,
+    )
+    fabric.launch()
+    preset = config.preset.build()
+    dataset, held_out, data_id = open_data(config, fabric.world_size)
+    bare = initial or build_model(config.model, preset, config.run.seed)
+    average = copy.deepcopy(bare).requires_grad_(False)
+    bare = bare.to(memory_format=torch.channels_last)
+    decay = config.optimizer.weight_decay
+    bare_optimizer = torch.optim.AdamW(
+        bare.parameters(), lr=0.0, betas=config.optimizer.betas, weight_decay=decay
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    start = 0
+    if (out / CHECKPOINT).is_file():
+        state = load_checkpoint(out / CHECKPOINT)
+        _check_same(state, config, data_id)
+        bare.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        bare_optimizer.load_state_dict(state["optimizer"])
+        start = int(state["step"])
+    model, optimizer = fabric.setup(bare, bare_optimizer)
+    average.to(fabric.device)
+    examples = (
+        make_examples(held_out, preset, per_operator=config.run.validation_views)
+        if fabric.is_global_zero and held_out
+        else []
+    )
+    board = _Board(out, start, config) if fabric.is_global_zero else None
+    end = min(stop_at or config.run.steps, config.run.steps)
+
+    batches = endless(dataset, config, start, fabric.global_rank, fabric.world_size)
+    for step in range(start, end):
+        batch = fabric.to_device(next(batches))
+        sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)
+        thumbnail = batch["thumbnail"].contiguous(memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, config.run.steps, config.optimizer)
+        gain_map, qmax_norm = model(sdr, thumbnail)
+        terms = gain_map_loss(gain_map.float(), qmax_norm.float(), batch, preset, config.loss)
+        fabric.backward(terms["total"])
+        longest = config.optimizer.clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(model.parameters(), longest)
+        optimizer.step()
+        optimizer.zero_grad()
+        update_average(average, model, step, config.run.ema)
+
+        done = step + 1
+        if board is None:
+            continue
+        if not torch.isfinite(terms["total"]):
+            raise FloatingPointError(f"train: the loss is not finite at step {done}")
+        board.log(done, terms, float(norm), optimizer.param_groups[0]["lr"])
+        if examples and (done % config.run.validate_every == 0 or done == end):
+            board.validate(done, average, examples, preset)
+        if done % config.run.save_every == 0 or done == end:
+            save_checkpoint(
+                {
+                    "step": done,
+                    "model": bare.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": bare_optimizer.state_dict(),
+                    "config": to_dict(config),
+                    "data": data_id,
+                },
+                out / CHECKPOINT,
+            )
+    if board is not None:
+        board.close()
+    return average.cpu().eval()
+
+
+def _check_same(state: dict[str, Any], config: Config, data_id: str) -> None:
+    now = to_dict(config)
+    for section in ("model", "preset"):
+        if state["config"][section] != now[section]:
+            raise ConfigError(
+                f"train: the checkpoint's [{section}] is {state['config'][section]}, "
+                f"the configuration says {now[section]}; use another folder"
+            )
+    if state["data"] != data_id:
+        raise ConfigError(
+            f"train: the checkpoint was made with data {state['data']}, this is {data_id}; "
+            "start from its weights with --initial instead"
+        )
+
+
+class _Board:
+    """Progress on the terminal, curves and pictures for TensorBoard."""
+
+    def __init__(self, out: Path, start: int, config: Config) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start)
+        self.out = out
+        self.start = start
+        self.config = config
+        self.began = time.monotonic()
+        self.sums: dict[str, float] = {}
+
+    def log(self, done: int, terms: dict[str, Tensor], norm: float, rate: float) -> None:
+        """Add a step; every `log_every` steps write the means since the last time."""
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(term.detach())
+        every = self.config.run.log_every
+        if done % every:
+            return
+        pace = (time.monotonic() - self.began) / (done - self.start)
+        left = pace * (self.config.run.steps - done)
+        parts = " ".join(f"{name} {value / every:.4f}" for name, value in self.sums.items())
+        print(
+            f"step {done}/{self.config.run.steps} {parts} norm {norm:.2f} lr {rate:.1e} "
+            f"{pace:.2f} s/step, {left / 60:.0f} min left",
+            flush=True,
+        )
+        for name, value in self.sums.items():
+            self.writer.add_scalar(f"loss/{name}", value / every, done)
+        self.writer.add_scalar("rate", rate, done)
+        self.sums.clear()
+
+    def validate(
+        self, done: int, average: GMNet, examples: list[Example], preset: GainMapPreset
+    ) -> None:
+        """Score the averaged network on held-out scenes, operator by operator."""
+        scores = validate(average, examples, preset)
+        for score in scores:
+            self.writer.add_scalar(f"pq_psnr/{score.operator}", score.pq_psnr, done)
+            self.writer.add_scalar(f"delta_e/{score.operator}", score.delta_e, done)
+        text = f"step {done}\n{table(scores)}\n"
+        print(text, flush=True)
+        with (self.out / "validation.txt").open("a") as file:
+            file.write(text)
+
+    def close(self) -> None:
+        """Flush the curves."""
+        self.writer.close()
