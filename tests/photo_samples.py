@@ -1,0 +1,196 @@
+"""Small photos of every kind, made on the spot: nothing here comes from a real camera."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pillow_heif
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from vs_gainmap.gainmap import PRESETS, GainMapMetadata
+from vs_gainmap.models import GMNet
+from vs_gainmap.photo.bmff import Items, _boxes, read_items
+from vs_gainmap.photo.jpeg import parse_jpeg
+from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg
+from vs_gainmap.weights import save_weights
+
+METADATA = GainMapMetadata(
+    gain_map_min=(-0.25, -0.25, -0.25),
+    gain_map_max=(2.0, 2.0, 2.0),
+    gamma=(1.5, 1.5, 1.5),
+    base_offset=(1 / 64, 1 / 64, 1 / 64),
+    alternate_offset=(1 / 32, 1 / 32, 1 / 32),
+    alternate_headroom=2.0,
+)
+
+
+def scene(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
+    """Return a smooth, colorful picture with a bright spot, (H, W, 3)."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    spot = np.exp(-((x - 0.7) ** 2 + (y - 0.3) ** 2) * 40)
+    planes = [0.2 + 0.5 * x + 0.3 * spot, 0.15 + 0.5 * y + 0.4 * spot, 0.5 - 0.4 * x + 0.5 * spot]
+    return (np.stack(planes, -1).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def smooth_map(width: int = 48, height: int = 32, channels: int = 1) -> NDArray[np.uint8]:
+    """Return a smooth gain map, (h, w, channels)."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    planes = [0.5 + 0.4 * np.sin(3 * x + 2 * y + c) for c in range(channels)]
+    return (np.stack(planes, -1) * 255).round().astype(np.uint8)
+
+
+def ultrahdr(
+    *,
+    gain_map: NDArray[np.uint8] | None = None,
+    metadata: GainMapMetadata = METADATA,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """Return a small Ultra HDR JPEG."""
+    base = parse_jpeg(encode_jpeg(scene(), icc=icc, exif=exif))
+    return assemble(base, smooth_map() if gain_map is None else gain_map, metadata)
+
+
+def exif_orientation(orientation: int, maker_note: bytes = b"") -> bytes:
+    """Return EXIF with an orientation, and a maker note if given; as TIFF data."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if maker_note:
+        exif.get_ifd(0x8769)[0x927C] = maker_note
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def apple_maker_note(headroom: float, gain: float) -> bytes:
+    """Return Apple's maker note with tags 33 and 48 as signed rationals."""
+    entries = (0x0021, headroom), (0x0030, gain)
+    values_at = 14 + 2 + 12 * len(entries) + 4
+    directory = struct.pack(">H", len(entries))
+    values = b""
+    for tag, value in entries:
+        directory += struct.pack(">HHII", tag, 10, 1, values_at + len(values))
+        values += struct.pack(">ii", round(value * 10000), 10000)
+    return b"Apple iOS\0\0\1MM" + directory + struct.pack(">I", 0) + values
+
+
+APPLE_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+    '"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+    ' xmlns:apdi="http://ns.apple.com/pixeldatainfo/1.0/"'
+    ' xmlns:HDRGainMap="http://ns.apple.com/HDRGainMap/1.0/">'
+    "<apdi:AuxiliaryImageType>urn:com:apple:photo:2020:aux:hdrgainmap"
+    "</apdi:AuxiliaryImageType>{}</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+
+
+def write_weights(path: Path, *, preset: str = "real-world") -> Path:
+    """Write a small random network whose map varies smoothly and lies well within 0..1."""
+    torch.manual_seed(5)
+    model = GMNet(8, 1, 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(6)
+        model.sq_qmax.conv[-1].bias.fill_(0.7)
+        model.conv_last.bias.fill_(0.5)
+    save_weights(model, PRESETS[preset], path)
+    return path
+
+
+def picture_bytes(kind: str, pixels: NDArray[np.uint8]) -> bytes:
+    """Encode a picture as "avif" or "heic", losslessly enough."""
+    if kind == "avif":
+        data: bytes = imagecodecs.avif_encode(pixels, level=100, pixelformat="YUV444", speed=8)
+        return data
+    buffer = io.BytesIO()
+    file = pillow_heif.from_pillow(Image.fromarray(pixels))
+    file.save(buffer, quality=95, chroma=444)
+    return buffer.getvalue()
+
+
+def _box(kind: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return struct.pack(">I4s", len(content) + 8, kind) + content
+
+
+def _full(kind: bytes, *parts: bytes) -> bytes:
+    return _box(kind, bytes(4), *parts)
+
+
+def _properties(data: bytes) -> list[bytes]:
+    meta = next(b for b in _boxes(data, 0, len(data)) if b.kind == b"meta")
+    iprp = next(b for b in _boxes(data, meta.start + 4, meta.end) if b.kind == b"iprp")
+    ipco = next(b for b in _boxes(data, iprp.start, iprp.end) if b.kind == b"ipco")
+    return [data[b.start - 8 : b.end] for b in _boxes(data, ipco.start, ipco.end)]
+
+
+def with_gain_map(
+    base: bytes, gain_map: bytes, *, iso: bytes | None = None, auxiliary: bytes | None = None
+) -> bytes:
+    """Join two AVIF or HEIC files: a ``tmap`` item with `iso`, or an auxiliary of that type."""
+    files: list[tuple[bytes, Items]] = [(base, read_items(base)), (gain_map, read_items(gain_map))]
+    payloads, properties, associations = [], [], []
+    for data, items in files:
+        _, offset, length = items.extents[items.primary]
+        payloads.append(data[offset : offset + length])
+        shift = len(properties)
+        properties += _properties(data)
+        associations.append([i + shift for i in items.properties[items.primary]])
+    kinds = [items.kinds[items.primary] for _, items in files]
+    if iso is not None:
+        payloads.append(b"\0" + iso)
+        kinds.append(b"tmap")
+        associations.append(associations[0][:1])
+        reference = _box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2))
+    else:
+        properties.append(_full(b"auxC", (auxiliary or b"") + b"\0"))
+        associations[1].append(len(properties))
+        reference = _box(b"auxl", struct.pack(">HHH", 2, 1, 1))
+
+    entries = b"".join(
+        _box(b"infe", bytes([2, 0, 0, 0]), struct.pack(">HH4s", n + 1, 0, kind), b"\0")
+        for n, kind in enumerate(kinds)
+    )
+    associated = b"".join(
+        struct.pack(f">HB{len(a)}B", n + 1, len(a), *a) for n, a in enumerate(associations)
+    )
+    ftyp_end = next(b for b in _boxes(base, 0, len(base)) if b.kind == b"ftyp").end
+
+    def meta(first: int) -> bytes:
+        at, extents = first, b""
+        for n, payload in enumerate(payloads):
+            extents += struct.pack(">HHHII", n + 1, 0, 1, at, len(payload))
+            at += len(payload)
+        return _full(
+            b"meta",
+            _full(b"hdlr", bytes(4), b"pict", bytes(13)),
+            _full(b"pitm", struct.pack(">H", 1)),
+            _full(b"iloc", struct.pack(">BBH", 0x44, 0, len(payloads)), extents),
+            _full(b"iinf", struct.pack(">H", len(kinds)), entries),
+            _full(b"iref", reference),
+            _box(
+                b"iprp",
+                _box(b"ipco", *properties),
+                _full(b"ipma", struct.pack(">I", len(associations)), associated),
+            ),
+        )
+
+    first = ftyp_end + len(meta(0)) + 8
+    return base[:ftyp_end] + meta(first) + _box(b"mdat", *payloads)
+
+
+def relative(
+    ours: NDArray[np.float32], theirs: NDArray[np.float32], floor: float = 0.02
+) -> NDArray[np.float32]:
+    """Return the relative difference, against a floor that keeps near-black from dominating."""
+    return np.abs(ours - theirs) / np.maximum(theirs, floor)
+
+
+def stops(ratio: float) -> float:
+    """Return log2 of a ratio."""
+    return math.log2(ratio)
