@@ -17,7 +17,7 @@ from vs_gainmap.weights import load_weights
 
 def test_map_and_qmax_are_the_networks(tiny_weights: Path) -> None:
     clip = noise(**BT709)
-    gain_map = predict(clip, weights=tiny_weights, device="cpu", dtype="float32", scale=1)
+    gain_map = predict(clip, weights=tiny_weights, dtype="float32", scale=1, radius=0)
     picture = clip.resize.Bicubic(format=vs.RGBS, filter_param_a=0, filter_param_b=0.5)
     thumbnail = clip.resize.Bicubic(256, 256, format=vs.RGBS, filter_param_a=0, filter_param_b=0.5)
     model = load_weights(tiny_weights).model

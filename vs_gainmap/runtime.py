@@ -39,15 +39,6 @@ DEFAULT_TILE = 1536
 DECODE_ROWS = 64
 
 
-class Prediction(NamedTuple):
-    """What the network says of one picture."""
-
-    gain_map: Plane
-    """(H, W), float32, nominally 0..1 and not clamped."""
-    qmax_norm: float
-    """Qmax / log2(peak)."""
-
-
 def choose_device(device: str | None = None) -> torch.device:
     """Return the device to run on: CUDA where there is one, else Apple's GPU, else the CPU.
 
@@ -101,6 +92,15 @@ def choose_dtype(device: torch.device, dtype: str | None = None) -> torch.dtype:
     if device.type == "cpu" and dtype == "float16":
         raise DeviceError('dtype "float16" needs a GPU; use "bfloat16" or "float32" on the CPU')
     return DTYPES[dtype]
+
+
+class Prediction(NamedTuple):
+    """What the network says of one picture."""
+
+    gain_map: Plane
+    """(H, W), float32, nominally 0..1 and not clamped."""
+    qmax_norm: float
+    """Qmax / log2(peak)."""
 
 
 class _Slot:
@@ -171,34 +171,73 @@ class Predictor:
         finally:
             self._slots.put(slot)
 
-    @torch.inference_mode()
     def __call__(self, sdr_signal: list[Plane], thumbnail: list[Plane]) -> Prediction:
-        """Predict the gain map of one picture; safe to call from several threads.
+        """Predict the gain map of one picture by itself: `analyze`, then `local`."""
+        features = self.analyze(thumbnail)
+        return Prediction(self.local(sdr_signal, features), float(features[-1]))
+
+    @property
+    def features_size(self) -> int:
+        """Return the length of the vector that `analyze` makes."""
+        channels = self._global.HRconv.in_channels
+        return 10 * channels + 1
+
+    @torch.inference_mode()
+    def analyze(self, thumbnail: list[Plane]) -> Plane:
+        """Run the global branch on one picture; safe to call from several threads.
+
+        Args:
+            thumbnail: three planes R, G, B of 256x256, full range, 0..1 (clamped to it).
+
+        Returns:
+            (features_size,), float32: kernel, attention, and last qmax_norm. Vectors of
+            several pictures may be averaged.
+        """
+        with self._slot() as slot:
+            staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+            for channel in range(3):
+                np.copyto(staged[0, channel].numpy(), thumbnail[channel])
+            features = self._global.analyze(self._upload(staged))
+            out = slot.buffer("features", self.features_size)
+            out.copy_(torch.cat([f.reshape(-1) for f in features]), non_blocking=True)
+            slot.wait()
+            # A copy: the slot's buffer is another frame's next.
+            return out.numpy().copy()
+
+    @torch.inference_mode()
+    def local(self, sdr_signal: list[Plane], features: Plane) -> Plane:
+        """Run the local branch on one picture; safe to call from several threads.
 
         Args:
             sdr_signal: three planes R, G, B of (H, W), full range, 0..1 (clamped to it); any
                 size: an odd one is padded for the network and cut again.
-            thumbnail: three planes of 256x256 of the same picture.
+            features: (features_size,), from `analyze`.
 
         Returns:
-            The map at (H, W), and Qmax.
+            (H, W), float32: the gain map, nominally 0..1 and not clamped.
         """
         height, width = sdr_signal[0].shape
         with self._slot() as slot:
-            small = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
             picture = slot.buffer("picture", 1, 3, height, width)
             for channel in range(3):
-                np.copyto(small[0, channel].numpy(), thumbnail[channel])
                 np.copyto(picture[0, channel].numpy(), sdr_signal[channel])
-            features = self._global.analyze(self._upload(small))
-            gain_map = self.predict(self._upload(picture), features)
+            staged = slot.buffer("features", self.features_size)
+            np.copyto(staged.numpy(), features)
+            gain_map = self.predict(
+                self._upload(picture), self._unpack(staged.to(self.device, non_blocking=True))
+            )
             out = slot.buffer("gain_map", height, width)
-            qmax = slot.buffer("qmax", 1)
             out.copy_(gain_map[0, 0], non_blocking=True)
-            qmax.copy_(features.qmax_norm.view(1), non_blocking=True)
             slot.wait()
-            # A copy: the slot's buffer is another frame's next.
-            return Prediction(out.numpy().copy(), float(qmax))
+            return out.numpy().copy()
+
+    def _unpack(self, vector: Tensor) -> GlobalFeatures:
+        channels = self._global.HRconv.in_channels
+        return GlobalFeatures(
+            vector[: 9 * channels].view(1, channels, 3, 3),
+            vector[9 * channels : -1].view(1, channels, 1, 1),
+            vector[-1:].view(1, 1, 1, 1),
+        )
 
     def _upload(self, staged: Tensor) -> Tensor:
         return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)

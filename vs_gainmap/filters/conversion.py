@@ -7,7 +7,7 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.prediction import predict
+from vs_gainmap.filters.prediction import DEFAULT_RADIUS, predict
 from vs_gainmap.filters.rendering import Output, apply
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
@@ -28,6 +28,7 @@ def sdr_to_hdr10(
     device: str | None = None,
     dtype: str | None = None,
     streams: int | None = None,
+    radius: int = DEFAULT_RADIUS,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
     output_chroma_location: str = "left",
@@ -46,7 +47,7 @@ def sdr_to_hdr10(
 
     Args:
         clip: SDR, as for `predict`.
-        weights: see `predict`, as for the following ones down to `streams`.
+        weights: see `predict`, as for the following ones down to `radius`.
         preset: how published weights are applied.
         sdr_white: see `apply`: cd/m2 of SDR white.
         peak_nits: see `apply`: the brightest output.
@@ -57,6 +58,7 @@ def sdr_to_hdr10(
         device: "cuda", "mps" or "cpu".
         dtype: "float32", "float16" or "bfloat16".
         streams: frames in flight on the device.
+        radius: steadiness over time, in frames on either side; 0 judges each frame alone.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
         output_chroma_location: "left", "top_left", ...
@@ -95,6 +97,7 @@ def sdr_to_hdr10(
         device=device,
         dtype=dtype,
         streams=streams,
+        radius=radius,
     )
     return apply(
         tagged,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+import builtins
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,13 @@ from vs_gainmap.errors import GainMapError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
+from vs_gainmap.temporal import (
+    MAX_RADIUS,
+    SIGNATURE_SIZE,
+    average,
+    signature,
+    window_weights,
+)
 from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
 
 SCALES = (1, 2, 4)
@@ -27,6 +36,7 @@ SCALES = (1, 2, 4)
 BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 # Enough to keep one upload, one network and one download busy at a time.
 CUDA_STREAMS = 3
+DEFAULT_RADIUS = 8
 
 _announced: set[str] = set()
 
@@ -41,6 +51,7 @@ def predict(
     device: str | None = None,
     dtype: str | None = None,
     streams: int | None = None,
+    radius: int = DEFAULT_RADIUS,
     matrix: str | int | None = None,
     transfer: str | int | None = None,
     primaries: str | int | None = None,
@@ -61,6 +72,9 @@ def predict(
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes a GPU where there is one.
         dtype: "float32", "float16" or "bfloat16"; None takes what the device is good at.
         streams: frames in flight on the device; None is 3 on CUDA, else 1.
+        radius: frames on either side over which Qmax and the rest of the global branch are
+            averaged, within a shot and among frames that look alike; 0 judges each frame
+            alone. Any order of requests gives the same frames.
         matrix: overrides the frame props, as the next four do: "709", "170m", "470bg", ...
         transfer: "709", "601", "srgb", ...; only says that the clip is SDR.
         primaries: "709", "170m", "470bg", "2020", "p3", ...
@@ -91,6 +105,8 @@ def predict(
         streams = CUDA_STREAMS if where.type == "cuda" else 1
     if not 1 <= streams <= 16:
         raise vs.Error(f"predict: streams must be 1 to 16, got {streams}")
+    if not 0 <= radius <= MAX_RADIUS:
+        raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {radius}")
 
     overrides = ColorOverrides(
         matrix=matrix,
@@ -105,15 +121,96 @@ def predict(
     predictor = Predictor(loaded.model, device=where, dtype=precision, tile=tile, streams=streams)
     _announce(where, precision)
 
-    callback = partial(_predict_frame, predictor, _constant_props(loaded.preset), loaded.preset)
+    features = _features(thumbnail, predictor, radius, streams)
+    constants = _constant_props(loaded.preset)
     # A view of the first plane: right size, length and props, no pixels of its own.
     base = picture.std.ShufflePlanes(0, vs.GRAY)
-    sources = [base, picture, thumbnail]
+
+    def local(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        out, pixels, vector = f[0].copy(), f[1], np.asarray(f[2][0])[0]
+        check_frame_color(pixels.props, "predict", n)
+        with _frame_errors(n):
+            np.copyto(np.asarray(out[0]), predictor.local(_planes(pixels), vector[:size]))
+        for name in (props.MATRIX, props.TRANSFER, props.PRIMARIES, props.CHROMA_LOCATION):
+            if name in out.props:
+                del out.props[name]
+        for name, value in constants.items():
+            out.props[name] = value
+        qmax_norm = float(vector[size - 1])
+        out.props[props.GAIN_MAP_MAX] = qmax_norm * loaded.preset.max_log_gain
+        return out
+
+    size = predictor.features_size
+    return _modify(base, [base, picture, features], local, streams)
+
+
+def _features(
+    thumbnail: vs.VideoNode, predictor: Predictor, radius: int, streams: int
+) -> vs.VideoNode:
+    """Return a clip of one row a frame: the global branch's vector, then the signature."""
+    size = predictor.features_size
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAYS,
+        width=size + SIGNATURE_SIZE,
+        height=1,
+        length=thumbnail.num_frames,
+        keep=True,
+    )
+
+    def analyze(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        out, planes = f[0].copy(), _planes(f[1])
+        row = np.asarray(out[0])[0]
+        with _frame_errors(n):
+            row[:size] = predictor.analyze(planes)
+        row[size:] = signature(planes)
+        return out
+
+    each = _modify(blank, [blank, thumbnail], analyze, streams)
+    if radius == 0 or thumbnail.num_frames == 1:
+        return each
+
+    # The window as clips: shifted[i] shows frame n + i - radius, and its end frames beyond.
+    last = thumbnail.num_frames - 1
+    shifted = []
+    for offset in builtins.range(-radius, radius + 1):
+        if offset < 0:
+            shifted.append((each[0] * -offset + each)[: last + 1])
+        elif offset > 0:
+            shifted.append((each + each[last] * offset)[offset:])
+        else:
+            shifted.append(each)
+
+    def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        near = builtins.range(max(n - radius, 0), min(n + radius, last) + 1)
+        rows = [np.asarray(f[i - n + radius][0])[0] for i in near]
+        weights = window_weights([row[size:] for row in rows], near.index(n))
+        out = f[radius].copy()
+        np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], weights)
+        return out
+
+    return each.std.ModifyFrame(shifted, average_window)
+
+
+def _modify(
+    base: vs.VideoNode,
+    sources: list[vs.VideoNode],
+    callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
+    streams: int,
+) -> vs.VideoNode:
     if streams == 1:
         return base.std.ModifyFrame(sources, callback)
     # ModifyFrame runs one callback at a time; a fresh one for every frame lets as many run as
     # VapourSynth has threads, and the predictor's slots bound how many reach the device.
     return base.std.FrameEval(lambda n: base.std.ModifyFrame(sources, callback))  # noqa: ARG005
+
+
+@contextmanager
+def _frame_errors(n: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        hint = "; try a smaller tile=" if isinstance(error, torch.OutOfMemoryError) else ""
+        raise vs.Error(f"predict: frame {n}: {error}{hint}") from error
 
 
 def _network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
@@ -135,31 +232,6 @@ def _constant_props(preset: GainMapPreset) -> dict[str, props.PropValue]:
         props.GAIN_MAP_SDR_WHITE: preset.sdr_white,
         props.GAIN_MAP_EOTF: preset.eotf,
     }
-
-
-def _predict_frame(
-    predictor: Predictor,
-    constant_props: dict[str, props.PropValue],
-    preset: GainMapPreset,
-    n: int,
-    f: list[vs.VideoFrame],
-) -> vs.VideoFrame:
-    base, picture, thumbnail = f
-    check_frame_color(picture.props, "predict", n)
-    try:
-        gain_map, qmax_norm = predictor(_planes(picture), _planes(thumbnail))
-    except RuntimeError as error:
-        hint = "; try a smaller tile=" if isinstance(error, torch.OutOfMemoryError) else ""
-        raise vs.Error(f"predict: frame {n}: {error}{hint}") from error
-    out = base.copy()
-    np.copyto(np.asarray(out[0]), gain_map)
-    for name in (props.MATRIX, props.TRANSFER, props.PRIMARIES, props.CHROMA_LOCATION):
-        if name in out.props:
-            del out.props[name]
-    for name, value in constant_props.items():
-        out.props[name] = value
-    out.props[props.GAIN_MAP_MAX] = qmax_norm * preset.max_log_gain
-    return out
 
 
 def _planes(frame: vs.VideoFrame) -> list[Plane]:

@@ -1,0 +1,95 @@
+"""Steadiness in time: how much each neighbor counts, as a pure function of a window.
+
+A network that judges each frame alone follows noise, grain and the encoder's breathing. What
+it derives from the whole picture is therefore averaged over the frames around that look alike:
+a bilateral window. Frames weigh less the more they differ, so that a flash keeps its own
+value, a fade is followed without lag, and nothing crosses a cut.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+
+# Pictures are compared as grids of this many cells a side, mean R, G and B, gamma-coded.
+GRID = 8
+SIGNATURE_SIZE = GRID * GRID * 3
+MAX_RADIUS = 24
+# Distance, as mean absolute difference of the grids, at which a neighbor's weight is 1/e.
+# Noise and coding artefacts average out of the cells to under 0.003; a slow pan moves 0.01 a
+# frame; a flash or a cut 0.1 and more.
+LIKENESS = 0.03
+# A cut: the step is this large, and this many times the steps around it. The second part
+# tells a cut from fast motion, and from a flash, which has two such steps in a row.
+CUT_STEP = 0.05
+CUT_RATIO = 3.0
+
+
+def signature(thumbnail: list[Vector]) -> Vector:
+    """Return the grid of means that pictures are compared by.
+
+    Args:
+        thumbnail: three planes R, G, B, (S, S) with S a multiple of `GRID`, signal 0..1.
+
+    Returns:
+        (SIGNATURE_SIZE,), signal 0..1.
+    """
+    cells = []
+    for plane in thumbnail:
+        side = plane.shape[0] // GRID
+        cells.append(plane.reshape(GRID, side, GRID, side).mean(axis=(1, 3), dtype=np.float32))
+    return np.clip(np.stack(cells), 0.0, 1.0).reshape(-1)
+
+
+def distance(a: Vector, b: Vector) -> float:
+    """Return the mean absolute difference of two signatures, 0..1."""
+    return float(np.abs(a - b).mean(dtype=np.float64))
+
+
+def find_cuts(steps: list[float]) -> list[bool]:
+    """Say where a run of frames has cuts.
+
+    Args:
+        steps: distance of each frame to the one before it.
+
+    Returns:
+        As many values: whether the frame begins a new shot.
+    """
+    cuts = []
+    for i, step in enumerate(steps):
+        around = steps[max(i - 2, 0) : i] + steps[i + 1 : i + 3]
+        cuts.append(step > CUT_STEP and step > CUT_RATIO * max(around, default=0.0))
+    return cuts
+
+
+def window_weights(signatures: list[Vector], center: int) -> NDArray[np.float64]:
+    """Return how much each frame of a window counts for its center.
+
+    Args:
+        signatures: of consecutive frames, `center` in the middle but at a clip's ends.
+        center: index of the frame in question.
+
+    Returns:
+        One weight a frame, summing to 1: a Gaussian over time, times likeness, zero beyond
+        the nearest cuts. At the very rim a cut can't be told from a flash; only the rim's own
+        small weights hang on that.
+    """
+    count = len(signatures)
+    steps = [0.0] + [distance(signatures[i - 1], signatures[i]) for i in range(1, count)]
+    cuts = find_cuts(steps)
+    first = max((i for i in range(center + 1) if cuts[i]), default=0)
+    last = min((i for i in range(center + 1, count) if cuts[i]), default=count) - 1
+    spread = max(center, count - 1 - center, 1) / 2
+    weights = np.zeros(count)
+    for i in range(first, last + 1):
+        likeness = distance(signatures[i], signatures[center]) / LIKENESS
+        weights[i] = np.exp(-0.5 * ((i - center) / spread) ** 2 - likeness**2)
+    return weights / weights.sum()
+
+
+def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:
+    """Return the weighted mean of vectors, in float64 and then float32."""
+    total = sum(w * v.astype(np.float64) for w, v in zip(weights, values, strict=True) if w > 0)
+    return np.asarray(total, dtype=np.float32)
