@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import vapoursynth as vs
+from av.video.codeccontext import VideoCodecContext
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
@@ -21,7 +22,6 @@ from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
 from vs_gainmap.video.spool import PacketSpool
 from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
-from vs_gainmap.video.times import FrameTimes
 
 Progress = Callable[[int, int, int], None]
 
@@ -49,18 +49,18 @@ class EncodingPass:
         if encoder.name == "svtav1":
             # The library talks to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
-        # The container is a way to the encoder's own description of its stream.
-        self._buffer = io.BytesIO()
-        self._container = av.open(self._buffer, "w", format="matroska")
         try:
-            self._open(options)
+            self._context, self.header = self._open(options)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError(
                 f"encoder {encoder.name} can't be opened with {options}: {error}"
             ) from error
 
-    def _open(self, options: Params) -> None:
-        stream = self._container.add_stream(self.encoder.library, rate=self.rate, options=options)
+    def _open(self, options: Params) -> tuple[VideoCodecContext, bytes]:
+        # The container is a way to the encoder's own description of its stream.
+        buffer = io.BytesIO()
+        container = av.open(buffer, "w", format="matroska")
+        stream = container.add_stream(self.encoder.library, rate=self.rate, options=options)
         if not isinstance(stream, av.VideoStream):
             raise ValueError(f"{self.encoder.library} is no video encoder")
         context = stream.codec_context
@@ -72,11 +72,16 @@ class EncodingPass:
             setattr(context, name, value)
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        self._container.start_encoding()
-        self._context = context
+        container.start_encoding()
+        container.close()
+        return context, buffer.getvalue()
 
-    def run(self, path: Path, progress: Progress | None) -> None:
-        """Pull all frames in order through the encoder, and store what it makes."""
+    def run(self, path: Path, progress: Progress | None) -> PacketSpool:
+        """Pull all frames in order through the encoder, and store what it makes.
+
+        Raises:
+            MediaError: the encoder gave another number of pictures than it was given.
+        """
         spool = PacketSpool(path)
         with closing(spool):
             for n, frame in enumerate(frames_in_order(self.clip)):
@@ -92,8 +97,11 @@ class EncodingPass:
                     progress(n + 1, self.clip.num_frames, spool.bytes)
             for packet in self._context.encode(None):
                 spool.append(packet)
-        self._container.close()
-        self.spool = spool
+        if len(spool) != len(self.durations):
+            raise MediaError(
+                f"encoder {self.encoder.name} made {len(spool)} pictures of {len(self.durations)}"
+            )
+        return spool
 
     def _note(self, frame: vs.VideoFrame) -> None:
         known = frame.props
@@ -111,26 +119,11 @@ class EncodingPass:
             return None
         return ContentLight.measured(max(self._max_nits), max(self._average_nits))
 
-    def track(
-        self,
-        times: FrameTimes,
-        mastering: MasteringDisplay | None,
-        light: ContentLight | None,
-    ) -> VideoTrack:
-        """Return the video for the mux.
-
-        Raises:
-            MediaError: the encoder gave another number of pictures than it was given.
-        """
-        if len(self.spool) != len(times):
-            raise MediaError(
-                f"encoder {self.encoder.name} made {len(self.spool)} pictures of {len(times)}"
-            )
+    def track(self, mastering: MasteringDisplay | None, light: ContentLight | None) -> VideoTrack:
+        """Return what the container is to say about the video."""
         return VideoTrack(
             codec=self.encoder.codec,
-            header=self._buffer.getvalue(),
-            spool=self.spool,
-            times=times,
+            header=self.header,
             size=(self.clip.width, self.clip.height),
             rate=Fraction(self.clip.fps) or None,
             aspect=self.aspect,

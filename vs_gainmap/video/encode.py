@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
 
-import av
 import vapoursynth as vs
 
 from vs_gainmap import props
@@ -26,8 +25,8 @@ from vs_gainmap.video.encoders import (
     parse_params,
 )
 from vs_gainmap.video.index import VideoIndex, scan
-from vs_gainmap.video.mux import VideoTrack, mux
-from vs_gainmap.video.passthrough import Plan, Span, plan_streams
+from vs_gainmap.video.mux import check, mux
+from vs_gainmap.video.passthrough import Span, plan_streams
 from vs_gainmap.video.tags import context_color
 from vs_gainmap.video.times import FrameTimes
 
@@ -136,30 +135,23 @@ def encode(
     job = EncodingPass(
         clip, row, known, options, clip.fps or (index.average_rate if index else None)
     )
+    check(container, job.track(mastering, None), plan=plan, span=span)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        job.run(Path(folder) / "video", progress)
+        coded = job.run(Path(folder) / "video", progress)
         light = content_light or job.measured() or props.read_light(known)
-        track = job.track(_times(job.durations, index, span), mastering, light if is_pq else None)
+        track = job.track(mastering, light if is_pq else None)
+        times = _times(job.durations, index, span)
         finished = Path(folder) / f"finished.{container.suffix}"
-        _mux(finished, container, track, plan, span)
+        mux(finished, container, track, coded, times, plan=plan, span=span)
         os.replace(finished, target)  # noqa: PTH105 - Path.replace is the same; this one is named
     return Encoded(
         path=target,
-        frames=len(track.times),
+        frames=len(times),
         mastering=track.mastering,
         light=track.light,
         measured=content_light is None and job.measured() is not None and is_pq,
         notes=plan.notes if plan else (),
     )
-
-
-def _mux(
-    path: Path, container: Container, track: VideoTrack, plan: Plan | None, span: Span | None
-) -> None:
-    try:
-        mux(path, container, track, plan=plan, span=span)
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"writing .{container.suffix} failed: {error}") from error
 
 
 def check_target(

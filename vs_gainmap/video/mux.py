@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer, OutputContainer
@@ -15,6 +16,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video import av1, hevc
 from vs_gainmap.video.containers import (
@@ -36,13 +38,13 @@ from vs_gainmap.video.passthrough import (
     packets,
     video_metadata,
 )
-from vs_gainmap.video.spool import Coded, PacketSpool
+from vs_gainmap.video.spool import PacketSpool
 from vs_gainmap.video.times import FrameTimes, exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """Coded video and what the container is to say about it.
+    """What the container is to say about the video.
 
     `header` is a Matroska header by the encoder itself, `rate` None where frames last
     differently, `aspect` None where it is unknown.
@@ -50,8 +52,6 @@ class VideoTrack:
 
     codec: str
     header: bytes
-    spool: PacketSpool
-    times: FrameTimes
     size: tuple[int, int]
     rate: Fraction | None
     aspect: Fraction | None
@@ -59,10 +59,21 @@ class VideoTrack:
     light: ContentLight | None
 
 
+class _Output(NamedTuple):
+    """An output with its streams, before its header is written."""
+
+    container: OutputContainer
+    video: VideoStream
+    others: dict[int, Stream]
+    """By the source's index; without those that need no packets."""
+
+
 def mux(
     path: Path,
     container: Container,
     track: VideoTrack,
+    coded: PacketSpool,
+    times: FrameTimes,
     *,
     plan: Plan | None = None,
     span: Span | None = None,
@@ -72,73 +83,100 @@ def mux(
     Args:
         path: where to; replaced if it exists.
         container: its format.
-        track: the video.
+        track: what to say about the video.
+        coded: its packets.
+        times: when its frames are shown.
         plan: what goes along from the source; None for video alone.
         span: the part of the source that the video is made of; None is all of it, with the
             source's own clock.
+
+    Raises:
+        MediaError: it can't be written.
     """
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_input(plan.source)) if plan else None
-        options = dict(container.options)
-        if opened and "movflags" in options and needs_metadata_keys(opened.metadata):
-            options["movflags"] += "+use_metadata_tags"
-        header = header_with_hdr10(track.header, track.codec, track.mastering, track.light)
-        template = stack.enter_context(open_template(header))
-        out = stack.enter_context(av.open(str(path), "w", format=container.format, options=options))
-        video, others = _add_streams(out, container, track, template, opened, plan)
-        if opened:
-            copy_metadata(opened, out, container, span)
-        coded = _video_packets(track, video)
-        waiting = next(coded, None)
-        for packet in packets(opened, plan, span) if opened and plan else ():
-            while waiting is not None and _start(waiting) <= _start(packet):
-                out.mux_one(waiting)
-                waiting = next(coded, None)
-            target = others[packet.stream.index]
-            packet.stream = target
-            out.mux_one(packet)
-        while waiting is not None:
-            out.mux_one(waiting)
-            waiting = next(coded, None)
+    try:
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_input(plan.source)) if plan else None
+            out = _open_output(stack, str(path), container, track, opened, plan, span)
+            out.video.time_base = times.time_base
+            pictures = _pictures(track, coded, times, out.video)
+            waiting = next(pictures, None)
+            for packet in packets(opened, plan, span) if opened and plan else ():
+                if packet.stream.index not in out.others:
+                    continue
+                while waiting is not None and _start(waiting) <= _start(packet):
+                    out.container.mux_one(waiting)
+                    waiting = next(pictures, None)
+                packet.stream = out.others[packet.stream.index]
+                out.container.mux_one(packet)
+            while waiting is not None:
+                out.container.mux_one(waiting)
+                waiting = next(pictures, None)
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"writing .{container.suffix} failed: {error}") from error
     if container.is_matroska:
         with path.open("r+b") as file:
             finish_matroska(file, track.size, track.aspect, track.rate)
 
 
-def _add_streams(
-    out: OutputContainer,
+def check(
+    container: Container, track: VideoTrack, *, plan: Plan | None = None, span: Span | None = None
+) -> None:
+    """Write a header to nowhere, to fail now if it fails, not after hours of encoding.
+
+    Raises:
+        MediaError: the container can't hold these streams.
+    """
+    # Only a file can be opened again to move the index to its front.
+    trial = replace(container, options={})
+    try:
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_input(plan.source)) if plan else None
+            out = _open_output(stack, io.BytesIO(), trial, track, opened, plan, span)
+            out.container.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(
+            f".{container.suffix} can't hold these streams together: {error}"
+        ) from error
+
+
+def _open_output(
+    stack: ExitStack,
+    file: str | io.BytesIO,
     container: Container,
     track: VideoTrack,
-    template: VideoStream,
     opened: InputContainer | None,
     plan: Plan | None,
-) -> tuple[VideoStream, dict[int, Stream]]:
-    """Add all streams in the source's order; return the video and the others by source."""
+    span: Span | None,
+) -> _Output:
+    """Open an output and add all streams, in the source's order."""
+    options = dict(container.options)
+    if opened and "movflags" in options and needs_metadata_keys(opened.metadata):
+        options["movflags"] += "+use_metadata_tags"
+    header = header_with_hdr10(track.header, track.codec, track.mastering, track.light)
+    template = stack.enter_context(open_template(header))
+    out = stack.enter_context(av.open(file, "w", format=container.format, options=options))
     if opened is None or plan is None:
-        return _add_video(out, container, track, template, None), {}
-    added: dict[int, Stream] = {}
+        return _Output(out, _add_video(out, container, track, template), {})
+    others: dict[int, Stream] = {}
     video: VideoStream | None = None
     for stream in opened.streams:
         if stream.index == plan.video:
-            video = _add_video(out, container, track, template, stream)
+            video = _add_video(out, container, track, template)
+            _describe(video, stream, plan, container)
         elif stream.index in plan.kept:
             made = add_stream(out, stream, container)
             if not (is_picture(stream) and container.is_matroska):
-                added[stream.index] = made
+                others[stream.index] = made
     if video is None:
-        raise LookupError(f"{plan.source} has no stream {plan.video} any more")
-    return video, added
+        raise MediaError(f"{plan.source}: has changed meanwhile")
+    copy_metadata(opened, out, container, span)
+    return _Output(out, video, others)
 
 
 def _add_video(
-    out: OutputContainer,
-    container: Container,
-    track: VideoTrack,
-    template: VideoStream,
-    source: Stream | None,
+    out: OutputContainer, container: Container, track: VideoTrack, template: VideoStream
 ) -> VideoStream:
     video = out.add_stream_from_template(template, opaque=True)
-    video.time_base = track.times.time_base
     context = video.codec_context
     if track.codec == "hevc" and not container.is_matroska:
         # Apple's players take nothing but hvc1.
@@ -146,40 +184,44 @@ def _add_video(
     if track.aspect is not None:
         context.sample_aspect_ratio = track.aspect
     video.metadata.clear()
-    if source is not None:
-        video.metadata.update(video_metadata(source))
-        video.disposition = source.disposition
-        matrix = display_matrix(source)
-        if matrix is not None:
-            video.set_display_matrix(matrix)
     if container.is_matroska:
-        video.metadata["title"] = mark_title(video.metadata.get("title", ""))
+        video.metadata["title"] = mark_title("")
     return video
 
 
-def _video_packets(track: VideoTrack, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def _describe(video: VideoStream, source: Stream, plan: Plan, container: Container) -> None:
+    """Copy what the source says of its video that is still true."""
+    video.metadata.update(video_metadata(source))
+    if container.is_matroska:
+        video.metadata["title"] = mark_title(source.metadata.get("title", ""))
+    if plan.timecode is not None:
+        video.metadata.setdefault("timecode", plan.timecode)
+    video.disposition = source.disposition
+    matrix = display_matrix(source)
+    if matrix is not None:
+        video.set_display_matrix(matrix)
+
+
+def _pictures(
+    track: VideoTrack, coded: PacketSpool, times: FrameTimes, stream: VideoStream
+) -> Iterator[Packet[Any]]:
+    """Yield the coded pictures with HDR10 metadata in them and exact times on them."""
     sei = hevc.hdr10_sei(track.mastering, track.light)
     obus = av1.hdr10_obus(track.mastering, track.light)
-    for coded in track.spool:
-        data = coded.data
+    for picture in coded:
+        data = picture.data
         if track.codec == "hevc":
             data = hevc.sample_with_hdr10(data, sei)
         elif track.codec == "av1":
             data = av1.with_hdr10(data, obus)
-        yield _packet(data, coded, track.times, stream)
-
-
-def _packet(
-    data: bytes, coded: Coded, times: FrameTimes, stream: VideoStream
-) -> Packet[VideoStream]:
-    packet: Packet[Any] = Packet(data)
-    packet.stream = stream
-    packet.time_base = times.time_base
-    packet.pts = times.pts(coded.pts)
-    packet.dts = times.dts(coded.dts)
-    packet.duration = times.duration(coded.pts)
-    packet.is_keyframe = coded.is_keyframe
-    return packet
+        packet: Packet[Any] = Packet(data)
+        packet.stream = stream
+        packet.time_base = times.time_base
+        packet.pts = times.pts(picture.pts)
+        packet.dts = times.dts(picture.dts)
+        packet.duration = times.duration(picture.pts)
+        packet.is_keyframe = picture.is_keyframe
+        yield packet
 
 
 def _start(packet: Packet[Any]) -> Fraction:

@@ -24,14 +24,6 @@ from vs_gainmap.video.times import exact
 _STALE_GLOBAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STALE_VIDEO = {"encoder", "vendor_id", "duration", "bps", "number_of_frames", "number_of_bytes"}
 
-_ADVICE = {
-    "audio": "write an .mkv, which holds everything, or leave the audio out",
-    "subtitle": "it is left out; an .mkv would hold it",
-    "data": "it is left out",
-    "attachment": "it is left out; an .mkv would hold it",
-    "video": "it is left out; an .mkv would hold it",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
@@ -43,11 +35,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Which of a source's streams go along, and what must be said about the others."""
+    """Which of a source's streams go along, and what must be said about the others.
+
+    `timecode` is that of a timecode track; muxers make one of the video's metadata.
+    """
 
     source: Path
     video: int
     kept: tuple[int, ...]
+    timecode: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -60,20 +56,24 @@ def plan_streams(source: Path, container: Container, *, audio: bool = True) -> P
     with open_input(source) as opened:
         video = main_video(opened, source).index
         kept, notes = [], []
+        timecode: str | None = None
         for stream in opened.streams:
             if stream.index == video or (stream.type == "audio" and not audio):
+                continue
+            if stream.type == "data" and "timecode" in stream.metadata:
+                timecode = stream.metadata["timecode"]
                 continue
             if _fits(stream, container):
                 kept.append(stream.index)
                 continue
             note = (
                 f"{source.name}: {stream.type} stream {stream.index} ({_codec(stream)}) can't be "
-                f"stored in .{container.suffix}; {_ADVICE.get(stream.type, 'it is left out')}"
+                f"stored in .{container.suffix}"
             )
             if stream.type == "audio":
-                raise MediaError(note)
-            notes.append(note)
-    return Plan(source=source, video=video, kept=tuple(kept), notes=tuple(notes))
+                raise MediaError(f"{note}; write another container or leave the audio out")
+            notes.append(f"{note}; it is left out")
+    return Plan(source=source, video=video, kept=tuple(kept), timecode=timecode, notes=tuple(notes))
 
 
 def add_stream(out: OutputContainer, stream: Stream, container: Container) -> Stream:
@@ -156,9 +156,15 @@ def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[P
     if not streams:
         return
     for packet in opened.demux(streams):
-        if packet.size == 0 or (packet.pts is None and packet.dts is None):
+        if packet.size == 0:
             continue
-        if span is None or is_picture(packet.stream) or _cut(packet, span):
+        if is_picture(packet.stream):
+            # Cover art comes without a time, and muxers want one.
+            packet.pts = packet.dts = 0
+            yield packet
+        elif packet.pts is None and packet.dts is None:
+            continue
+        elif span is None or _cut(packet, span):
             yield packet
 
 
