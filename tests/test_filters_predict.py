@@ -45,6 +45,7 @@ def test_props_name_everything_that_apply_needs(tiny_weights: Path) -> None:
         "GainMapSDRWhite": 203.0,
         "GainMapEOTF": "gamma22",
         "_Range": 1,
+        "_SceneChangePrev": 0,
         "_DurationNum": 1,
         "_DurationDen": 24,
     }

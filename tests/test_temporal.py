@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import predict
-from vs_gainmap.temporal import SIGNATURE_SIZE, find_cuts, signature, window_weights
+from vs_gainmap.temporal import SIGNATURE_SIZE, find_cuts, look_around, signature
 
 RADIUS = 4
+
+
+def window_weights(signatures: list[NDArray[np.float32]], center: int) -> NDArray[np.float64]:
+    return look_around(signatures, center).weights
 
 
 def flat(level: float) -> NDArray[np.float32]:
@@ -119,3 +123,5 @@ def test_a_cut_in_the_clip_starts_afresh(tiny_weights: Path) -> None:
     both = predict(one + two, weights=tiny_weights, radius=RADIUS)
     apart = [qmaxes(predict(c, weights=tiny_weights, radius=RADIUS)) for c in (one, two)]
     np.testing.assert_allclose(qmaxes(both), np.concatenate(apart), rtol=1e-6)
+    starts = [frame_props(both, n)["_SceneChangePrev"] for n in range(16)]
+    assert starts == [0] * 8 + [1] + [0] * 7

@@ -20,6 +20,7 @@ RANGE = "_Range"
 COLOR_RANGE = "_ColorRange"
 CHROMA_LOCATION = "_ChromaLocation"
 FIELD_BASED = "_FieldBased"
+SCENE_CHANGE_PREV = "_SceneChangePrev"
 
 GAIN_MAP_MIN = "GainMapMin"
 GAIN_MAP_MAX = "GainMapMax"

@@ -8,6 +8,8 @@ value, a fade is followed without lag, and nothing crosses a cut.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +66,16 @@ def find_cuts(steps: list[float]) -> list[bool]:
     return cuts
 
 
-def window_weights(signatures: list[Vector], center: int) -> NDArray[np.float64]:
+class Window(NamedTuple):
+    """How a frame stands among its neighbors."""
+
+    weights: NDArray[np.float64]
+    """How much each frame of the window counts; sums to 1."""
+    begins_shot: bool
+    """Whether the frame is the first after a cut."""
+
+
+def look_around(signatures: list[Vector], center: int) -> Window:
     """Return how much each frame of a window counts for its center.
 
     Args:
@@ -72,9 +83,9 @@ def window_weights(signatures: list[Vector], center: int) -> NDArray[np.float64]
         center: index of the frame in question.
 
     Returns:
-        One weight a frame, summing to 1: a Gaussian over time, times likeness, zero beyond
-        the nearest cuts. At the very rim a cut can't be told from a flash; only the rim's own
-        small weights hang on that.
+        One weight a frame: a Gaussian over time, times likeness, zero beyond the nearest
+        cuts. At the very rim a cut can't be told from a flash; only the rim's own small
+        weights hang on that.
     """
     count = len(signatures)
     steps = [0.0] + [distance(signatures[i - 1], signatures[i]) for i in range(1, count)]
@@ -86,7 +97,7 @@ def window_weights(signatures: list[Vector], center: int) -> NDArray[np.float64]
     for i in range(first, last + 1):
         likeness = distance(signatures[i], signatures[center]) / LIKENESS
         weights[i] = np.exp(-0.5 * ((i - center) / spread) ** 2 - likeness**2)
-    return weights / weights.sum()
+    return Window(weights / weights.sum(), cuts[center])
 
 
 def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:

@@ -26,8 +26,8 @@ from vs_gainmap.temporal import (
     MAX_RADIUS,
     SIGNATURE_SIZE,
     average,
+    look_around,
     signature,
-    window_weights,
 )
 from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
 
@@ -85,7 +85,8 @@ def predict(
         GRAYS, nominally 0..1, at 1/`scale` of the clip's size rounded up, full range. Values
         above 1 are possible and meant: as published, `apply` clamps the product with Qmax,
         not the map. Each frame has GainMapMax (Qmax) and its companions in stops after
-        ISO 21496-1, and the white and EOTF that `apply` is to use.
+        ISO 21496-1, the white and EOTF that `apply` is to use, and, with a radius,
+        _SceneChangePrev.
 
     Raises:
         vs.Error: the clip or an argument is not usable; the message says what to do.
@@ -136,6 +137,8 @@ def predict(
                 del out.props[name]
         for name, value in constants.items():
             out.props[name] = value
+        if props.SCENE_CHANGE_PREV in f[2].props:
+            out.props[props.SCENE_CHANGE_PREV] = f[2].props[props.SCENE_CHANGE_PREV]
         qmax_norm = float(vector[size - 1])
         out.props[props.GAIN_MAP_MAX] = qmax_norm * loaded.preset.max_log_gain
         return out
@@ -183,9 +186,10 @@ def _features(
     def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         near = builtins.range(max(n - radius, 0), min(n + radius, last) + 1)
         rows = [np.asarray(f[i - n + radius][0])[0] for i in near]
-        weights = window_weights([row[size:] for row in rows], near.index(n))
+        window = look_around([row[size:] for row in rows], near.index(n))
         out = f[radius].copy()
-        np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], weights)
+        np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], window.weights)
+        out.props[props.SCENE_CHANGE_PREV] = int(window.begins_shot)
         return out
 
     return each.std.ModifyFrame(shifted, average_window)

@@ -87,7 +87,7 @@ def apply(
 
     Returns:
         HDR in BT.2020: YUV is non-constant luminance, limited range. All color props, the
-        mastering display, and the light levels where known, are set.
+        mastering display, and the light levels where known, are set; GainMapMax stays.
 
     Raises:
         vs.Error: the clips or an argument are not usable; the message says what to do.
@@ -134,6 +134,9 @@ def apply(
         **target,
     )
     result = result.std.SetFrameProps(**metadata)
+    # For whoever plots or logs them later.
+    kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
+    result = result.std.CopyFrameProps(gain_map, props=kept)
     return attach_light_levels(result, hdr, white) if measure else result
 
 
