@@ -46,15 +46,21 @@ def smooth_map(width: int = 48, height: int = 32, channels: int = 1) -> NDArray[
     return (np.stack(planes, -1) * 255).round().astype(np.uint8)
 
 
+def gray_scene() -> NDArray[np.uint8]:
+    """Return `scene` without color: its JPEG's conversion to RGB has nothing to round."""
+    return np.repeat(scene()[..., :1], 3, axis=2)
+
+
 def ultrahdr(
     *,
+    picture: NDArray[np.uint8] | None = None,
     gain_map: NDArray[np.uint8] | None = None,
     metadata: GainMapMetadata = METADATA,
     icc: bytes | None = None,
     exif: bytes | None = None,
 ) -> bytes:
     """Return a small Ultra HDR JPEG."""
-    base = parse_jpeg(encode_jpeg(scene(), icc=icc, exif=exif))
+    base = parse_jpeg(encode_jpeg(scene() if picture is None else picture, icc=icc, exif=exif))
     return assemble(base, smooth_map() if gain_map is None else gain_map, metadata)
 
 

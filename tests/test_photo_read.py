@@ -1,0 +1,366 @@
+"""Reading and rendering gain map photos, against libultrahdr and against the formula."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import imagecodecs
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from tests.photo_samples import (
+    METADATA,
+    apple_maker_note,
+    exif_orientation,
+    gray_scene,
+    picture_bytes,
+    relative,
+    scene,
+    smooth_map,
+    ultrahdr,
+    with_gain_map,
+)
+from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
+from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.photo import pictures
+from vs_gainmap.photo.apple import AUXILIARY_TYPE
+from vs_gainmap.photo.iso21496 import write_iso
+from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg
+from vs_gainmap.photo.pictures import read_picture
+from vs_gainmap.photo.profile import SRGB, profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.read import GainMapPhoto, has_gain_map, read_photo
+from vs_gainmap.photo.render import render_photo, upright
+from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+
+Pixels = NDArray[np.float32]
+PHOTOS = "hdr/photos"
+# libultrahdr clips at PQ's peak: 10000 / 203.
+CLIP = 10000 / 203
+
+
+def read_bytes(tmp_path: Path, data: bytes, name: str = "photo.jpg") -> GainMapPhoto:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return read_photo(path)
+
+
+def libultrahdr(data: bytes) -> Pixels:
+    return imagecodecs.ultrahdr_decode(data)[..., :3].astype(np.float32)
+
+
+def srgb(signal: NDArray[np.uint8]) -> NDArray[np.float64]:
+    value = signal / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_full_size_map_agrees_with_libultrahdr(tmp_path: Path, channels: int) -> None:
+    gain_map = smooth_map(96, 64, channels)
+    gray = ultrahdr(picture=gray_scene(), gain_map=gain_map)
+    assert relative(render_photo(read_bytes(tmp_path, gray)), libultrahdr(gray)).max() < 0.01
+    # In color, our decoder rounds RGB to 8 bits and libultrahdr does not: half a code.
+    color = ultrahdr(gain_map=gain_map)
+    difference = relative(render_photo(read_bytes(tmp_path, color)), libultrahdr(color))
+    assert difference.mean() < 0.01
+    assert difference.max() < 0.04
+
+
+@pytest.mark.parametrize("size", [(48, 32), (24, 16), (36, 24)])
+def test_smaller_map_agrees_with_libultrahdr_in_its_sampling(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    data = ultrahdr(picture=gray_scene(), gain_map=smooth_map(*size))
+    photo = read_bytes(tmp_path, data)
+    theirs = libultrahdr(data)
+    difference = relative(render_photo(photo, sampling="libultrahdr"), theirs)
+    # At the far edges it weighs samples that are not there in its own way.
+    assert difference[:-4, :-4].max() < 0.01
+    assert difference.max() < 0.05
+    # Centered, the same map lies half a cell elsewhere: close on average, not at every pixel.
+    assert abs(render_photo(photo).mean() / theirs.mean() - 1) < 0.02
+
+
+@pytest.mark.parametrize("boost", [1.0, 1.7, 4.0])
+def test_display_boost_agrees_with_libultrahdr(tmp_path: Path, boost: float) -> None:
+    data = ultrahdr(picture=gray_scene(), gain_map=smooth_map(96, 64))
+    ours = render_photo(read_bytes(tmp_path, data), display_boost=boost)
+    theirs = imagecodecs.ultrahdr_decode(data, boost=boost)[..., :3].astype(np.float32)
+    assert relative(ours, theirs).max() < 0.01
+
+
+def test_centered_sampling_is_bilinear_with_edges_aligned(tmp_path: Path) -> None:
+    ramp = np.repeat(np.array([[0, 100, 200, 250]], np.uint8), 4, axis=0)[..., None]
+    photo = read_bytes(tmp_path, ultrahdr(gain_map=smooth_map(96, 64)))
+    flat = replace(
+        photo,
+        picture=replace(photo.picture, signal=np.full((8, 8, 3), 255, np.uint8)),
+        gain_map=ramp.astype(np.float32) / 255,
+        metadata=GainMapMetadata(gain_map_max=(1.0, 1.0, 1.0)),
+    )
+    stops = np.log2(render_photo(flat)[0, :, 0]) * 255
+    np.testing.assert_allclose(stops, [0, 25, 75, 125, 175, 212.5, 237.5, 250], atol=0.01)
+
+
+def planes_without_chroma_filter(stream: bytes) -> NDArray[np.uint16]:
+    """Decode a JPEG as libultrahdr's own pipeline does: chroma samples repeated, no filter."""
+    with av.open(io.BytesIO(stream), format="mjpeg") as container:
+        frame = next(container.decode(video=0))
+        planes = [
+            np.frombuffer(p, np.uint8).reshape(-1, p.line_size)[: p.height, : p.width]
+            for p in frame.planes
+        ]
+    y = planes[0].astype(np.float32)
+    cb, cr = (
+        p.repeat(-(-y.shape[0] // p.shape[0]), 0).repeat(-(-y.shape[1] // p.shape[1]), 1)[
+            : y.shape[0], : y.shape[1]
+        ]
+        - np.float32(128)
+        for p in planes[1:]
+    )
+    # ITU-T T.871, clause 7.
+    rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], -1)
+    return ((rgb / 255).clip(0, 1) * 65535).round().astype(np.uint16)
+
+
+def test_real_photo_agrees_with_libultrahdr(shared: Path) -> None:
+    path = shared / PHOTOS / "glide_small_gainmap.jpg"
+    data = path.read_bytes()
+    photo, theirs = read_photo(path), libultrahdr(data)
+    ours = render_photo(photo, sampling="libultrahdr")
+    assert np.abs(ours - theirs).mean() / theirs.mean() < 0.01
+    assert np.median(relative(ours, theirs)) < 0.01
+    assert abs(ours.mean() / theirs.mean() - 1) < 0.003
+    # With the decoder's chroma as well, what is left is the rounding of 8 bits.
+    signal = planes_without_chroma_filter(parse_jpeg(data).bare)
+    same = replace(photo, picture=replace(photo.picture, signal=signal))
+    ours = render_photo(same, sampling="libultrahdr")
+    assert relative(ours, theirs).mean() < 0.005
+    assert np.abs(ours - theirs).mean() / theirs.mean() < 0.0025
+
+
+def test_android_photo_agrees_with_libultrahdr(shared: Path) -> None:
+    path = shared / PHOTOS / "androidx_ultraHDR.jpg"
+    theirs = libultrahdr(path.read_bytes())
+    ours = render_photo(read_photo(path), turn=False)
+    assert np.abs(ours - theirs).mean() / theirs.mean() < 0.01
+    assert abs(ours.mean() / theirs.mean() - 1) < 0.003
+
+
+def test_panorama_agrees_with_libultrahdr(shared: Path) -> None:
+    path = shared / "hdr/panoramas_gainmap/gainmapjs__spruit_sunrise_4k.jpg"
+    ours = render_photo(read_photo(path)).clip(0, CLIP)
+    theirs = libultrahdr(path.read_bytes())
+    assert np.abs(ours - theirs).mean() / theirs.mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "channels", "stops", "primaries"),
+    [
+        ("android_lamps", "hdrgm", 1, 2.990012, "bt709"),
+        ("android_night_highrise", "hdrgm", 1, 3.022012, "p3d65"),
+        ("androidx_ultraHDR", "hdrgm", 1, 1.072403, "bt709"),
+        ("glide_small_gainmap", "iso21496", 1, 2.3218, "p3d65"),
+        ("libavif_seine", "hdrgm", 3, 1.277177, "bt709"),
+        ("apple_iphone13mini_new", "apple", 1, 2.180397, "p3d65"),
+    ],
+)
+def test_real_photos_are_told_apart(
+    shared: Path, name: str, source: str, channels: int, stops: float, primaries: str
+) -> None:
+    photo = read_photo(shared / PHOTOS / f"{name}.jpg")
+    assert photo.source == source
+    assert photo.gain_map.shape[2] == channels
+    assert photo.metadata.gain_map_max[0] == pytest.approx(stops, abs=1e-4)
+    assert photo.picture.profile.primaries == primaries
+
+
+def test_values_per_channel_that_libultrahdr_refuses(shared: Path) -> None:
+    path = shared / PHOTOS / "libavif_seine.jpg"
+    with pytest.raises(imagecodecs.UltrahdrError):
+        imagecodecs.ultrahdr_decode(path.read_bytes())
+    photo = read_photo(path)
+    assert photo.metadata.gain_map_min == (-0.256907, -0.261365, -0.280284)
+    assert photo.metadata.gamma == (0.953784, 0.941095, 0.919422)
+    m = photo.metadata
+    linear = srgb(np.asarray(photo.picture.signal, np.uint8))
+    log_gain = np.array(m.gain_map_min) + (
+        np.array(m.gain_map_max) - np.array(m.gain_map_min)
+    ) * photo.gain_map ** (1 / np.array(m.gamma))
+    expected = (linear + 1 / 64) * 2**log_gain - 1 / 64
+    np.testing.assert_allclose(render_photo(photo), expected, atol=3e-3)
+
+
+def test_apple_photo_follows_apples_formula(shared: Path) -> None:
+    photo = read_photo(shared / PHOTOS / "apple_iphone13mini_new.jpg")
+    signal = np.asarray(photo.picture.signal, np.uint8)
+    first = parse_jpeg((shared / PHOTOS / "apple_iphone13mini_new.jpg").read_bytes())
+    (second,) = appended_images(first)
+    stored = np.asarray(Image.open(io.BytesIO(second.bare)).convert("L")) / 255
+    linear_map = np.where(stored < 0.081, stored / 4.5, ((stored + 0.099) / 1.099) ** (1 / 0.45))
+    flat = replace(
+        photo, picture=replace(photo.picture, signal=np.ascontiguousarray(signal[::2, ::2]))
+    )
+    expected = srgb(signal[::2, ::2]) * (1 + (4.532783 - 1) * linear_map[..., None])
+    np.testing.assert_allclose(render_photo(flat), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["avif", "heic"])
+def test_tone_map_item(tmp_path: Path, kind: str) -> None:
+    base, gain_map = picture_bytes(kind, scene()), picture_bytes(kind, smooth_map(48, 32, 3))
+    data = with_gain_map(base, gain_map, iso=write_iso(METADATA))
+    photo = read_bytes(tmp_path, data, f"photo.{kind}")
+    assert photo.source == "iso21496"
+    assert photo.metadata.gain_map_max == METADATA.gain_map_max
+    assert np.abs(photo.gain_map * 255 - smooth_map(48, 32, 3)).mean() < 1.5
+    assert np.abs(photo.picture.signal.astype(int) - scene()).mean() < 2
+    jpeg = read_bytes(tmp_path, ultrahdr(gain_map=smooth_map(48, 32, 3)))
+    assert relative(render_photo(photo), render_photo(jpeg)).mean() < 0.03
+
+
+def test_apple_heic_auxiliary_with_maker_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = exif_orientation(1, apple_maker_note(1.2, 0.5))
+    real = pictures.decode_bmff
+    # The file builder carries no EXIF item; the decoder's answer gets what an iPhone writes.
+    monkeypatch.setattr(pictures, "decode_bmff", lambda d: (real(d)[0], {"exif": exif}))
+    base, gain_map = picture_bytes("heic", scene()), picture_bytes("heic", smooth_map(48, 32, 3))
+    data = with_gain_map(base, gain_map, auxiliary=AUXILIARY_TYPE.encode())
+    photo = read_bytes(tmp_path, data, "photo.heic")
+    assert photo.source == "apple"
+    assert photo.metadata.gain_map_max[0] == pytest.approx(-0.303 * 0.5 + 2.303, rel=1e-3)
+    assert photo.gain_map.shape == (32, 48, 1)
+    assert has_gain_map(data)
+
+
+@pytest.mark.parametrize("kind", ["avif", "heic"])
+def test_plain_avif_and_heic_have_none(tmp_path: Path, kind: str) -> None:
+    data = picture_bytes(kind, scene())
+    assert not has_gain_map(data)
+    with pytest.raises(NoGainMapError, match="no gain map"):
+        read_bytes(tmp_path, data, f"photo.{kind}")
+
+
+def test_hdr_base_renders_down_to_sdr(tmp_path: Path) -> None:
+    metadata = GainMapMetadata(
+        gain_map_max=(2.0, 2.0, 2.0), base_headroom=2.0, alternate_headroom=0.0, base_is_hdr=True
+    )
+    photo = read_bytes(tmp_path, ultrahdr(metadata=metadata, gain_map=smooth_map(96, 64)))
+    base = srgb(np.asarray(photo.picture.signal, np.uint8))
+    np.testing.assert_allclose(render_photo(photo), base, atol=1e-6)
+    np.testing.assert_allclose(
+        render_photo(photo, display_boost=1.0), base * 2 ** (-2 * photo.gain_map), rtol=1e-4
+    )
+
+
+def test_display_p3_base_comes_out_in_the_primaries_asked_for(tmp_path: Path) -> None:
+    photo = read_bytes(tmp_path, ultrahdr(icc=srgb_curve_icc("p3d65")))
+    assert photo.picture.profile.primaries == "p3d65"
+    own, wide = render_photo(photo), render_photo(photo, primaries="bt2020")
+    # Display P3 to BT.2020, row of red: 0.753833 0.198597 0.047570 (SMPTE RP 177).
+    np.testing.assert_allclose(
+        wide[..., 0], own @ np.array([0.753833, 0.198597, 0.047570]), rtol=1e-4
+    )
+
+
+def test_map_in_the_alternates_primaries(tmp_path: Path) -> None:
+    photo = read_bytes(tmp_path, ultrahdr(gain_map=smooth_map(96, 64, 3)))
+    moved = replace(photo, map_primaries="bt2020")
+    assert not np.allclose(render_photo(photo), render_photo(moved), atol=1e-3)
+    gray = replace(photo.picture, signal=np.full((64, 96, 3), 128, np.uint8))
+    one = photo.gain_map[..., :1]
+    np.testing.assert_allclose(
+        render_photo(replace(photo, picture=gray, gain_map=one)),
+        render_photo(replace(moved, picture=gray, gain_map=one)),
+        rtol=1e-4,
+    )
+
+
+def test_adobe_rgb_profile_agrees_with_lcms() -> None:
+    icc = imagecodecs.cms_profile("adobergb")
+    profile = profile_from_icc(icc)
+    assert profile.curve == "table"
+    linear = profile.to_linear(scene()).movedim(0, -1).numpy()
+    expected = imagecodecs.cms_transform(
+        scene(), icc, imagecodecs.cms_profile("xyz"), outdtype="float64", outcolorspace="xyz"
+    )
+    # Row Y of Adobe RGB (1998) to the XYZ of D50, its annex B.
+    luminance = linear @ np.array([0.31111, 0.62567, 0.06322])
+    np.testing.assert_allclose(luminance, expected[..., 1], atol=2e-3)
+
+
+@pytest.mark.parametrize("icc", [None, srgb_curve_icc("bt709")])
+def test_srgb_is_srgb(icc: bytes | None) -> None:
+    profile = profile_from_icc(icc)
+    assert (profile.primaries, profile.curve) == (SRGB.primaries, SRGB.curve)
+
+
+def test_lab_profile_is_refused() -> None:
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    with pytest.raises(MediaError, match="only RGB"):
+        profile_from_icc(icc)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_agrees_with_pillow(orientation: int) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    image = Image.fromarray(pixels)
+    transpose = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    expected = np.asarray(image if transpose is None else image.transpose(transpose))
+    np.testing.assert_array_equal(upright(pixels[..., None], orientation)[..., 0], expected)
+
+
+def test_sixteen_bit_pictures(tmp_path: Path) -> None:
+    deep = (scene().astype(np.uint16) << 8) + 77
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
+    imagecodecs.imwrite(tmp_path / "b.tif", deep)
+    for name in ("a.png", "b.tif"):
+        np.testing.assert_array_equal(read_picture(tmp_path / name).signal, deep)
+
+
+def bad_files() -> dict[str, tuple[bytes, str]]:
+    good = ultrahdr()
+    first = parse_jpeg(good)
+    huge = bytearray(good)
+    frame = next(s for s in first.segments if s.marker == 0xC0)
+    huge[frame.payload_start + 1 : frame.payload_start + 5] = b"\xff\xff\xff\xff"
+    (second,) = appended_images(first)
+    bomb = b'<!DOCTYPE a [<!ENTITY b "' + b"c" * 1000 + b'">]><a>hdr-gain-map &b;</a>'
+    iso = next(s for s in second.segments if s.marker == 0xE2)
+    xmp = next(s for s in second.segments if s.marker == APP1)
+    bombed = good[: xmp.start] + segment(APP1, XMP + bomb) + good[iso.end :]
+    wide = encode_jpeg(np.zeros((10, 90, 1), np.uint8))
+    other_aspect = assemble(first, smooth_map(90, 10), METADATA)
+    return {
+        "empty": (b"", "not a picture"),
+        "text": (b"hello", "not a picture"),
+        "plain": (good[: first.end], "no gain map"),
+        "truncated": (good[: first.end // 2], "truncated"),
+        "map_truncated": (good[: second.start + 200], "no gain map"),
+        "huge": (bytes(huge), "Mi pixels"),
+        "bomb": (bombed, "not safe XML"),
+        "aspect": (other_aspect, "another aspect"),
+        "two_plain": (good[: first.end] + wide, "no gain map"),
+    }
+
+
+@pytest.mark.parametrize("name", list(bad_files()))
+def test_bad_input_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    data, message = bad_files()[name]
+    with pytest.raises(GainMapError, match=message) as caught:
+        read_bytes(tmp_path, data, f"{name}.jpg")
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
