@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.media import Media
 
 # Shared machines stall now and then: an example's time says nothing.
 settings.register_profile("default", deadline=None)
@@ -27,6 +31,14 @@ def shared() -> Path:
 def in_ci() -> bool:
     """Say whether a missing system package is an error instead of a reason to skip."""
     return os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Media:
+    """Return small media files, each made on first use."""
+    from tests.media import Media
+
+    return Media(tmp_path_factory.mktemp("media"))
 
 
 @pytest.fixture(scope="session")

@@ -59,15 +59,21 @@ def unescape(data: bytes) -> bytes:
 
 
 def split_annexb(data: bytes) -> list[bytes]:
-    """Split a byte stream with start codes into NAL units (annex B.2)."""
+    """Split a byte stream with start codes into NAL units (annex B.2).
+
+    Raises:
+        MediaError: there are no start codes.
+    """
     starts = []
     at = data.find(b"\0\0\1")
     while at >= 0:
         starts.append(at + 3)
         at = data.find(b"\0\0\1", at + 3)
-    ends = [start - 3 for start in starts[1:]] + [len(data)]
+    if data and not starts:
+        raise MediaError("HEVC: a coded packet has no start code")
+    ends = [*(start - 3 for start in starts[1:]), len(data)]
     # A NAL unit never ends in a zero byte; those belong to the next start code.
-    nals = (data[a:b].rstrip(b"\0") for a, b in zip(starts, ends, strict=True))
+    nals = (data[a:b].rstrip(b"\0") for a, b in zip(starts, ends, strict=False))
     return [nal for nal in nals if nal]
 
 

@@ -1,0 +1,165 @@
+"""HDR10 metadata in HEVC and AV1 bitstreams."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video import av1, hevc
+
+P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
+LIGHT = ContentLight(max_cll=850, max_fall=120)
+# Many zeros, so that emulation prevention has work to do.
+sparse = st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, 4, 255]), max_size=80).map(bytes)
+
+IDR, CRA, TRAIL = b"\x26\x01\xaf", b"\x2a\x01\xaf", b"\x02\x01\xaf"
+VPS, SPS, PPS, AUD = b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc1", b"\x46\x01\x50"
+
+
+@given(sparse)
+def test_escape_round_trip(rbsp: bytes) -> None:
+    coded = hevc.escape(rbsp)
+    assert hevc.unescape(coded) == rbsp
+    assert not any(coded[i : i + 3] in (b"\0\0\0", b"\0\0\1", b"\0\0\2") for i in range(len(coded)))
+
+
+def test_escape_as_the_standard_has_it() -> None:
+    # H.265, 7.4.2: 00 00 00 -> 00 00 03 00, and a 03 itself is escaped too.
+    assert hevc.escape(b"\0\0\0\0\1") == b"\0\0\3\0\0\3\1"
+    assert hevc.escape(b"\0\0\3") == b"\0\0\3\3"
+    assert hevc.escape(b"\0\0\4") == b"\0\0\4"
+
+
+@given(st.lists(sparse.map(lambda b: b"\x4e\x01" + hevc.escape(b) + b"\x80"), max_size=6))
+def test_nal_units_survive_both_framings(nals: list[bytes]) -> None:
+    three = b"".join(b"\0\0\1" + nal for nal in nals)
+    four = b"".join(b"\0\0\0\1" + nal for nal in nals)
+    assert hevc.split_annexb(three) == hevc.split_annexb(four) == nals
+    assert hevc.split_length_prefixed(hevc.join_length_prefixed(nals)) == nals
+
+
+def test_cut_sample_is_an_error() -> None:
+    with pytest.raises(MediaError, match="cut short"):
+        hevc.split_length_prefixed(b"\0\0\0\x09\x26\x01")
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.binary(max_size=600)), max_size=4))
+def test_sei_round_trip(messages: list[tuple[int, bytes]]) -> None:
+    assert hevc.parse_sei(hevc.build_sei(messages)) == messages
+
+
+def test_sei_payloads_are_those_of_the_standard() -> None:
+    display, light = hevc.hdr10_sei(P3, LIGHT)
+    ((kind, payload),) = hevc.parse_sei(display)
+    assert kind == 137
+    assert struct.unpack(">8H2I", payload) == (
+        *(13250, 34500), *(7500, 3000), *(34000, 16000), *(15635, 16450), 10_000_000, 1,
+    )  # fmt: skip
+    # 00 03 78 .. would be taken for an escape; the zeros of L_min = 00 00 00 01 must be escaped.
+    assert b"\0\0\1" not in display
+    assert hevc.parse_sei(light) == [(144, b"\x03\x52\x00\x78")]
+
+
+def test_metadata_goes_before_the_first_slice_of_random_access_points_only() -> None:
+    sei = hevc.hdr10_sei(P3, LIGHT)
+    other = hevc.build_sei([(0, b"buffering")])
+    assert hevc.with_hdr10([AUD, other, IDR, IDR], sei) == [AUD, other, *sei, IDR, IDR]
+    assert hevc.with_hdr10([CRA], sei) == [*sei, CRA]
+    assert hevc.with_hdr10([AUD, TRAIL], sei) == [AUD, TRAIL]
+
+
+def test_old_metadata_is_replaced_and_its_neighbors_stay() -> None:
+    old = hevc.hdr10_sei(P3, ContentLight(max_cll=1, max_fall=1))
+    mixed = hevc.build_sei([(5, b"who made it"), (144, b"\0\1\0\1")])
+    new = hevc.hdr10_sei(None, LIGHT)
+    kept = hevc.build_sei([(5, b"who made it")])
+    assert hevc.with_hdr10([*old, mixed, IDR], new) == [kept, *new, IDR]
+    # Also where it doesn't belong.
+    assert hevc.with_hdr10([*old, TRAIL], new) == [TRAIL]
+    assert hevc.with_hdr10(hevc.with_hdr10([IDR], new), new) == [*new, IDR]
+
+
+def test_samples_leave_parameter_sets_to_the_header() -> None:
+    packet = b"".join(b"\0\0\0\1" + nal for nal in (VPS, SPS, PPS, IDR))
+    sample = hevc.sample_with_hdr10(packet, hevc.hdr10_sei(None, LIGHT))
+    assert hevc.split_length_prefixed(sample) == [*hevc.hdr10_sei(None, LIGHT), IDR]
+
+
+def test_decoder_configuration_record() -> None:
+    arrays = [(0xA0, [VPS]), (0xA1, [SPS]), (0x27, hevc.hdr10_sei(P3, None))]
+    body = b"".join(
+        struct.pack(">BH", head, len(nals))
+        + b"".join(struct.pack(">H", len(nal)) + nal for nal in nals)
+        for head, nals in arrays
+    )
+    record = bytes(22) + bytes([len(arrays)]) + body
+    new = hevc.hdr10_sei(P3, LIGHT)
+    changed = hevc.hvcc_with_hdr10(record, new)
+    assert changed[22] == 3
+    assert changed.count(new[0]) == changed.count(new[1]) == 1
+    assert VPS in changed
+    assert SPS in changed
+    without = hevc.hvcc_with_hdr10(changed, [])
+    assert without[22] == 2
+    assert hevc.hvcc_with_hdr10(without, new) == changed
+    with pytest.raises(MediaError, match="cut short"):
+        hevc.hvcc_with_hdr10(record[:-4], new)
+
+
+@given(st.integers(0, 2**49 - 1))
+def test_leb128_round_trip(value: int) -> None:
+    coded = av1.leb128(value)
+    assert av1.read_leb128(coded, 0) == (value, len(coded))
+
+
+def test_metadata_obus_are_those_of_the_standard() -> None:
+    light, display = av1.hdr10_obus(P3, LIGHT)
+    # obu_header: type 5, has_size; size; metadata_type; payload; trailing bits.
+    assert light == bytes([0x2A, 6, 1, 0x03, 0x52, 0x00, 0x78, 0x80])
+    assert display[:3] == bytes([0x2A, 26, 2])
+    numbers = struct.unpack(">8H2I", display[3:-1])
+    # 0.16 fixed point, R G B, white; 24.8 and 18.14 fixed point.
+    assert [round(n / 65536, 4) for n in numbers[:8]] == [
+        0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329,
+    ]  # fmt: skip
+    assert numbers[8:] == (1000 * 256, round(0.0001 * 16384))
+
+
+def _obu(kind: int, payload: bytes) -> bytes:
+    return bytes([kind << 3 | 2]) + av1.leb128(len(payload)) + payload
+
+
+@given(st.lists(st.tuples(st.sampled_from([2, 3, 4, 6]), st.binary(max_size=300)), max_size=5))
+def test_obus_round_trip(obus: list[tuple[int, bytes]]) -> None:
+    unit = b"".join(_obu(kind, payload) for kind, payload in obus)
+    assert [(kind, payload) for kind, payload, _ in av1.split_obus(unit)] == obus
+    assert av1.with_hdr10(unit, av1.hdr10_obus(P3, LIGHT)) == unit
+
+
+def test_metadata_follows_the_sequence_header_and_replaces_the_old() -> None:
+    delimiter, header, frame = _obu(2, b""), _obu(1, b"\x0a\x0b"), _obu(6, b"\x10" * 200)
+    timecode = av1.metadata_obu(5, b"time")
+    old = b"".join(av1.hdr10_obus(None, ContentLight(max_cll=1, max_fall=1)))
+    new = av1.hdr10_obus(P3, LIGHT)
+    unit = delimiter + header + old + timecode + frame
+    expected = delimiter + header + b"".join(new) + timecode + frame
+    assert av1.with_hdr10(unit, new) == expected
+    assert av1.with_hdr10(expected, new) == expected
+    assert av1.with_hdr10(delimiter + frame, new) == delimiter + frame
+
+
+def test_cut_obu_is_an_error() -> None:
+    with pytest.raises(MediaError, match="cut short"):
+        av1.with_hdr10(_obu(6, bytes(40))[:-1], [])
+    with pytest.raises(MediaError, match="malformed"):
+        av1.read_leb128(b"\xff" * 9, 0)
+
+
+def test_packet_without_start_code_is_an_error() -> None:
+    with pytest.raises(MediaError, match="no start code"):
+        hevc.split_annexb(b"\0\0\0\x04\x26\x01\xaf\x80")
