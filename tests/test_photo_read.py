@@ -82,7 +82,7 @@ def test_smaller_map_agrees_with_libultrahdr_in_its_sampling(
     assert difference[:-4, :-4].max() < 0.01
     assert difference.max() < 0.05
     # Centered, the same map lies half a cell elsewhere: close on average, not at every pixel.
-    assert abs(render_photo(photo).mean() / theirs.mean() - 1) < 0.02
+    assert abs(render_photo(photo).mean() / theirs.mean() - 1) < 0.05
 
 
 @pytest.mark.parametrize("boost", [1.0, 1.7, 4.0])
