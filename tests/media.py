@@ -139,10 +139,23 @@ class Media:
         return self._lavfi("interlaced.mkv", *X264, *flags, "-an")
 
     @cached_property
+    def rewound(self) -> Path:
+        """A transport stream whose clock starts again."""
+        path = self.folder / "rewound.ts"
+        ffmpeg("-ss", "0", "-i", self.plain, "-c", "copy", "-output_ts_offset", "20", path)
+        path.write_bytes(path.read_bytes() + self.late.read_bytes())
+        return path
+
+    @cached_property
+    def odd(self) -> Path:
+        """4:2:0 of an odd width."""
+        return self._lavfi("odd.mkv", "-vf", "scale=95:64", "-c:v", "ffv1", "-pix_fmt", "yuv420p")
+
+    @cached_property
     def changing(self) -> Path:
         """Two sizes in one transport stream."""
         other, path = self.folder / "other.ts", self.folder / "changing.ts"
-        ffmpeg("-i", self.plain, "-vf", "scale=64:64", *X264, "-an", other)
+        ffmpeg("-i", self.plain, "-vf", "scale=64:64", *X264, "-an", "-output_ts_offset", "9", other)
         path.write_bytes(self.late.read_bytes() + other.read_bytes())
         return path
 

@@ -166,7 +166,7 @@ def test_every_encoder_is_known_to_ffmpeg_and_has_a_container() -> None:
         assert set(encoder.pix_fmts) <= formats
         for suffix in encoder.containers:
             assert find_container(Path(f"a.{suffix}"), encoder).suffix == suffix
-    with pytest.raises(MediaError, match="encoder must be one of x265, .*, got x264"):
+    with pytest.raises(MediaError, match=r"encoder must be one of x265, .*, got x264"):
         find_encoder("x264")
 
 

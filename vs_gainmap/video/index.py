@@ -118,6 +118,7 @@ def scan(path: Path) -> VideoIndex:
         dts: list[int | None] = []
         keyframes: list[tuple[int, int]] = []
         durations: dict[int, int] = {}
+        latest: int | None = None
         vp8 = context.name.startswith(("vp8", "libvpx-vp8"))
         for packet in container.demux(stream):
             if packet.size == 0 or packet.is_discard:
@@ -125,6 +126,14 @@ def scan(path: Path) -> VideoIndex:
             if vp8 and not memoryview(packet)[0] & 0x10:
                 # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
                 continue
+            if packet.dts is not None:
+                if latest is not None and (packet.dts - latest) * stream.time_base < -1:
+                    at = float(latest * stream.time_base)
+                    raise MediaError(
+                        f"{path}: its clock jumps back after {at:.3f} s; cut it there, or give it "
+                        "new timestamps with ffmpeg -fflags +igndts -i IN -c copy OUT"
+                    )
+                latest = packet.dts
             pts.append(packet.pts)
             dts.append(packet.dts)
             if packet.pts is not None:

@@ -63,10 +63,17 @@ class VideoReader:
         if first < 0 or self.count < 1:
             raise MediaError(f"{path}: has no frame {first}; there are {len(self.index)}")
         self.layout: PixelLayout = layout_of(self.index.pix_fmt)
+        layout = self.layout
+        steps = 1 << layout.subsampling_w, 1 << layout.subsampling_h
+        if self.index.width % steps[0] or self.index.height % steps[1]:
+            raise MediaError(
+                f"{path}: VapourSynth can't hold {self.index.width}x{self.index.height} in "
+                f"{self.index.pix_fmt}; crop it first to a multiple of {steps[0]}x{steps[1]}"
+            )
         self.error: MediaError | None = None
         self.repeated = 0
         self._look_ahead = look_ahead
-        samples = self.index.width * self.index.height * (2 if self.layout.bits > 8 else 1)
+        samples = self.index.width * self.index.height * (2 if layout.bits > 8 else 1)
         self._keep = min(max(memory // (2 * samples), look_ahead), 48)
         self._progressive = assume_progressive
         self._frames: dict[int, vs.VideoFrame] = {}
