@@ -1,0 +1,318 @@
+"""Photos that we make: Ultra HDR, PQ and linear files, as others read them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import zlib
+from pathlib import Path
+
+import cv2
+import imagecodecs
+import numpy as np
+import OpenEXR
+import pytest
+import tifffile
+import torch
+from PIL import Image, MpoImagePlugin
+
+from tests.photo_samples import (
+    METADATA,
+    exif_orientation,
+    gray_scene,
+    picture_bytes,
+    relative,
+    scene,
+    smooth_map,
+    ultrahdr,
+    write_weights,
+)
+from vs_gainmap.color import convert_primaries
+from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.convert import ConvertOptions, convert_photo
+from vs_gainmap.photo.jpeg import (
+    APP0,
+    APP1,
+    APP2,
+    EXIF,
+    ICC,
+    XMP,
+    JpegImage,
+    appended_images,
+    parse_jpeg,
+)
+from vs_gainmap.photo.linear import read_linear, write_linear
+from vs_gainmap.photo.pictures import read_picture
+from vs_gainmap.photo.pq import encode_pq, write_pq
+from vs_gainmap.photo.predict import PhotoPredictor
+from vs_gainmap.photo.profile import srgb_curve_icc
+from vs_gainmap.photo.read import read_photo
+from vs_gainmap.photo.render import render_photo, upright
+from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+
+OPTIONS = ConvertOptions()
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> PhotoPredictor:
+    weights = write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+    return PhotoPredictor(weights, device="cpu", dtype="float32")
+
+
+def ramp() -> np.ndarray:
+    """Return linear light from far below to far above SDR white, (8, 64, 3)."""
+    light = np.geomspace(1e-4, 20, 64)
+    return np.repeat(np.stack([light, light * 0.8, light * 0.6], -1)[None], 8, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("picture", [gray_scene(), scene()], ids=["gray", "color"])
+def test_standard_reader_gets_our_hdr(
+    tmp_path: Path, predictor: PhotoPredictor, picture: np.ndarray
+) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    source.write_bytes(encode_jpeg(picture))
+    convert_photo(source, target, predictor, OPTIONS)
+    ours = predictor(read_picture(source)).render()
+    theirs = imagecodecs.ultrahdr_decode(target.read_bytes())[..., :3].astype(np.float32)
+    assert ours.max() > 1.2  # there is something to see
+    assert relative(theirs, ours).mean() < 0.01
+    assert np.abs(theirs - ours).mean() / ours.mean() < 0.01
+    mine = render_photo(read_photo(target))
+    assert relative(mine, ours).mean() < 0.01
+
+
+def test_prediction_is_the_published_form(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    source = tmp_path / "in.png"
+    Image.fromarray(scene()).save(source)
+    predicted = predictor(read_picture(source))
+    assert predicted.log_gain.shape == (32, 48, 1)  # the preset's map is half the size
+    assert 0 <= predicted.log_gain.min() < predicted.log_gain.max() <= np.log2(5) + 1e-6
+    gain = predicted.render() / np.maximum((scene() / 255) ** 2.2, 1e-6)
+    bright = scene().min(axis=2) > 60
+    np.testing.assert_allclose(gain[bright].max(axis=1), gain[bright].min(axis=1), rtol=1e-3)
+
+
+def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    icc, exif = srgb_curve_icc("p3d65"), exif_orientation(6)
+    own_xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
+        b'22-rdf-syntax-ns#"><rdf:Description xmlns:dc="urn:x" dc:title="kept"/></rdf:RDF>'
+        b"</x:xmpmeta>"
+    )
+    plain = encode_jpeg(scene(), icc=icc, exif=exif)
+    plain = plain[:2] + segment(APP1, XMP + own_xmp) + plain[2:] + b"trailing bytes"
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    source.write_bytes(plain)
+    convert_photo(source, target, predictor, OPTIONS)
+    before, after = parse_jpeg(plain), parse_jpeg(target.read_bytes())
+
+    def tables_and_scans(image: JpegImage) -> bytes:
+        return (
+            b"".join(image.data[s.start : s.end] for s in image.segments if s.marker < APP0)
+            + image.data[image.segments[-1].end : image.end]
+        )
+
+    assert tables_and_scans(after) == tables_and_scans(before)
+    assert after.payloads(APP1, EXIF) == before.payloads(APP1, EXIF) == [exif]
+    assert after.payloads(APP2, ICC) == before.payloads(APP2, ICC)
+    assert len(after.payloads(APP1, XMP)) == 1
+    assert b'dc:title="kept"' in (after.xmp or b"")
+    assert b'Item:Semantic="GainMap"' in (after.xmp or b"")
+    (gain_map,) = appended_images(after)
+    assert gain_map.end == len(target.read_bytes())
+    assert f'Item:Length="{len(gain_map.stream)}"'.encode() in (after.xmp or b"")
+
+
+def test_mpf_says_where_the_map_is() -> None:
+    data = ultrahdr()
+    # Image.open takes a file with a gain map for a plain JPEG; the MPF reader is still there.
+    with MpoImagePlugin.MpoImageFile(io.BytesIO(data)) as file:
+        assert file.n_frames == 2
+        entries = file.mpinfo[0xB002]
+        file.seek(1)
+        assert file.size == (48, 32)
+    first = parse_jpeg(data)
+    assert [entry["Size"] for entry in entries] == [first.end, len(data) - first.end]
+    assert entries[0]["Attribute"]["MPType"] == "Baseline MP Primary Image"
+
+
+@pytest.mark.parametrize("kind", ["png8", "png16", "tiff16", "webp", "heic", "avif", "gray", "p3"])
+def test_other_inputs(tmp_path: Path, predictor: PhotoPredictor, kind: str) -> None:
+    deep = scene().astype(np.uint16) * 257
+    exif = exif_orientation(3)
+    source = tmp_path / f"in.{kind}"
+    if kind == "png16":
+        source.write_bytes(imagecodecs.png_encode(deep))
+    elif kind == "tiff16":
+        tifffile.imwrite(source, deep, photometric="rgb")
+    elif kind in ("heic", "avif"):
+        source.write_bytes(picture_bytes(kind, scene()))
+    elif kind == "gray":
+        Image.fromarray(scene()[..., 0]).save(source, "JPEG", quality=95)
+    else:
+        name = {"png8": "PNG", "webp": "WEBP", "p3": "PNG"}[kind]
+        icc = srgb_curve_icc("p3d65") if kind == "p3" else None
+        Image.fromarray(scene()).save(source, name, exif=exif, icc_profile=icc, lossless=True)
+    target = tmp_path / "out.jpg"
+    convert_photo(source, target, predictor, OPTIONS)
+    made = read_photo(target)
+    reference = gray_scene() if kind == "gray" else scene()
+    assert np.abs(made.picture.signal.astype(int) - reference).mean() < 2.5
+    assert made.picture.orientation == (3 if kind in ("png8", "webp", "p3") else 1)
+    assert made.picture.profile.primaries == ("p3d65" if kind == "p3" else "bt709")
+    ours = predictor(read_picture(source)).render()
+    assert relative(render_photo(made, turn=False), ours).mean() < 0.015
+
+
+def test_one_channel_and_smaller_maps(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    source.write_bytes(encode_jpeg(scene()))
+    convert_photo(source, target, predictor, ConvertOptions(map_channels=1, map_scale=2))
+    made = read_photo(target)
+    assert made.gain_map.shape == (32, 48, 1)
+    ours = predictor(read_picture(source)).render()
+    assert abs(render_photo(made).mean() / ours.mean() - 1) < 0.02
+
+
+def test_strength_zero_is_sdr(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    source = tmp_path / "in.png"
+    Image.fromarray(scene()).save(source)
+    hdr = predictor(read_picture(source), strength=0.0).render()
+    np.testing.assert_allclose(hdr, (scene() / 255) ** 2.2, rtol=1e-4, atol=1e-6)
+
+
+def test_photo_with_gain_map_is_not_converted(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    source = tmp_path / "in.jpg"
+    source.write_bytes(ultrahdr())
+    with pytest.raises(MediaError, match="has a gain map already"):
+        convert_photo(source, tmp_path / "out.jpg", predictor, OPTIONS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.jpg"]
+
+
+def test_hdr_picture_is_not_converted(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    write_pq(tmp_path / "in.png", ramp().repeat(4, 0), "bt709", 203.0)
+    with pytest.raises(MediaError, match="HDR already"):
+        convert_photo(tmp_path / "in.png", tmp_path / "out.jpg", predictor, OPTIONS)
+
+
+def test_pq_png_has_cicp_and_the_right_codes(tmp_path: Path) -> None:
+    # SMPTE ST 2084: 203 and 1000 cd/m2 are PQ 0.580689 and 0.751827.
+    light = np.array([[[1, 1, 1], [1000 / 203, 1000 / 203, 1000 / 203]]], np.float32)
+    path = tmp_path / "a.png"
+    write_pq(path, light, "bt2020", 203.0)
+    data = path.read_bytes()
+    at = data.index(b"cICP")
+    assert data[at + 4 : at + 8] == bytes([9, 16, 0, 1])
+    assert zlib.crc32(data[at : at + 8]) == int.from_bytes(data[at + 8 : at + 12], "big")
+    codes = imagecodecs.png_decode(data)
+    assert codes.dtype == np.uint16
+    np.testing.assert_allclose(codes[0, :, 0] / 65535, [0.580689, 0.751827], atol=1e-5)
+    back = read_picture(path)
+    assert (back.profile.primaries, back.profile.curve) == ("bt2020", "pq")
+
+
+def test_pq_avif_is_ten_bits_and_tagged(tmp_path: Path) -> None:
+    path = tmp_path / "a.avif"
+    write_pq(path, ramp(), "bt709", 203.0, level=95)
+    back = read_picture(path)
+    assert (back.profile.primaries, back.profile.curve) == ("bt2020", "pq")
+    wanted = encode_pq(ramp(), "bt709", 203.0, 10) / 1023
+    assert np.abs(back.signal / 65535 - wanted).max() < 0.02
+    codes = imagecodecs.avif_decode(path.read_bytes())
+    assert 255 < codes.max() <= 1023
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".hdr", ".tif"])
+def test_linear_round_trip(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_linear(path, ramp(), "p3d65", 203.0)
+    back, primaries = read_linear(path)
+    assert primaries == (None if suffix == ".hdr" else "p3d65")
+    # Radiance shares one exponent of 8 bits' mantissa between channels; EXR has half floats.
+    tolerance = {".exr": 1e-3, ".hdr": 2e-2, ".tif": 0}[suffix]
+    np.testing.assert_allclose(back, ramp(), rtol=tolerance, atol=1e-7)
+
+
+def test_exr_says_primaries_and_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.exr"
+    write_linear(path, ramp(), "bt2020", 100.0)
+    header = OpenEXR.File(str(path)).parts[0].header
+    assert header["whiteLuminance"] == 100.0
+    assert np.allclose(
+        header["chromaticities"], (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329)
+    )
+
+
+def test_hdr_opens_in_opencv(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdr"
+    write_linear(path, ramp(), "bt709", 203.0)
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    np.testing.assert_allclose(pixels, ramp(), rtol=2e-2)
+
+
+def test_linear_output_is_upright_and_in_the_primaries_asked_for(
+    tmp_path: Path, predictor: PhotoPredictor
+) -> None:
+    source = tmp_path / "in.jpg"
+    source.write_bytes(encode_jpeg(scene(), exif=exif_orientation(6)))
+    convert_photo(source, tmp_path / "o.exr", predictor, ConvertOptions(primaries="bt2020"))
+    back, primaries = read_linear(tmp_path / "o.exr")
+    assert primaries == "bt2020"
+    ours = upright(predictor(read_picture(source)).render(), 6)
+    wanted = convert_primaries(torch.from_numpy(ours), "bt709", "bt2020", dim=-1).numpy()
+    np.testing.assert_allclose(back, wanted, rtol=2e-3, atol=1e-5)
+
+
+def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(MediaError, match="No space left"):
+        write_linear(tmp_path / "a.exr", ramp(), "bt709", 203.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_oversized_segment_is_refused() -> None:
+    with pytest.raises(MediaError, match="can't hold"):
+        segment(APP1, bytes(65534))
+
+
+def test_map_of_three_channels_keeps_them() -> None:
+    data = assemble(parse_jpeg(encode_jpeg(scene())), smooth_map(96, 64, 3), METADATA)
+    (second,) = appended_images(parse_jpeg(data))
+    assert second.components == 3
+
+
+PAGE = """<!doctype html><title>x</title><body><script>
+const image = new Image();
+const say = (text) => { document.body.textContent = text; };
+image.onload = () => say(`size ${image.naturalWidth}x${image.naturalHeight}`);
+image.onerror = () => say("broken");
+image.src = "photo.jpg";
+document.body.append(image);
+</script>"""
+
+
+def test_chromium_opens_it(tmp_path: Path, predictor: PhotoPredictor, in_ci: bool) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        if in_ci:
+            pytest.fail("chromium is missing: CI must install it")
+        pytest.skip("no chromium here")
+    (tmp_path / "in.jpg").write_bytes(encode_jpeg(scene()))
+    convert_photo(tmp_path / "in.jpg", tmp_path / "photo.jpg", predictor, OPTIONS)
+    (tmp_path / "page.html").write_text(PAGE)
+    options = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
+        --disable-background-networking --disable-component-update --virtual-time-budget=10000
+        --dump-dom"""
+    page = (tmp_path / "page.html").as_uri()
+    done = subprocess.run(
+        [browser, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", page],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "size 96x64" in done.stdout, done.stderr[-500:]
