@@ -29,7 +29,7 @@ class PacketSpool:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
-        self._entries: list[tuple[int, int, int, bool]] = []
+        self._entries: list[tuple[int, int, bool]] = []
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -38,10 +38,8 @@ class PacketSpool:
     def append(self, packet: Packet[VideoStream]) -> None:
         """Store an encoder's packet."""
         data = bytes(packet)
-        pts = packet.pts or 0
-        dts = pts if packet.dts is None else packet.dts
         self._file.write(data)
-        self._entries.append((len(data), pts, dts, packet.is_keyframe))
+        self._entries.append((len(data), packet.pts or 0, packet.is_keyframe))
         self.bytes += len(data)
 
     def close(self) -> None:
@@ -49,7 +47,12 @@ class PacketSpool:
         self._file.close()
 
     def __iter__(self) -> Iterator[Coded]:
-        """Yield the packets in coding order, after `close`."""
+        """Yield the packets in coding order, after `close`.
+
+        Decoding times are made here: x265's are undefined for clips shorter than its
+        reordering delay. One frame a tick, as late as presentation allows.
+        """
+        delay = max((n - pts for n, (_, pts, _) in enumerate(self._entries)), default=0)
         with self._path.open("rb") as file:
-            for size, pts, dts, is_keyframe in self._entries:
-                yield Coded(file.read(size), pts, dts, is_keyframe)
+            for n, (size, pts, is_keyframe) in enumerate(self._entries):
+                yield Coded(file.read(size), pts, n - delay, is_keyframe)
