@@ -32,6 +32,8 @@ from vs_gainmap.photo.profile import (
 # The largest sensors of phones have 200 million pixels; no file is larger than this for good.
 MAX_PIXELS = 1 << 28
 MAX_FILE_BYTES = 1 << 30
+# A block of 8x8 takes one bit at the very least; a header that says more is a bomb.
+MAX_PIXELS_PER_BYTE = 1024
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # What decoders raise on damaged data; anything else is a fault of ours.
@@ -96,6 +98,8 @@ def decode_jpeg(image: JpegImage) -> NDArray[np.uint8]:
         MediaError: too large, truncated, damaged, or CMYK.
     """
     check_size(image.width, image.height)
+    if image.width * image.height > MAX_PIXELS_PER_BYTE * (image.end - image.start):
+        raise MediaError(f"damaged JPEG: {image.width}x{image.height} can't come of its few bytes")
     if image.components not in (1, 3):
         raise MediaError(f"JPEG of {image.components} components: only gray and color work")
     plugin = load("PIL.JpegImagePlugin", "pillow")
