@@ -337,6 +337,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
     huge = bytearray(good)
     frame = next(s for s in first.segments if s.marker == 0xC0)
     huge[frame.payload_start + 1 : frame.payload_start + 5] = b"\xff\xff\xff\xff"
+    claims = bytearray(good)
+    claims[frame.payload_start + 1 : frame.payload_start + 5] = b"\x38\x00\x38\x00"
     (second,) = appended_images(first)
     bomb = b'<!DOCTYPE a [<!ENTITY b "' + b"c" * 1000 + b'">]><a>hdr-gain-map &b;</a>'
     iso = next(s for s in second.segments if s.marker == 0xE2)
@@ -351,6 +353,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "truncated": (good[: first.end // 2], "truncated"),
         "map_truncated": (good[: second.start + 200], "no gain map"),
         "huge": (bytes(huge), "Mi pixels"),
+        "claims": (bytes(claims), "can't come of its few bytes|another aspect"),
         "bomb": (bombed, "not safe XML"),
         "aspect": (other_aspect, "another aspect"),
         "two_plain": (good[: first.end] + wide, "no gain map"),

@@ -62,7 +62,8 @@ def headroom_from_maker_notes(exif: bytes) -> float | None:
     headroom, gain = fields[HDR_HEADROOM].rationals(), fields[HDR_GAIN].rationals()
     if not headroom or not gain:
         return None
-    return math.exp2(max(_stops(headroom[0], gain[0]), 0.0))
+    # Bounded, so that nonsense becomes a headroom that `find_headroom` refuses.
+    return math.exp2(min(max(_stops(headroom[0], gain[0]), 0.0), 64.0))
 
 
 def _stops(headroom: float, gain: float) -> float:

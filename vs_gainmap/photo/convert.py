@@ -17,7 +17,7 @@ from vs_gainmap.errors import GainMapError, MediaError
 from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.jpeg import parse_jpeg
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
-from vs_gainmap.photo.pictures import Picture, decode_jpeg, read_file, read_picture
+from vs_gainmap.photo.pictures import Picture, decode_jpeg, naming, read_file, read_picture
 from vs_gainmap.photo.pq import AVIF_LEVEL, PQ_SUFFIXES, write_pq
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
 from vs_gainmap.photo.profile import Signal, profile_from_icc, srgb_curve_icc
@@ -74,9 +74,12 @@ def convert_photo(
     """
     check_target(target)
     data = read_file(source)
-    if has_gain_map(data):
-        raise MediaError(f"{source.name}: it has a gain map already; use photo render or photo pq")
-    write_hdr_picture(read_picture(source, data), target, predictor, options)
+    with naming(source):
+        if has_gain_map(data):
+            raise MediaError("it has a gain map already; use photo render or photo pq")
+        picture = read_picture(source, data)
+    with naming(source, decoding=False):
+        write_hdr_picture(picture, target, predictor, options)
 
 
 def write_hdr_picture(

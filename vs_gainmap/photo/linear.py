@@ -15,7 +15,7 @@ from vs_gainmap.color import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.files import replacing, write_bytes
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.pictures import DECODE_ERRORS, check_size, read_file
+from vs_gainmap.photo.pictures import check_size, naming, read_file
 from vs_gainmap.photo.profile import profile_from_icc
 
 LINEAR_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")
@@ -112,12 +112,8 @@ def read_linear(path: Path) -> tuple[NDArray[np.float32], PrimariesName | Primar
         raise MediaError(f"{path.name}: linear light comes in {', '.join(LINEAR_SUFFIXES)}")
     data = read_file(path)
     reader = {".exr": _read_exr, ".hdr": _read_hdr}.get(suffix, _read_tiff)
-    try:
+    with naming(path):
         hdr, primaries = reader(data)
-    except DECODE_ERRORS as error:
-        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
-    except MediaError as error:
-        raise MediaError(f"{path.name}: {error}") from error
     if hdr.ndim != 3 or hdr.shape[2] < 3:
         raise MediaError(f"{path.name}: not RGB, its shape is {hdr.shape}")
     hdr = np.ascontiguousarray(hdr[..., :3], dtype=np.float32)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.photo.bmff import is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
 from vs_gainmap.photo.jpeg import JpegImage, parse_jpeg
@@ -81,6 +83,28 @@ def read_file(path: Path) -> bytes:
         raise MediaError(f"{path}: {error.strerror or error}") from error
 
 
+@contextmanager
+def naming(path: Path, *, decoding: bool = True) -> Iterator[None]:
+    """Put the file's name before what goes wrong inside.
+
+    Args:
+        path: the file.
+        decoding: nothing but reading happens inside, so that what decoders raise is the file's
+            fault, and becomes a `MediaError`.
+    """
+    try:
+        yield
+    except DECODE_ERRORS as error:
+        if not decoding:
+            raise
+        reason = " ".join(str(error).split())[:100]
+        raise MediaError(f"{path.name}: damaged: {reason}") from error
+    except (MediaError, MetadataError) as error:
+        if path.name in str(error):
+            raise
+        raise type(error)(f"{path.name}: {error}") from error
+
+
 def check_size(width: int, height: int) -> None:
     """Refuse a picture too large to decode.
 
@@ -125,18 +149,12 @@ def read_picture(path: Path, data: bytes | None = None) -> Picture:
         MediaError: can't be read, too large, damaged, or of a kind that is not supported.
     """
     data = read_file(path) if data is None else data
-    try:
+    with naming(path):
         if data[:3] == b"\xff\xd8\xff":
             return _read_jpeg(data)
         if is_bmff(data):
             return read_bmff(data)
         return _read_other(data)
-    except DECODE_ERRORS as error:
-        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
-    except MediaError as error:
-        if path.name in str(error):
-            raise
-        raise MediaError(f"{path.name}: {error}") from error
 
 
 def _rgb(pixels: NDArray[Any]) -> Signal:
@@ -282,6 +300,7 @@ __all__ = [
     "check_size",
     "decode_bmff",
     "decode_jpeg",
+    "naming",
     "read_bmff",
     "read_file",
     "read_picture",

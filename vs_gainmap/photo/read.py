@@ -19,11 +19,11 @@ from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, parse_jpeg
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.pictures import (
-    DECODE_ERRORS,
     Picture,
     check_size,
     decode_bmff,
     decode_jpeg,
+    naming,
     read_bmff,
     read_file,
     read_picture,
@@ -73,19 +73,13 @@ def read_photo(path: Path) -> GainMapPhoto:
         MetadataError: the gain map's metadata are malformed.
     """
     data = read_file(path)
-    try:
+    with naming(path):
         if data[:3] == b"\xff\xd8\xff":
             return _read_jpeg(path, data)
         if is_bmff(data):
             return _read_bmff(data)
         read_picture(path, data)
         raise NoGainMapError("this kind of file carries no gain map")
-    except DECODE_ERRORS as error:
-        raise MediaError(f"{path.name}: damaged: {str(error)[:100]}") from error
-    except (MediaError, MetadataError) as error:
-        if path.name in str(error):
-            raise
-        raise type(error)(f"{path.name}: {error}") from error
 
 
 def has_gain_map(data: bytes) -> bool:

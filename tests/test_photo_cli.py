@@ -1,0 +1,252 @@
+"""`vs-gainmap photo` and `vs-gainmap still`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import av
+import imagecodecs
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange
+from PIL import Image
+
+from tests.photo_samples import (
+    METADATA,
+    exif_orientation,
+    relative,
+    scene,
+    smooth_map,
+    ultrahdr,
+    write_weights,
+)
+from training.layout import list_layout
+from vs_gainmap.cli import main
+from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.photo.linear import read_linear
+from vs_gainmap.photo.pictures import read_picture
+from vs_gainmap.photo.predict import PhotoPredictor
+from vs_gainmap.photo.read import read_photo
+from vs_gainmap.photo.render import render_photo
+from vs_gainmap.photo.ultrahdr import encode_jpeg
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(ultrahdr(gain_map=smooth_map(48, 32, 3), exif=exif_orientation(6)))
+    return path
+
+
+def run(*args: object) -> int:
+    return main([str(arg) for arg in args])
+
+
+def test_extract_writes_the_papers_files(photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "parts"
+    assert run("photo", "extract", photo, out) == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "gainmap.png", "metadata.json", "qmax.npy", "sdr.png",
+    ]  # fmt: skip
+    with Image.open(out / "sdr.png") as sdr, Image.open(out / "gainmap.png") as gain_map:
+        assert sdr.size == (64, 96)  # upright
+        assert gain_map.size == (32, 48)
+    assert float(np.load(out / "qmax.npy")) == pytest.approx(2.0)
+    fields = json.loads((out / "metadata.json").read_text())
+    assert fields["gamma"] == pytest.approx(METADATA.gamma)
+
+
+def test_render_of_the_parts_is_render_of_the_photo(photo: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    run("photo", "extract", photo, parts)
+    for source, name in ((photo, "a.exr"), (parts, "b.exr")):
+        assert run("photo", "render", source, tmp_path / name, "--primaries", "p3d65") == 0
+    whole, _ = read_linear(tmp_path / "a.exr")
+    again, _ = read_linear(tmp_path / "b.exr")
+    np.testing.assert_allclose(again, whole, rtol=2e-3, atol=1e-4)
+    expected = render_photo(read_photo(photo), primaries="p3d65")
+    np.testing.assert_allclose(whole, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_render_with_qmax_alone_is_the_papers_form(tmp_path: Path) -> None:
+    Image.fromarray(scene()).save(tmp_path / "sdr.png")
+    Image.fromarray(smooth_map(96, 64)[..., 0]).save(tmp_path / "gainmap.png")
+    np.save(tmp_path / "qmax.npy", np.float32(1.5))
+    parts = [f"--{n}={tmp_path / f}" for n, f in
+             (("sdr", "sdr.png"), ("gainmap", "gainmap.png"), ("qmax", "qmax.npy"))]  # fmt: skip
+    assert run("photo", "render", tmp_path / "out.tif", *parts) == 0
+    hdr, _ = read_linear(tmp_path / "out.tif")
+    expected = (scene() / 255) ** 2.2 * 2 ** (1.5 * smooth_map(96, 64) / 255)
+    np.testing.assert_allclose(hdr, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_display_boost_of_one_is_sdr(photo: Path, tmp_path: Path) -> None:
+    assert run("photo", "render", photo, tmp_path / "a.tif", "--display-boost", 1) == 0
+    hdr, _ = read_linear(tmp_path / "a.tif")
+    picture = read_picture(photo)
+    base = picture.profile.to_linear(picture.signal).movedim(0, -1).numpy()
+    # Weight 0 leaves the offsets' difference alone: 1/64 - 1/32.
+    np.testing.assert_allclose(np.sort(hdr.ravel()), np.sort(base.ravel() - 1 / 64), atol=1e-5)
+
+
+def test_pq_of_photo_and_of_linear_agree(photo: Path, tmp_path: Path) -> None:
+    run("photo", "render", photo, tmp_path / "a.tif")
+    assert run("photo", "pq", tmp_path / "a.tif", tmp_path / "a.png", "--white", 100) == 0
+    assert run("photo", "pq", photo, tmp_path / "b.png", "--white", 100) == 0
+    a, b = (imagecodecs.png_decode((tmp_path / n).read_bytes()) for n in ("a.png", "b.png"))
+    assert np.abs(a.astype(int) - b.astype(int)).max() <= 40
+    assert run("photo", "pq", photo, tmp_path / "c.avif") == 0
+    assert read_picture(tmp_path / "c.avif").profile.curve == "pq"
+
+
+def test_dataset_is_what_training_reads(tmp_path: Path) -> None:
+    source, out = tmp_path / "photos", tmp_path / "data"
+    source.mkdir()
+    plain = GainMapMetadata(gain_map_max=(2.5, 2.5, 2.5), alternate_headroom=2.5)
+    for number in range(3):
+        (source / f"{number}.jpg").write_bytes(ultrahdr(metadata=plain))
+    (source / "none.jpg").write_bytes(encode_jpeg(scene()))
+    assert run("photo", "dataset", source, out, "--test-every", 3) == 0
+    train, test = list_layout(out / "train"), list_layout(out / "test")
+    assert (len(train), len(test)) == (2, 1)
+    image, gain_map, qmax, thumbnail = train[0].load()
+    assert (image.shape, gain_map.shape) == ((3, 64, 96), (1, 32, 48))
+    assert thumbnail.shape == (3, 256, 256)
+    assert np.abs(image.numpy() * 255 - scene().transpose(2, 0, 1)).mean() < 1.5
+    stops = 2.5 * smooth_map()[..., 0].astype(float) / 255
+    assert np.abs(qmax * gain_map[0].numpy() - stops).mean() < 0.02
+    assert json.loads((out / "names.json").read_text())["0000001"] == "0.jpg"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "avif", "png", "exr", "hdr", "tif"])
+def test_convert_writes_every_kind(tmp_path: Path, weights: str, suffix: str) -> None:
+    source, out = tmp_path / "in.png", tmp_path / f"out.{suffix}"
+    Image.fromarray(scene()).save(source)
+    assert run("photo", "convert", source, out, "--weights", weights) == 0
+    ours = PhotoPredictor(weights)(read_picture(source)).render()
+    if suffix in ("exr", "hdr", "tif"):
+        # .hdr has 8 bits for the channel that is brightest, fewer for the others.
+        limit = 0.02 if suffix == "hdr" else 0.001
+        assert relative(read_linear(out)[0], ours).mean() < limit
+    elif suffix == "jpg":
+        assert relative(render_photo(read_photo(out)), ours).mean() < 0.015
+    else:
+        assert read_picture(out).profile.curve == "pq"
+
+
+def test_folder_goes_on_after_an_error_and_skips_what_is_done(
+    tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png"):
+        Image.fromarray(scene()).save(source / name)
+    (source / "a.jpg").write_bytes(encode_jpeg(scene()))
+    (source / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (source / "notes.txt").write_text("not a photo")
+    command = ("photo", "convert", source, out, "--weights", weights)
+    assert run(*command) == 1
+    first = capsys.readouterr()
+    assert "3 converted, 0 were done already, 1 failed" in first.out
+    assert [line for line in first.err.splitlines() if "broken.jpg" in line]
+    made = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
+    assert made == ["a.jpg", "a.png.jpg", "sub/b.jpg"]
+    (source / "broken.jpg").unlink()
+    os.utime(source / "a.jpg", (time.time() + 10, time.time() + 10))
+    assert run(*command) == 0
+    assert "1 converted, 2 were done already, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extract", "missing.jpg", "x"], "No such file"),
+        (["extract", "plain.jpg", "x"], "no gain map"),
+        (["render", "plain.jpg", "x.png"], "linear light goes into"),
+        (["render", "photo.jpg", "nowhere/x.exr"], "no folder"),
+        (["render", "photo.jpg", "plain.jpg"], "linear light goes into"),
+        (["render", "photo.jpg", "there.exr"], "exists already"),
+        (["render", "x.exr"], "give IN"),
+        (["render", "photo.jpg", "x.exr", "--display-boost", "0.5"], "1 or more"),
+        (["pq", "photo.jpg", "x.jpg"], "PQ goes into"),
+        (["pq", "there.exr", "x.png"], "damaged"),
+        (["pq", "photo.jpg", "x.png", "--white", "0"], "white must be"),
+        (["convert", "plain.jpg", "x.gif"], "must end in"),
+        (["convert", "photo.jpg", "x.jpg"], "has a gain map already"),
+        (["convert", "small.png", "x.jpg"], "16 or more"),
+        (["convert", "text.jpg", "x.jpg"], "not a picture"),
+        (["convert", "cmyk.jpg", "x.jpg"], "components"),
+        (["dataset", "empty", "x"], "no photos"),
+        (["convert", "empty", "x"], "no photos"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    tmp_path: Path,
+    weights: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(ultrahdr())
+    Path("plain.jpg").write_bytes(encode_jpeg(scene()))
+    Path("there.exr").write_bytes(b"something")
+    Path("text.jpg").write_text("hello")
+    Image.fromarray(scene()).convert("CMYK").save("cmyk.jpg")
+    Image.fromarray(scene(12, 12)).save("small.png")
+    Path("empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    extra = ["--weights", weights] if arguments[0] == "convert" else []
+    assert run("photo", *arguments, *extra) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv444p"
+        stream.codec_context.color_range = 2
+        for number in range(5):
+            gray = np.full((64, 96, 3), 40 * number + 20, np.uint8)
+            frame = av.VideoFrame.from_ndarray(gray, format="rgb24").reformat(
+                format="yuv444p", dst_color_range=ColorRange.JPEG
+            )
+            for packet in stream.encode(frame):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("at", "level"), [("0", 20), ("0.25", 100), ("00:00:00.4", 180)])
+def test_still_is_the_frame_that_is_shown(
+    tmp_path: Path, weights: str, video: Path, at: str, level: int
+) -> None:
+    out = tmp_path / "still.jpg"
+    assert run("still", video, "--at", at, out, "--weights", weights) == 0
+    made = read_photo(out)
+    assert made.picture.signal.shape == (64, 96, 3)
+    assert np.abs(made.picture.signal.astype(int) - level).max() <= 2
+    assert render_photo(made).mean() > ((level - 3) / 255) ** 2.2
+
+
+def test_still_behind_the_end(
+    tmp_path: Path, weights: str, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("still", video, "--at", "7", tmp_path / "x.jpg", "--weights", weights) == 1
+    assert "lasts 0.500 s" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
