@@ -151,18 +151,21 @@ def test_folder_goes_on_after_an_error_and_skips_what_is_done(
         Image.fromarray(scene()).save(source / name)
     (source / "a.jpg").write_bytes(encode_jpeg(scene()))
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    (source / "hdr.jpg").write_bytes(ultrahdr())
     (source / "notes.txt").write_text("not a photo")
     command = ("photo", "convert", source, out, "--weights", weights)
     assert run(*command) == 1
     first = capsys.readouterr()
-    assert "3 converted, 0 were done already, 1 failed" in first.out
+    assert "3 converted, 0 were done already, 1 left out as HDR, 1 failed" in first.out
     assert [line for line in first.err.splitlines() if "broken.jpg" in line]
     made = sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file())
     assert made == ["a.jpg", "a.png.jpg", "sub/b.jpg"]
     (source / "broken.jpg").unlink()
     os.utime(source / "a.jpg", (time.time() + 10, time.time() + 10))
     assert run(*command) == 0
-    assert "1 converted, 2 were done already, 0 failed" in capsys.readouterr().out
+    assert (
+        "1 converted, 2 were done already, 1 left out as HDR, 0 failed" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,17 @@ def test_pq_png_has_cicp_and_the_right_codes(tmp_path: Path) -> None:
     assert (back.profile.primaries, back.profile.curve) == ("bt2020", "pq")
 
 
+def test_pq_png_keeps_exif_with_the_orientation_done(
+    tmp_path: Path, predictor: PhotoPredictor
+) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.png"
+    source.write_bytes(encode_jpeg(scene(), exif=exif_orientation(6)))
+    convert_photo(source, target, predictor, OPTIONS)
+    with Image.open(target) as file:
+        assert file.size == (64, 96)
+        assert dict(file.getexif()) == {0x0112: 1}
+
+
 def test_pq_avif_is_ten_bits_and_tagged(tmp_path: Path) -> None:
     path = tmp_path / "a.avif"
     write_pq(path, ramp(), "bt709", 203.0, level=95)

@@ -21,5 +21,9 @@ class NoGainMapError(MediaError):
     """A photo is sound, but carries no gain map."""
 
 
+class AlreadyHdrError(MediaError):
+    """A picture that was to be made HDR is HDR already."""
+
+
 class DeviceError(GainMapError):
     """The device or precision asked for is not there."""

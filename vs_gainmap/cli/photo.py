@@ -357,23 +357,26 @@ def _convert(args: argparse.Namespace) -> int:
 def _convert_folder(args: argparse.Namespace, options: ConvertOptions) -> int:
     from tqdm import tqdm
 
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.errors import AlreadyHdrError, MediaError
     from vs_gainmap.photo.convert import convert_folder, plan_folder
 
     if args.output.is_file():
         raise MediaError(f"{args.output}: a folder is converted into a folder")
     jobs = plan_folder(args.input, args.output, f".{args.to}")
     left = [job for job in jobs if args.overwrite or not job.is_done]
-    failed = 0
+    failed = hdr = 0
     if left:
         finished = convert_folder(left, make_predictor(args, args.jobs), options, workers=args.jobs)
         for _, error in _track(finished, len(left)):
-            if error is not None:
+            if isinstance(error, AlreadyHdrError):
+                hdr += 1
+                tqdm.write(f"vs-gainmap: left out: {error}", file=sys.stderr)
+            elif error is not None:
                 failed += 1
                 tqdm.write(f"vs-gainmap: error: {error}", file=sys.stderr)
     skipped = len(jobs) - len(left)
     print(
-        f"{args.output}: {len(left) - failed} converted, {skipped} were done already, "
-        f"{failed} failed"
+        f"{args.output}: {len(left) - failed - hdr} converted, {skipped} were done already, "
+        f"{hdr} left out as HDR, {failed} failed"
     )
     return 1 if failed else 0

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from vs_gainmap.color import PrimariesName, convert_primaries
-from vs_gainmap.errors import GainMapError, MediaError
+from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
 from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.photo.ifd import reset_orientation
 from vs_gainmap.photo.jpeg import parse_jpeg
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
 from vs_gainmap.photo.pictures import Picture, decode_jpeg, naming, read_file, read_picture
@@ -70,13 +71,14 @@ def convert_photo(
         options: how.
 
     Raises:
-        MediaError: the source can't be read or is HDR already, or the target can't be written.
+        AlreadyHdrError: the source has a gain map, or is PQ or HLG.
+        MediaError: the source can't be read, or the target can't be written.
     """
     check_target(target)
     data = read_file(source)
     with naming(source):
         if has_gain_map(data):
-            raise MediaError("it has a gain map already; use photo render or photo pq")
+            raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")
         picture = read_picture(source, data)
     with naming(source, decoding=False):
         write_hdr_picture(picture, target, predictor, options)
@@ -96,7 +98,8 @@ def write_hdr_picture(
     hdr = upright(predicted.render(), picture.orientation)
     white = options.sdr_white or predicted.preset.sdr_white
     if suffix in PQ_SUFFIXES:
-        write_pq(target, hdr, primaries, white, level=options.avif_level)
+        exif = reset_orientation(picture.exif)
+        write_pq(target, hdr, primaries, white, level=options.avif_level, exif=exif)
     else:
         linear = convert_primaries(torch.from_numpy(hdr), primaries, options.primaries, dim=-1)
         write_linear(target, linear.numpy(), options.primaries, white)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ PQ_SUFFIXES = (".png", ".avif")
 # ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).
 BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
 BAND_ROWS = 256
+# Signature, then the header chunk of 13 bytes with its length, name and checksum.
+IHDR_END = 8 + 25
 AVIF_LEVEL = 90
 
 
@@ -46,6 +50,12 @@ def encode_pq(
     return out
 
 
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a PNG chunk (PNG 3, clause 5.3)."""
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
 def write_pq(
     path: Path,
     hdr: NDArray[np.float32],
@@ -53,6 +63,7 @@ def write_pq(
     sdr_white: float,
     *,
     level: int = AVIF_LEVEL,
+    exif: bytes | None = None,
 ) -> None:
     """Write a PQ picture, by the file's suffix.
 
@@ -62,6 +73,7 @@ def write_pq(
         primaries: of `hdr`.
         sdr_white: cd/m2 of 1.0.
         level: quality of AVIF, 0..100.
+        exif: TIFF data that a PNG is to carry; AVIF goes without.
 
     Raises:
         MediaError: another suffix, or the file can't be written.
@@ -74,6 +86,8 @@ def write_pq(
     color = {"primaries": BT2020, "transfer": ST2084}
     if suffix == ".png":
         data: bytes = codecs.png_encode(codes, matrix=MATRIX_RGB, **color)
+        if exif:
+            data = data[:IHDR_END] + _chunk(b"eXIf", exif) + data[IHDR_END:]
     else:
         data = codecs.avif_encode(
             codes,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, srgb_inverse_eotf
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import AlreadyHdrError, MediaError
 from vs_gainmap.gainmap import (
     GainMapMetadata,
     GainMapPreset,
@@ -78,11 +78,12 @@ class PhotoPredictor:
             strength: factor on the log gain.
 
         Raises:
-            MediaError: the photo is HDR already, or smaller than the network takes.
+            AlreadyHdrError: the photo is PQ or HLG.
+            MediaError: it is smaller than the network takes.
         """
         height, width = picture.signal.shape[:2]
         if picture.profile.is_hdr:
-            raise MediaError(f"the picture is HDR already ({picture.profile.curve.upper()})")
+            raise AlreadyHdrError(f"it is HDR already ({picture.profile.curve.upper()})")
         if min(height, width) < MIN_SIDE:
             raise MediaError(f"picture of {width}x{height}: both sides must be {MIN_SIDE} or more")
         signal = network_signal(picture)

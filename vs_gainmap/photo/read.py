@@ -144,6 +144,8 @@ def _read_jpeg(path: Path, data: bytes) -> GainMapPhoto:
     image = found.image
     check_aspect(first.width, first.height, image.width, image.height)
     gain_map = decode_jpeg(image).astype(np.float32) / np.float32(255)
+    # Without a profile of its own the map says nothing else than the base.
+    own_color = None if found.use_base_color or image.icc is None else profile_from_icc(image.icc)
     metadata = found.metadata
     if metadata is None:
         gain_map, metadata = apple.as_iso(gain_map[..., :1], found.headroom)
@@ -152,7 +154,7 @@ def _read_jpeg(path: Path, data: bytes) -> GainMapPhoto:
         gain_map=gain_map,
         metadata=metadata,
         source=found.source,
-        map_primaries=None if found.use_base_color else profile_from_icc(image.icc).primaries,
+        map_primaries=None if own_color is None else own_color.primaries,
     )
 
 

@@ -125,9 +125,10 @@ def render_photo(
     metadata, picture = photo.metadata, photo.picture
     if display_boost is not None and not display_boost >= 1.0:
         raise MediaError(f"display boost must be 1 or more, got {display_boost}")
-    full = max(metadata.base_headroom, metadata.alternate_headroom)
-    headroom = full if display_boost is None else math.log2(display_boost)
-    weight = metadata.weight(headroom)
+    if display_boost is None:
+        weight = 0.0 if metadata.base_is_hdr else 1.0
+    else:
+        weight = metadata.weight(math.log2(display_boost))
     own = picture.profile.primaries
     within = photo.map_primaries or own
     height, width = picture.signal.shape[:2]
