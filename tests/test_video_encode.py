@@ -201,14 +201,13 @@ def test_conversion_for_the_encoder_keeps_colors(tmp_path: Path) -> None:
     assert v == pytest.approx(512 + 896 * (40000 / 65535 - luma) / 1.4746, abs=2)
 
 
-@pytest.mark.parametrize(("location", "name"), [(0, "left"), (2, "topleft")])
-def test_chroma_location(location: int, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("location", [0, 2])
+def test_chroma_location(location: int, tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     quick(pq_clip(2, _ChromaLocation=location), path)
     with av.open(str(path)) as container:
         # AVChromaLocation: 1 is left, 3 is topleft.
         assert container.streams.video[0].codec_context.chroma_sample_location == location + 1
-    assert name in ("left", "topleft")
 
 
 def test_hlg_has_no_hdr10_metadata(tmp_path: Path) -> None:

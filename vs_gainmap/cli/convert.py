@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.interrupt import interruptible
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -52,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.video import Selection, convert
 
     light = content_light(args.max_cll, args.max_fall)
-    with closing(ProgressBar(args.target.name, enabled=not args.quiet)) as bar:
+    with (
+        interruptible() as check,
+        closing(ProgressBar(args.target.name, enabled=not args.quiet, check=check)) as bar,
+    ):
         made = convert(
             args.input,
             args.target,

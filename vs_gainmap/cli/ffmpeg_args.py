@@ -146,6 +146,8 @@ def _run_script(path: Path, index: int) -> vs.VideoNode:
 
     from vs_gainmap.errors import MediaError
 
+    # In a process that ran another script before, its outputs would be taken for this one's.
+    vs.clear_outputs()
     runpy.run_path(str(path), run_name="__vapoursynth__")
     outputs = vs.get_outputs()
     if index not in outputs:

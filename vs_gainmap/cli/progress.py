@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Never
 
 from tqdm import tqdm
 
 
 class ProgressBar:
-    """Shown on a terminal only; a log file gets the summary at the end."""
+    """Shown on a terminal only; a log file gets the summary at the end.
 
-    def __init__(self, name: str, *, enabled: bool = True) -> None:
+    Args:
+        name: what is being made.
+        enabled: False shows nothing.
+        check: called at every step; may raise to stop.
+    """
+
+    def __init__(
+        self, name: str, *, enabled: bool = True, check: Callable[[], None] | None = None
+    ) -> None:
+        self._check = check
         self._bar: tqdm[Never] = tqdm(
             desc=name,
             unit=" frames",
@@ -21,6 +31,8 @@ class ProgressBar:
 
     def update(self, done: int, total: int, size: int) -> None:
         """Show how far it is; `size` in bytes of video so far."""
+        if self._check is not None:
+            self._check()
         if self._bar.total != total:
             self._bar.reset(total)
         self._bar.set_postfix_str(

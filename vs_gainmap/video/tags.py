@@ -14,6 +14,12 @@ _TRANSFERS = {1: "bt709", 6: "smpte170m", 8: "linear", 13: "iec61966-2-1", 14: "
               16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
 _MATRICES = {0: "rgb", 1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc", 10: "bt2020c",
              14: "ictcp"}  # fmt: skip
+_SETPARAMS = {
+    "color_primaries": "color_primaries",
+    "color_trc": "color_trc",
+    "colorspace": "colorspace",
+    "color_range": "range",
+}
 _CHROMA = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 
 
@@ -45,11 +51,16 @@ def context_color(known: Mapping[str, object]) -> dict[str, int]:
 def color_flags(known: Mapping[str, object]) -> list[str]:
     """Return the same as flags of the ffmpeg command.
 
+    The frames themselves are tagged, by a filter: since ffmpeg 7 what they say, though it be
+    nothing, wins over the encoder's options. Only a chroma location that isn't the usual one
+    is among the tags, since ffmpeg before 7.1 knows no such tag.
+
     Raises:
         MediaError: transfer or primaries are missing, or FFmpeg has no name for a value.
     """
     color = context_color(known)
-    flags = []
+    flags: list[str] = []
+    tags: list[str] = []
     for flag, name, table in (
         ("-color_primaries", "color_primaries", _PRIMARIES),
         ("-color_trc", "color_trc", _TRANSFERS),
@@ -61,8 +72,13 @@ def color_flags(known: Mapping[str, object]) -> list[str]:
             continue
         if color[name] not in table:
             raise MediaError(f"there is no {flag} of ffmpeg's for {name} {color[name]}")
-        flags += [flag, table[color[name]]]
-    return flags
+        value = table[color[name]]
+        flags += [flag, value]
+        if name == "chroma_sample_location" and value != "left":
+            tags.append(f"chroma_location={value}")
+        elif name in _SETPARAMS:
+            tags.append(f"{_SETPARAMS[name]}={value}")
+    return ["-vf", "setparams=" + ":".join(tags), *flags]
 
 
 def sample_aspect(known: Mapping[str, object]) -> Fraction | None:
