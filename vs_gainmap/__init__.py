@@ -13,7 +13,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vs_gainmap.filters import apply, measure, predict, sdr_to_hdr10
+    from vs_gainmap.filters import (
+        apply,
+        gainmap_overlay,
+        measure,
+        nits_overlay,
+        predict,
+        sdr_to_hdr10,
+    )
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
     from vs_gainmap.video import encode, open_clip
@@ -26,7 +33,9 @@ __all__ = [
     "MasteringDisplay",
     "apply",
     "encode",
+    "gainmap_overlay",
     "measure",
+    "nits_overlay",
     "open_clip",
     "predict",
     "sdr_to_hdr10",
@@ -37,19 +46,15 @@ _HOMES = {
     "ContentLight": "vs_gainmap.hdr10",
     "GainMapPreset": "vs_gainmap.gainmap",
     "MasteringDisplay": "vs_gainmap.hdr10",
-    "apply": "vs_gainmap.filters",
     "encode": "vs_gainmap.video",
-    "measure": "vs_gainmap.filters",
     "open_clip": "vs_gainmap.video",
-    "predict": "vs_gainmap.filters",
-    "sdr_to_hdr10": "vs_gainmap.filters",
 }
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'vs_gainmap' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES.get(name, "vs_gainmap.filters")), name)
 
 
 def __dir__() -> list[str]:

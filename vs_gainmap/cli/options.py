@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 # Argument of `sdr_to_hdr10` for each option of `add_filter_options`.
 _FILTER_ARGUMENTS = (
     "weights", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
-    "dtype", "streams", "output", "output_chroma_location", "dither", "matrix", "transfer",
-    "primaries", "range", "chroma_location",
+    "dtype", "streams", "radius", "output", "output_chroma_location", "dither", "matrix",
+    "transfer", "primaries", "range", "chroma_location",
 )  # fmt: skip
 
 
@@ -49,6 +49,10 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
     network.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
     network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
+    network.add_argument(
+        "--radius", type=int, metavar="N",
+        help="steadiness: frames on either side to average over; 0 judges each alone (8)",
+    )  # fmt: skip
 
     color = parser.add_argument_group("color of the input, where the file is silent or wrong")
     for name in ("matrix", "transfer", "primaries", "range", "chroma-location"):

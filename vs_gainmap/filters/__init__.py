@@ -2,7 +2,8 @@
 
 from vs_gainmap.filters.conversion import sdr_to_hdr10
 from vs_gainmap.filters.light import measure
+from vs_gainmap.filters.overlay import gainmap_overlay, nits_overlay
 from vs_gainmap.filters.prediction import predict
 from vs_gainmap.filters.rendering import apply
 
-__all__ = ["apply", "measure", "predict", "sdr_to_hdr10"]
+__all__ = ["apply", "gainmap_overlay", "measure", "nits_overlay", "predict", "sdr_to_hdr10"]

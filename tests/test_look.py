@@ -1,0 +1,194 @@
+"""False color, scopes, and pages that a real browser opens."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import vapoursynth as vs
+
+from tests.browser import dump_dom, find_browser
+from tests.clips import BT709, drawn, frame_props, noise, planes
+from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
+from vs_gainmap.cli import main
+from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.filters.rendering import apply
+from vs_gainmap.look.false_color import NitsScale, StopsScale, legend
+from vs_gainmap.look.preview import Previewer, tone_map
+from vs_gainmap.look.report import FrameStats, measure_frames, read_stats, write_stats
+from vs_gainmap.look.scopes import histogram, waveform
+from vs_gainmap.video import encode
+
+
+def test_stops_are_blue_below_gray_at_and_warm_above_zero() -> None:
+    scale = StopsScale(-2.0, 3.0)
+    below, zero, above, top = scale.paint(np.array([[-1.8, 0.0, 1.0, 3.0]], np.float32))[0].astype(
+        int
+    )
+    assert below[2] > below[0] + 100
+    assert np.ptp(zero) <= 2
+    assert above[0] > above[2]
+    assert top.sum() > 600
+    assert [text for _, text in scale.ticks()] == ["-2", "-1", "0", "+1", "+2", "+3"]
+
+
+def test_nits_scale_is_pq() -> None:
+    scale = NitsScale()
+    colors = scale.paint(np.array([[0.0, 203.0, 4000.0, 9000.0]], np.float32))[0]
+    assert (colors[2] == colors[3]).all()
+    assert len({tuple(c) for c in colors[:3]}) == 3
+    places = {text: place for place, text in scale.ticks()}
+    assert places["203"] == pytest.approx(0.580689 / 0.902573, abs=1e-3)
+
+
+def test_legend_fits_and_shows_the_table() -> None:
+    scale = StopsScale(0.0, 2.3)
+    strip = legend(scale, 320, "stops")
+    assert strip.shape == (44, 320, 3)
+    assert (strip[10, 24] == scale.table[0]).all()
+    assert (strip[10, 320 - 25] == scale.table[255]).all()
+
+
+def test_scopes_show_where_the_light_is() -> None:
+    level = float(pq_inverse_eotf(torch.tensor(203.0)))
+    flat = np.full((3, 90, 160), level, np.float32)
+    image = cv2.imdecode(np.frombuffer(waveform(flat), np.uint8), cv2.IMREAD_COLOR)
+    bright = np.argwhere(image[..., 1].astype(int) - image[..., 2] > 60)
+    assert len(bright) > 300
+    rows = bright[:, 0] / image.shape[0]
+    # 203 cd/m2 is 64 % of the way up to 4000 on the PQ scale, and the line is flat.
+    assert 0.3 < np.median(rows) < 0.42
+    assert rows.std() < 0.05
+    assert histogram(flat)[:8] == b"\x89PNG\r\n\x1a\n"
+    assert histogram(flat) != histogram(flat * 0.5)
+
+
+def test_tone_map_keeps_order_and_gray() -> None:
+    nits = torch.linspace(0, 1000, 64).expand(3, 8, 64)
+    mapped = tone_map(nits, 203.0)
+    assert (np.diff(mapped[0, :, 0].astype(int)) >= 0).all()
+    assert np.ptp(mapped, axis=2).max() <= 1
+    assert mapped.max() == 255
+
+
+def test_overlays_are_clips_in_false_color(tiny_weights: Path) -> None:
+    clip = noise(96, 64, 2, **BT709)
+    gain_map = predict(clip, weights=tiny_weights)
+    shown = gainmap_overlay(clip, gain_map)
+    assert (shown.format.id, shown.width, shown.height) == (vs.RGB24, 96, 64)
+    found = frame_props(gain_map, 1)
+    flat = gain_map.std.BlankClip(color=0.5, keep=True).std.CopyFrameProps(gain_map)
+    scale = StopsScale(0.0, found["GainMapAlternateHeadroom"])
+    want = scale.paint(np.array([[0.5 * found["GainMapMax"]]], np.float32))[0, 0].astype(int)
+    got = np.array([p[3, 3] for p in planes(gainmap_overlay(clip, flat), 1)]).astype(int)
+    assert np.abs(got - want).max() <= 6  # one step of the table
+    half = gainmap_overlay(clip, gain_map, opacity=0.5)
+    assert not np.array_equal(planes(half)[0], planes(shown)[0])
+    hdr = sdr_to_hdr10(clip, weights=tiny_weights)
+    assert nits_overlay(hdr).format.id == vs.RGB24
+    with pytest.raises(vs.Error, match="nits_overlay: clip must be PQ or HLG"):
+        nits_overlay(clip)
+    with pytest.raises(vs.Error, match="no GainMapMax"):
+        gainmap_overlay(clip, clip)
+
+
+def test_a_look_has_what_the_filters_gave(tiny_weights: Path) -> None:
+    clip = noise(64, 48, 3, **BT709)
+    previewer = Previewer(clip, {"weights": tiny_weights, "radius": 0}, {"strength": 0.5})
+    look = previewer.look(previewer.frame_at(1.5 / 24))
+    gain_map = predict(clip, weights=tiny_weights, radius=0)
+    stops = planes(gain_map, 1)[0] * frame_props(gain_map, 1)["GainMapMax"]
+    assert look.seconds == pytest.approx(1 / 24)
+    assert look.sdr.shape == (48, 64, 3)
+    assert look.stops.mean() == pytest.approx(0.5 * np.clip(stops, 0, 2.33).mean(), rel=0.05)
+    want = planes(apply(clip, gain_map, strength=0.5, format=vs.RGBS), 1)
+    np.testing.assert_allclose(look.pq, np.stack(want), atol=1e-5)
+
+
+def two_shots() -> vs.VideoNode:
+    """Return 10 + 10 PQ frames of 100 and 600 cd/m2, with a gradient in each."""
+    blank = noise(128, 96, 20, vs.YUV420P10, _Matrix=9, _Transfer=16, _Primaries=9, _Range=0)
+
+    def draw(n: int, p: int, shape: tuple[int, int]) -> np.ndarray:
+        if p:
+            return np.full(shape, 512)
+        nits = torch.linspace(1, 100 if n < 10 else 600, shape[1])
+        code = 64 + 876 * pq_inverse_eotf(nits).numpy()
+        return np.broadcast_to(code if n < 10 else code[::-1], shape)
+
+    return drawn(blank, draw).std.SetFrameProps(_ChromaLocation=0)
+
+
+def test_frames_are_measured_and_cuts_found() -> None:
+    frames = measure_frames(two_shots())
+    assert [n for n, f in enumerate(frames) if f.begins_shot] == [10]
+    assert frames[3].max_nits == pytest.approx(100, rel=0.02)
+    assert frames[15].max_nits == pytest.approx(600, rel=0.02)
+    assert frames[15].average_nits == pytest.approx(300, rel=0.05)
+    assert frames[12].seconds == pytest.approx(0.5)
+
+
+def test_stats_round_trip(tmp_path: Path) -> None:
+    frames = [FrameStats(seconds=0.5, max_nits=900.0, average_nits=50.0, qmax=1.5)]
+    write_stats(tmp_path / "s.json", frames)
+    assert read_stats(tmp_path / "s.json") == frames
+    (tmp_path / "bad.json").write_text('{"frames": [{"seconds": 1}]}')
+    with pytest.raises(MediaError, match="is no stats file"):
+        read_stats(tmp_path / "bad.json")
+
+
+def check_in_browser(page: Path, tmp_path: Path, *, in_ci: bool) -> list[tuple[int, int]]:
+    """Return the natural sizes of a page's pictures as Chromium decodes them."""
+    script = (
+        "<script>addEventListener('load', () => { document.title = [...document.images]"
+        ".map(i => i.naturalWidth + 'x' + i.naturalHeight).join(' ') })</script></body>"
+    )
+    probe = tmp_path / "probe.html"
+    probe.write_text(page.read_text().replace("</body>", script))
+    dom = dump_dom(find_browser(in_ci=in_ci), probe, tmp_path / "profile")
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title
+    return [(int(w), int(h)) for w, h in re.findall(r"(\d+)x(\d+)", title.group(1))]
+
+
+def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_ci: bool) -> None:
+    video = tmp_path / "two.mkv"
+    encode(two_shots(), video, preset="ultrafast")
+    assert main(["report", str(video), "--quiet"]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page.name == "two.mkv.report.html"
+    text = page.read_text()
+    assert text.count("<figure>") == 2
+    assert "measured here, as decoded" in text
+    assert "<svg" in text
+    assert main(["report", str(video), "--quiet"]) == 1
+    assert "pass --overwrite" in capsys.readouterr().err
+    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 144)] * 2
+
+
+def test_preview_page(
+    tmp_path: Path,
+    tiny_weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    in_ci: bool,
+) -> None:
+    source = tmp_path / "sdr.mkv"
+    encode(noise(128, 96, 12, vs.YUV420P10, _ChromaLocation=0, **BT709), source, encoder="ffv1")
+    arguments = ["preview", str(source), "--at", "0.1", "--at", "0.3"]
+    assert main([*arguments, "--weights", str(tiny_weights)]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page.parent == tmp_path
+    text = page.read_text()
+    assert text.count("<h2>") == 2
+    assert text.count("image/avif") == 2
+    sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
+    assert len(sizes) == 14
+    # SDR, tone-mapped and the true HDR AVIF at the frame's size: Chromium decodes them all.
+    assert sizes.count((128, 96)) == 6
+    assert all(w and h for w, h in sizes)

@@ -1,0 +1,61 @@
+"""`vs-gainmap preview`: a page that shows what the filter makes of a few frames."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vs_gainmap.cli.options import add_filter_options, filter_arguments
+from vs_gainmap.cli.values import positive_int, seconds
+from vs_gainmap.errors import MediaError
+
+# Options of the filter that are `apply`'s; the rest are `predict`'s.
+_APPLY = ("sdr_white", "peak_nits", "strength", "eotf")
+_UNUSED = ("output", "output_chroma_location", "dither")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "preview",
+        help="write a page that shows a few frames every way",
+        description="Write an HTML page with SDR, gain map, nits, HDR and scopes of a few frames. "
+        "It needs no HDR screen, and shows HDR on one.",
+    )
+    parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
+    parser.add_argument(
+        "--at", type=seconds, action="append", metavar="TIME",
+        help="seconds or HH:MM:SS.mmm; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sheet", type=positive_int, metavar="N", help="N frames evenly spread (default 3)"
+    )
+    parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="IN.preview.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    add_filter_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the page."""
+    from vs_gainmap.look.preview import Previewer, write_preview
+    from vs_gainmap.video import open_clip
+
+    page = args.page or args.input.with_name(args.input.name + ".preview.html")
+    if page.exists() and not args.overwrite:
+        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
+    clip = open_clip(args.input)
+    previewer = Previewer(
+        clip,
+        {k: v for k, v in given.items() if k not in _APPLY},
+        {k: v for k, v in given.items() if k in _APPLY},
+    )
+    frames = [previewer.frame_at(float(at)) for at in args.at or ()]
+    if args.sheet or not frames:
+        count = args.sheet or 3
+        frames += [int((i + 0.5) * clip.num_frames / count) for i in range(count)]
+    looks = [previewer.look(n) for n in sorted(set(frames))]
+    write_preview(page, looks, title=f"{args.input.name}: SDR to HDR10")
+    print(page)
+    return 0

@@ -1,0 +1,45 @@
+"""`vs-gainmap report`: light and metadata of an HDR file over time."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.errors import MediaError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write a page with light over time, cuts and metadata of an HDR file",
+        description="Write an HTML page that plots the light of a PQ or HLG file over time, shows "
+        "its shots and lists its metadata; with the file of `convert --stats`, Qmax too.",
+    )
+    parser.add_argument("input", type=Path, metavar="FILE", help="a PQ or HLG video")
+    parser.add_argument("--stats", type=Path, metavar="JSON", help="what convert --stats wrote")
+    parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="FILE.report.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the page."""
+    from vs_gainmap.look.report import measure_frames, read_stats, write_report
+    from vs_gainmap.video import open_clip
+
+    page = args.page or args.input.with_name(args.input.name + ".report.html")
+    if page.exists() and not args.overwrite:
+        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    clip = open_clip(args.input)
+    if args.stats is not None:
+        frames = read_stats(args.stats)
+    else:
+        with closing(ProgressBar(args.input.name, enabled=not args.quiet)) as bar:
+            frames = measure_frames(clip, bar.update)
+    write_report(page, clip, frames, title=f"{args.input.name}: light and metadata")
+    print(page)
+    return 0

@@ -1,0 +1,114 @@
+"""False color for stops and for nits, as tables that arrays and VapourSynth clips share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vs_gainmap.color import pq_inverse_eotf
+
+Rgb = NDArray[np.uint8]
+
+# Levels that people know: black of an OLED, of an LCD, 18 % gray, SDR's white, reference
+# white (BT.2408), and the usual mastering peaks.
+NITS_TICKS = (0.1, 1.0, 10.0, 36.5, 100.0, 203.0, 400.0, 1000.0, 4000.0)
+
+
+def pq_of(nits: float) -> float:
+    """Return the PQ signal of a level in cd/m2."""
+    return float(pq_inverse_eotf(torch.tensor(nits, dtype=torch.float64)))
+
+
+def _look_up(table: Rgb, share: NDArray[np.floating]) -> Rgb:
+    picked: Rgb = table[(np.clip(share, 0, 1) * 255).round().astype(int)]
+    return picked
+
+
+def _turbo() -> Rgb:
+    ramp = np.arange(256, dtype=np.uint8)[None]
+    return np.ascontiguousarray(cv2.applyColorMap(ramp, cv2.COLORMAP_TURBO)[0, :, ::-1])
+
+
+@dataclass(frozen=True)
+class StopsScale:
+    """Colors of a log gain: blue darkens, gray is no change, orange to white brightens.
+
+    Args:
+        low: stops at the table's first entry, zero or below.
+        high: stops at its last, above zero.
+    """
+
+    low: float
+    high: float
+
+    @cached_property
+    def table(self) -> Rgb:
+        """Return (256, 3), R, G, B."""
+        stops = np.linspace(self.low, self.high, 256)
+        inferno = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], cv2.COLORMAP_INFERNO)
+        hot = inferno[0, :, ::-1].astype(np.float64)
+        neutral, cold = np.array([60.0, 60.0, 60.0]), np.array([40.0, 120.0, 255.0])
+        up = np.clip(stops / self.high, 0, 1)
+        warm = hot[(48 + up * 207).astype(int)]
+        # From gray into inferno over the first tenth, so that zero is a place on the scale.
+        blend = np.clip(up * 10, 0, 1)[:, None]
+        colors = neutral * (1 - blend) + warm * blend
+        down = np.clip(stops / min(self.low, -1e-9), 0, 1)[:, None]
+        colors = np.where(stops[:, None] < 0, neutral * (1 - down) + cold * down, colors)
+        return colors.round().astype(np.uint8)
+
+    def paint(self, stops: NDArray[np.float32]) -> Rgb:
+        """Return (H, W, 3) for (H, W) stops; what is outside takes the end's color."""
+        share = (stops - self.low) / (self.high - self.low)
+        return _look_up(self.table, share)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return places 0..1 on the scale, and what they say."""
+        step = 1.0 if self.high - self.low > 2 else 0.5
+        first = np.ceil(self.low / step) * step
+        values = np.arange(first, self.high + 1e-6, step)
+        return [((v - self.low) / (self.high - self.low), f"{v:+g}" if v else "0") for v in values]
+
+
+class NitsScale:
+    """Colors of luminance: Turbo over the PQ signal, 0 to 4000 cd/m2."""
+
+    table: Rgb = _turbo()
+    top: float = pq_of(4000.0)
+
+    def paint(self, nits: NDArray[np.float32]) -> Rgb:
+        """Return (H, W, 3) for (H, W) cd/m2."""
+        share = pq_inverse_eotf(torch.from_numpy(nits)).numpy() / self.top
+        return _look_up(self.table, share)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Return places 0..1 on the scale, and what they say."""
+        return [(pq_of(v) / self.top, f"{v:g}") for v in NITS_TICKS]
+
+
+def legend(scale: StopsScale | NitsScale, width: int, unit: str) -> Rgb:
+    """Draw a scale as a strip (44, width, 3) to put under a picture."""
+    margin = 24
+    strip = np.full((44, width, 3), 24, np.uint8)
+    span = width - 2 * margin
+    ramp = scale.table[np.linspace(0, 255, span).round().astype(int)]
+    strip[6:20, margin : margin + span] = ramp[None]
+    free = 0
+    for place, text in scale.ticks():
+        x = margin + round(place * (span - 1))
+        half = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] // 2
+        cv2.line(strip, (x, 16), (x, 23), (255, 255, 255), 1)
+        if x - half > free:
+            _write(strip, text, (x - half, 37), 0.4)
+            free = x + half + 4
+    _write(strip, unit, (2, 18), 0.35)
+    return strip
+
+
+def _write(picture: Rgb, text: str, at: tuple[int, int], size: float) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1, cv2.LINE_AA)

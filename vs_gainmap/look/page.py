@@ -1,0 +1,76 @@
+"""Plain HTML pages with everything inside: they open from disk and can be mailed."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+STYLE = """
+:root { color-scheme: dark; }
+body { background: #181818; color: #ddd; font: 15px/1.5 system-ui, sans-serif;
+       margin: 2rem auto; max-width: 1300px; padding: 0 1rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
+.row { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; flex: 1 1 400px; max-width: 640px; }
+figcaption { color: #aaa; font-size: .85rem; margin-bottom: .3rem; }
+img, svg { display: block; height: auto; max-width: 100%; }
+table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
+th { color: #aaa; font-weight: normal; }
+.note { color: #aaa; }
+"""
+
+
+class Page:
+    """A page that is written in one go.
+
+    Args:
+        title: of the page.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._parts: list[str] = []
+
+    def heading(self, text: str) -> None:
+        """Add a heading."""
+        self._parts.append(f"<h2>{html.escape(text)}</h2>")
+
+    def note(self, text: str) -> None:
+        """Add a paragraph."""
+        self._parts.append(f'<p class="note">{html.escape(text)}</p>')
+
+    def table(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Add names and values."""
+        cells = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        self._parts.append(f"<table>{cells}</table>")
+
+    def figures(self, items: Sequence[tuple[str, bytes, str]]) -> None:
+        """Add pictures side by side: caption, encoded picture, MIME type."""
+        made = "".join(
+            f"<figure><figcaption>{html.escape(caption)}</figcaption>"
+            f'<img alt="{html.escape(caption)}" src="data:{mime};base64,'
+            f'{base64.b64encode(data).decode()}"></figure>'
+            for caption, data, mime in items
+        )
+        self._parts.append(f'<div class="row">{made}</div>')
+
+    def svg(self, element: str) -> None:
+        """Add a drawing; the element is put in as it is."""
+        self._parts.append(element)
+
+    def write(self, path: Path) -> None:
+        """Write the page in one step, so that there is never half of it."""
+        text = (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head>"
+            f"<body><h1>{html.escape(self.title)}</h1>{''.join(self._parts)}</body></html>"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)

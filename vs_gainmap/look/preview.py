@@ -1,0 +1,191 @@
+"""The preview page: a few frames of an SDR clip, and what the filter makes of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from vs_gainmap import props
+from vs_gainmap.color import convert_primaries, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.filters import apply, predict
+from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend
+from vs_gainmap.look.page import Page
+from vs_gainmap.look.scopes import histogram, waveform
+from vs_gainmap.photo.pq import write_pq
+
+MAX_WIDTH = 960
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One frame, every way a page shows it.
+
+    `sdr` is (H, W, 3) 8-bit; `stops` (H, W) log gain; `pq` (3, H, W) BT.2020 PQ, 0..1;
+    `found` the HDR frame's props.
+    """
+
+    seconds: float
+    sdr: Rgb
+    stops: NDArray[np.float32]
+    stops_range: tuple[float, float]
+    pq: NDArray[np.float32]
+    sdr_white: float
+    found: dict[str, Any]
+
+
+class Previewer:
+    """Makes looks at frames of a clip; the graph is built once.
+
+    Args:
+        clip: SDR, as for `predict`.
+        predict_options: for `predict`.
+        apply_options: for `apply`; format and output are the page's own.
+    """
+
+    def __init__(
+        self, clip: vs.VideoNode, predict_options: dict[str, Any], apply_options: dict[str, Any]
+    ) -> None:
+        self._clip = clip
+        self._gain_map = predict(clip, **predict_options)
+        options = {**apply_options, "format": vs.RGBS, "output": "pq", "measure": True}
+        self._hdr = apply(clip, self._gain_map, **options)
+        matrix = {} if clip.format.color_family == vs.RGB else {"matrix_in": 1}
+        self._sdr = clip.resize.Bicubic(format=vs.RGB24, **matrix)
+        self._rate = clip.fps_num / clip.fps_den if clip.fps_num else 25.0
+        self._strength = float(apply_options.get("strength", 1.0))
+
+    def frame_at(self, seconds: float) -> int:
+        """Return the frame shown at a time, by the clip's rate."""
+        last: int = self._clip.num_frames - 1
+        return min(max(int(seconds * self._rate + 1e-6), 0), last)
+
+    def look(self, n: int) -> Look:
+        """Make a look at frame n; wide frames are shown at half their size or less."""
+        with self._sdr.get_frame(n) as frame:
+            sdr = np.stack([np.asarray(frame[p]) for p in range(3)], axis=-1)
+        with self._gain_map.get_frame(n) as frame:
+            found = dict(frame.props)
+            low = float(found[props.GAIN_MAP_MIN])
+            high = float(found[props.GAIN_MAP_ALTERNATE_HEADROOM])
+            stops = low + np.array(frame[0]) * (float(found[props.GAIN_MAP_MAX]) - low)
+            white = float(found[props.GAIN_MAP_SDR_WHITE])
+        with self._hdr.get_frame(n) as frame:
+            pq = np.stack([np.asarray(frame[p]) for p in range(3)])
+            levels = dict(frame.props)
+        clipped = np.clip(stops, low, high) * self._strength
+        shrink = max(-(-sdr.shape[1] // MAX_WIDTH), 1)
+        size = (sdr.shape[1] // shrink, sdr.shape[0] // shrink)
+        return Look(
+            seconds=n / self._rate,
+            sdr=_shrink(sdr, size),
+            stops=_shrink(clipped.astype(np.float32), size),
+            stops_range=(min(low, 0.0), high),
+            pq=np.stack([_shrink(p, size) for p in pq]),
+            sdr_white=white,
+            found=levels,
+        )
+
+
+def _shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
+    """Squeeze HDR into an ordinary screen, so that highlights keep some shape.
+
+    Reinhard's extended operator (2002, equation 4) on max(R, G, B), white at the frame's own
+    maximum; for looking only.
+
+    Args:
+        nits: (3, H, W), BT.2020, cd/m2.
+        sdr_white: cd/m2 that SDR white is at.
+
+    Returns:
+        (H, W, 3), sRGB, 8 bit.
+    """
+    linear = convert_primaries(nits / sdr_white, "bt2020", "bt709").clamp(min=0)
+    norm = linear.amax(dim=0, keepdim=True).clamp(min=1e-6)
+    white = max(float(norm.max()), 1.0)
+    mapped = linear * ((1 + norm / white**2) / (1 + norm))
+    signal = srgb_inverse_eotf(mapped.clamp(0, 1))
+    return np.asarray((signal * 255).round().byte().movedim(0, -1).numpy())
+
+
+def write_preview(
+    path: Path,
+    looks: Sequence[Look],
+    *,
+    title: str,
+    ultra_hdr: Callable[[Look], bytes] | None = None,
+) -> None:
+    """Write the page.
+
+    Args:
+        path: of the page, HTML with everything inside.
+        looks: frames, in order.
+        title: of the page.
+        ultra_hdr: makes an Ultra HDR JPEG of a look; None leaves it out.
+
+    Raises:
+        MediaError: matplotlib or imagecodecs is not installed.
+    """
+    page = Page(title)
+    page.note(
+        "The HDR picture is AVIF in PQ: a browser on an HDR screen shows it as HDR. The "
+        "tone-mapped one is for ordinary screens and only hints at it."
+    )
+    for look in looks:
+        page.heading(f"{look.seconds:.3f} s")
+        page.figures(_figures(look, ultra_hdr))
+        page.table(
+            [
+                ("Qmax", f"{float(look.found[props.GAIN_MAP_MAX]):+.2f} stops"),
+                ("brightest pixel", f"{float(look.found[props.FRAME_MAX_NITS]):.0f} cd/m²"),
+                ("frame average", f"{float(look.found[props.FRAME_AVERAGE_NITS]):.1f} cd/m²"),
+            ]
+        )
+    page.write(path)
+
+
+def _figures(look: Look, ultra_hdr: Callable[[Look], bytes] | None) -> list[tuple[str, bytes, str]]:
+    nits = pq_eotf(torch.from_numpy(look.pq))
+    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale()
+    width = look.sdr.shape[1]
+    brightest = nits.amax(dim=0).numpy()
+    painted_stops = np.concatenate(
+        [stops_scale.paint(look.stops), legend(stops_scale, width, "stops")]
+    )
+    painted_nits = np.concatenate([nits_scale.paint(brightest), legend(nits_scale, width, "cd/m2")])
+    with tempfile.TemporaryDirectory() as folder:
+        avif = Path(folder) / "hdr.avif"
+        write_pq(avif, (nits / 203).movedim(0, -1).contiguous().numpy(), "bt2020", 203.0)
+        hdr = avif.read_bytes()
+    figures = [
+        ("SDR", png(look.sdr), "image/png"),
+        ("gain map, stops", png(painted_stops), "image/png"),
+        ("HDR, tone-mapped for this page", png(tone_map(nits, look.sdr_white)), "image/png"),
+        ("HDR as it is (PQ)", hdr, "image/avif"),
+    ]
+    if ultra_hdr is not None:
+        figures.append(("HDR as Ultra HDR JPEG", ultra_hdr(look), "image/jpeg"))
+    return [
+        *figures,
+        ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
+        ("waveform", waveform(look.pq), "image/png"),
+        ("histogram", histogram(look.pq), "image/png"),
+    ]
+
+
+def png(picture: Rgb) -> bytes:
+    """Return (H, W, 3) R, G, B as a PNG."""
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    return bytes(data)

@@ -1,0 +1,184 @@
+"""The report page: light, Qmax and cuts of an HDR file over time, and its metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import measure
+from vs_gainmap.hdr10 import ContentLight
+from vs_gainmap.look.page import Page
+from vs_gainmap.look.preview import png, tone_map
+from vs_gainmap.look.scopes import new_figure, nits_axis, to_svg
+from vs_gainmap.temporal import distance, find_cuts, signature
+
+MAX_THUMBNAILS = 24
+_THUMBNAIL = (256, 144)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameStats:
+    """What is known of one frame: seconds, cd/m2, stops."""
+
+    seconds: float
+    max_nits: float
+    average_nits: float
+    qmax: float | None = None
+    begins_shot: bool = False
+
+
+def write_stats(path: Path, frames: list[FrameStats]) -> None:
+    """Write frames as JSON, in one step."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({"frames": [asdict(f) for f in frames]}), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_stats(path: Path) -> list[FrameStats]:
+    """Read what `write_stats` wrote.
+
+    Raises:
+        MediaError: it is something else.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["frames"]
+        return [FrameStats(**row) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MediaError(f"{path}: is no stats file of `convert --stats`: {error}") from error
+
+
+def measure_frames(
+    clip: vs.VideoNode, progress: Callable[[int, int, int], None] | None = None
+) -> list[FrameStats]:
+    """Measure every frame of a PQ or HLG clip and find its cuts.
+
+    Args:
+        clip: with its color props.
+        progress: called with frames done, frames in all, 0.
+    """
+    measured = measure(clip)
+    small = clip.resize.Bicubic(64, 64, format=vs.RGBS, transfer=int(vs.TRANSFER_BT709))
+    both = measured.std.ModifyFrame([measured, small], lambda n, f: f[0])  # noqa: ARG005
+    frames: list[FrameStats] = []
+    steps: list[float] = []
+    time, before = 0.0, None
+    pairs = zip(both.frames(close=True), small.frames(close=True), strict=True)
+    for n, (frame, thumbnail) in enumerate(pairs):
+        found = frame.props
+        now = signature([np.asarray(thumbnail[p]) for p in range(3)])
+        steps.append(0.0 if before is None else distance(before, now))
+        before = now
+        frames.append(
+            FrameStats(
+                seconds=time,
+                max_nits=float(found[props.FRAME_MAX_NITS]),
+                average_nits=float(found[props.FRAME_AVERAGE_NITS]),
+            )
+        )
+        time += found.get("_DurationNum", 1) / found.get("_DurationDen", 25)
+        if progress is not None:
+            progress(n + 1, clip.num_frames, 0)
+    cuts = find_cuts(steps)
+    return [
+        FrameStats(
+            seconds=f.seconds,
+            max_nits=f.max_nits,
+            average_nits=f.average_nits,
+            begins_shot=cut,
+        )
+        for f, cut in zip(frames, cuts, strict=True)
+    ]
+
+
+def write_report(path: Path, clip: vs.VideoNode, frames: list[FrameStats], *, title: str) -> None:
+    """Write the page.
+
+    Args:
+        path: of the page, HTML with everything inside.
+        clip: the PQ or HLG clip, for thumbnails and metadata.
+        frames: of the whole clip.
+        title: of the page.
+
+    Raises:
+        MediaError: matplotlib is not installed, or `frames` are of another clip.
+    """
+    if len(frames) != clip.num_frames:
+        raise MediaError(f"the stats have {len(frames)} frames, the clip {clip.num_frames}")
+    page = Page(title)
+    page.heading("Light over time")
+    page.svg(_plot(frames))
+    page.heading("Shots")
+    page.figures(_thumbnails(clip, frames))
+    page.heading("Metadata")
+    page.table(_metadata(clip, frames))
+    page.write(path)
+
+
+def _plot(frames: list[FrameStats]) -> str:
+    seconds = [f.seconds for f in frames]
+    has_qmax = any(f.qmax is not None for f in frames)
+    figure, axes = new_figure(12.5, 5.2 if has_qmax else 3.4, rows=2 if has_qmax else 1)
+    light = axes[0] if has_qmax else axes
+    for values, color, label in (
+        ([f.max_nits for f in frames], "#ffb040", "brightest pixel"),
+        ([f.average_nits for f in frames], "#60b0ff", "frame average"),
+    ):
+        pq = pq_inverse_eotf(torch.tensor(values, dtype=torch.float64)).numpy()
+        light.plot(seconds, pq, color=color, linewidth=1.2, label=label)
+    nits_axis(light)
+    if has_qmax:
+        values = [np.nan if f.qmax is None else f.qmax for f in frames]
+        axes[1].plot(seconds, values, color="#80e080", linewidth=1.2, label="Qmax")
+        axes[1].set_ylabel("stops", color="#ccc", fontsize=8)
+    for ax in np.atleast_1d(axes):
+        for frame in frames:
+            if frame.begins_shot:
+                ax.axvline(frame.seconds, color="#888", linewidth=0.8, linestyle=":")
+        ax.legend(fontsize=8, facecolor="#202020", labelcolor="#ddd", edgecolor="#444")
+    np.atleast_1d(axes)[-1].set_xlabel("seconds; dotted lines are cuts", color="#ccc", fontsize=8)
+    return to_svg(figure)
+
+
+def _thumbnails(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str, bytes, str]]:
+    starts = [0, *(n for n, f in enumerate(frames) if f.begins_shot)]
+    if len(starts) > MAX_THUMBNAILS:
+        starts = [starts[i * len(starts) // MAX_THUMBNAILS] for i in range(MAX_THUMBNAILS)]
+    small = clip.resize.Bicubic(
+        *_THUMBNAIL, format=vs.RGBS, transfer=int(vs.TRANSFER_ST2084), primaries=9
+    )
+    figures = []
+    for n in starts:
+        with small.get_frame(n) as frame:
+            pq = torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)]))
+        picture = tone_map(pq_eotf(pq), 203.0)
+        figures.append((f"{frames[n].seconds:.2f} s", png(picture), "image/png"))
+    return figures
+
+
+def _metadata(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str, str]]:
+    with clip.get_frame(0) as frame:
+        found = dict(frame.props)
+    codes = (props.PRIMARIES, props.TRANSFER, props.MATRIX, props.RANGE, props.CHROMA_LOCATION)
+    rows = [
+        ("format", f"{clip.format.name}, {clip.width}x{clip.height}, {clip.num_frames} frames"),
+        *((name, str(int(found[name]))) for name in codes if name in found),
+    ]
+    display, light = props.read_mastering(found), props.read_light(found)
+    shown = "none" if display is None else f"{display.min_nits:g} to {display.max_nits:g} cd/m²"
+    rows.append(("mastering display", shown))
+    told = "none" if light is None else f"{light.max_cll}, {light.max_fall} cd/m²"
+    rows.append(("MaxCLL, MaxFALL in the file", told))
+    true = ContentLight.measured(
+        max(f.max_nits for f in frames), max(f.average_nits for f in frames)
+    )
+    rows.append(("measured here, as decoded", f"{true.max_cll}, {true.max_fall} cd/m²"))
+    return rows

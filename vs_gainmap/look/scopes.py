@@ -1,0 +1,114 @@
+"""Waveform and histogram of HDR frames in PQ, with nits at the side."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vs_gainmap.errors import MediaError
+from vs_gainmap.look.false_color import NITS_TICKS, pq_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GRID = {"color": "#444", "linewidth": 0.5}
+_CHANNELS = ("#ff5050", "#50e050", "#6090ff")
+
+
+def new_figure(width: float, height: float, rows: int = 1) -> tuple[Figure, Any]:
+    """Return a dark figure of so many inches with `rows` axes above each other.
+
+    Raises:
+        MediaError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise MediaError("plots need matplotlib; pip install vs-gainmap[look]") from error
+    # Not pyplot: that keeps state and looks for a screen.
+    figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+    figure.set_facecolor("#181818")
+    axes = figure.subplots(rows, 1, sharex=True)
+    for ax in np.atleast_1d(axes):
+        ax.set_facecolor("#101010")
+        ax.tick_params(colors="#ccc", labelsize=8)
+        ax.grid(visible=True, **GRID)
+        for spine in ax.spines.values():
+            spine.set_color("#555")
+    return figure, axes
+
+
+def to_svg(figure: Figure) -> str:
+    """Return a figure as an SVG element to put into a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
+
+
+def nits_axis(ax: Axes, *, vertical: bool = True) -> None:
+    """Scale an axis that has PQ signals on it in nits."""
+    places, texts = [pq_of(v) for v in NITS_TICKS], [f"{v:g}" for v in NITS_TICKS]
+    if vertical:
+        ax.set_yticks(places, texts)
+        ax.set_ylim(0, pq_of(4000.0))
+        ax.set_ylabel("cd/m²", color="#ccc", fontsize=8)
+    else:
+        ax.set_xticks(places, texts)
+        ax.set_xlim(0, pq_of(4000.0))
+        ax.set_xlabel("cd/m²", color="#ccc", fontsize=8)
+
+
+def waveform(pq: NDArray[np.float32]) -> bytes:
+    """Draw where the light is from left to right.
+
+    Args:
+        pq: (3, H, W), R, G, B in PQ, 0..1.
+
+    Returns:
+        A PNG: max(R, G, B) of every column, brighter where there is more of it.
+    """
+    brightest = pq.max(axis=0)
+    columns = min(brightest.shape[1], 480)
+    x = np.broadcast_to(np.linspace(0, columns, brightest.shape[1]), brightest.shape)
+    counts, _, _ = np.histogram2d(
+        x.ravel(), brightest.ravel(), bins=(columns, 180), range=((0, columns), (0, pq_of(4000.0)))
+    )
+    figure, ax = new_figure(5.6, 3.0)
+    light = np.log1p(counts.T) / np.log1p(max(counts.max(), 1))
+    phosphor = np.array([16.0, 16.0, 16.0]) * (1 - light[..., None])
+    phosphor += np.array([150.0, 255.0, 150.0]) * light[..., None]
+    extent = (0, 1, 0, pq_of(4000.0))
+    ax.grid(visible=False)  # a line at 203 cd/m2 would hide what sits there
+    ax.imshow(phosphor.astype(np.uint8), origin="lower", aspect="auto", extent=extent)
+    nits_axis(ax)
+    ax.set_xticks([])
+    return to_png(figure)
+
+
+def histogram(pq: NDArray[np.float32]) -> bytes:
+    """Draw how much of the picture is how bright, per channel, as a PNG.
+
+    Args:
+        pq: (3, H, W), R, G, B in PQ, 0..1.
+    """
+    figure, ax = new_figure(5.6, 3.0)
+    for plane, color in zip(pq, _CHANNELS, strict=True):
+        counts, edges = np.histogram(plane, bins=256, range=(0, pq_of(4000.0)))
+        ax.stairs(counts / plane.size * 100 + 1e-4, edges, color=color, linewidth=1)
+    ax.set_yscale("log")
+    ax.set_ylim(1e-3, 100)
+    ax.set_ylabel("% of pixels", color="#ccc", fontsize=8)
+    nits_axis(ax, vertical=False)
+    return to_png(figure)
