@@ -172,7 +172,12 @@ def test_every_encoder_is_known_to_ffmpeg_and_has_a_container() -> None:
 
 def test_codec_options() -> None:
     x265 = codec_options(
-        ENCODERS["x265"], crf=16.5, params={"aq-mode": "3"}, mastering=P3, light=LIGHT
+        ENCODERS["x265"],
+        crf=16.5,
+        params={"aq-mode": "3"},
+        mastering=P3,
+        light=LIGHT,
+        pq_420=True,
     )
     assert x265["crf"] == "16.5"
     assert x265["preset"] == "medium"

@@ -343,6 +343,21 @@ def test_failure_leaves_the_old_file_and_nothing_else(
     assert len(frame_times(target)) == 3
 
 
+def test_a_clip_without_rate_or_durations_is_a_clear_error(tmp_path: Path) -> None:
+    blank = vs.core.std.BlankClip(format=vs.YUV420P10, length=2, fpsnum=0, fpsden=1)
+    clip = blank.std.SetFrameProps(**PQ)
+    assert "_DurationNum" not in clip.get_frame(0).props
+    with pytest.raises(MediaError, match="no duration and the clip no frame rate"):
+        quick(clip, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_promise_is_above_what_pq_can_say(tmp_path: Path) -> None:
+    clip = pq_clip(2).std.SetFrameProps(FrameMaxNits=20000.0, FrameAverageNits=9.5)
+    made = quick(clip, tmp_path / "out.mp4")
+    assert made.light == ContentLight(max_cll=10_000, max_fall=10)
+
+
 def test_a_failing_filter_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     def fail(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         if n == 6:

@@ -248,6 +248,21 @@ def test_damaged_frames_are_replaced_by_a_neighbor(media: Media, tmp_path: Path)
     assert reader.repeated == len(found) - len(decodable)
 
 
+def test_a_damaged_packet_does_not_end_the_conversion(media: Media, tmp_path: Path) -> None:
+    path = tmp_path / "noise.mkv"
+    with av.open(str(media.plain)) as source, av.open(str(path), "w") as out:
+        stream = source.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for n, packet in enumerate(p for p in source.demux(stream) if p.size):
+            made = av.Packet(bytes(packet) if n != 20 else b"\xff" * packet.size)
+            made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
+            made.is_keyframe, made.stream = packet.is_keyframe, copy
+            out.mux(made)
+    with VideoReader(path) as reader:
+        assert len(list(reader.clip.frames(close=True))) == 29
+        assert 1 <= reader.repeated <= 4
+
+
 def test_interlaced_is_a_clear_error(media: Media) -> None:
     with VideoReader(media.interlaced) as reader:
         with pytest.raises(vs.Error):

@@ -94,6 +94,8 @@ def ffmpeg_flags(
     Raises:
         MediaError: the encoder can't take the clip, or the clip has no color props.
     """
+    import vapoursynth as vs
+
     from vs_gainmap import props
     from vs_gainmap.video.coding import pix_fmt_for
     from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params
@@ -104,6 +106,7 @@ def ffmpeg_flags(
     if encoder.name == "x265":
         # A raw stream, or one cut by a broadcaster, has no header but this.
         params = {"repeat-headers": "1", **params}
+    is_pq = known.get(props.TRANSFER) == vs.TRANSFER_ST2084
     options = codec_options(
         encoder,
         crf=args.crf,
@@ -111,6 +114,7 @@ def ffmpeg_flags(
         params=params,
         mastering=read_mastering(args) or props.read_mastering(known),
         light=light,
+        pq_420=is_pq and clip.format.id == vs.YUV420P10,
     )
     flags = ["-c:v", encoder.library, "-pix_fmt", pix_fmt_for(clip, encoder), *color_flags(known)]
     for name, value in options.items():

@@ -15,6 +15,7 @@ import vapoursynth as vs
 from av.video.codeccontext import VideoCodecContext
 
 from vs_gainmap import props
+from vs_gainmap.color import PQ_PEAK_NITS
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.encoders import Encoder, Params, codec_options
@@ -105,13 +106,17 @@ class EncodingPass:
 
     def _note(self, frame: vs.VideoFrame) -> None:
         known = frame.props
-        duration = frame_duration(known) or 1 / self.rate
-        if duration <= 0:
-            raise MediaError(f"encode: frame {len(self.durations)} has no duration")
+        duration = frame_duration(known) or (1 / Fraction(self.clip.fps) if self.clip.fps else None)
+        if duration is None or duration <= 0:
+            raise MediaError(
+                f"encode: frame {len(self.durations)} has no duration and the clip no frame rate; "
+                "set one with std.AssumeFPS"
+            )
         self.durations.append(duration)
         if props.FRAME_MAX_NITS in known and props.FRAME_AVERAGE_NITS in known:
-            self._max_nits.append(float(known[props.FRAME_MAX_NITS]))
-            self._average_nits.append(float(known[props.FRAME_AVERAGE_NITS]))
+            # Sharpened edges may overshoot the signal's range, but no display goes along.
+            self._max_nits.append(min(float(known[props.FRAME_MAX_NITS]), PQ_PEAK_NITS))
+            self._average_nits.append(min(float(known[props.FRAME_AVERAGE_NITS]), PQ_PEAK_NITS))
 
     def measured(self) -> ContentLight | None:
         """Return MaxCLL and MaxFALL, if every frame was measured."""

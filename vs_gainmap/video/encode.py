@@ -131,6 +131,7 @@ def encode(
         params=parse_params(encoder_params),
         mastering=mastering,
         light=content_light if is_pq else None,
+        pq_420=is_pq and clip.format.id == vs.YUV420P10,
     )
     job = EncodingPass(
         clip, row, known, options, clip.fps or (index.average_rate if index else None)

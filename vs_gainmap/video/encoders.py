@@ -18,7 +18,8 @@ class Encoder:
     `pix_fmts` are what it takes, the preferred first. `crf` is the default quality; None
     where there is no such thing. `params` names the option that raw parameters are passed
     in as one string; None passes each as an option of its own. `hdr10` turns the metadata
-    known before the first frame into such parameters.
+    known before the first frame into such parameters; `pq_420_params` are more of them, for
+    PQ in 4:2:0 and 10 bit.
     """
 
     name: str
@@ -33,16 +34,17 @@ class Encoder:
     preset_option: str = "preset"
     params: str | None = None
     options: Params = field(default_factory=dict)
+    pq_420_params: Params = field(default_factory=dict)
     hdr10: Callable[[MasteringDisplay | None, ContentLight | None], Params] | None = None
 
 
 def _x265_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None) -> Params:
-    params = {"hdr10": "1", "hdr10-opt": "1"}
+    params = {}
     if mastering is not None:
         params["master-display"] = mastering.x265()
     if light is not None:
         params["max-cll"] = light.text()
-    return params
+    return {"hdr10": "1", **params} if params else {}
 
 
 def _svtav1_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None) -> Params:
@@ -72,6 +74,8 @@ ENCODERS: dict[str, Encoder] = {
             preset="medium",
             params="x265-params",
             options={"x265-params": "log-level=error"},
+            # Quantizers that follow PQ's luma; x265 refuses them for anything else.
+            pq_420_params={"hdr10-opt": "1"},
             hdr10=_x265_hdr10,
         ),
         Encoder(
@@ -179,6 +183,7 @@ def codec_options(
     params: Params | None = None,
     mastering: MasteringDisplay | None = None,
     light: ContentLight | None = None,
+    pq_420: bool = False,
 ) -> Params:
     """Return FFmpeg's options for an encoder; the caller's own parameters win.
 
@@ -189,6 +194,7 @@ def codec_options(
         params: raw parameters, as the encoder itself calls them.
         mastering: written into the stream by encoders that can.
         light: the same.
+        pq_420: the clip is PQ in 4:2:0 and 10 bit.
 
     Raises:
         MediaError: the encoder has no such setting.
@@ -205,6 +211,8 @@ def codec_options(
     if speed is not None:
         options[encoder.preset_option] = speed
     known = encoder.hdr10(mastering, light) if encoder.hdr10 else {}
+    if pq_420:
+        known = {**known, **encoder.pq_420_params}
     if encoder.params is None:
         options.update(params or {})
         return options

@@ -163,6 +163,9 @@ def _open_output(
         if stream.index == plan.video:
             video = _add_video(out, container, track, template)
             _describe(video, stream, plan, container)
+            if span is not None:
+                # That of the source's first frame.
+                video.metadata.pop("timecode", None)
         elif stream.index in plan.kept:
             made = add_stream(out, stream, container)
             if not (is_picture(stream) and container.is_matroska):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,8 @@ from typing import Self
 
 import av
 import vapoursynth as vs
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
@@ -21,6 +24,17 @@ log = logging.getLogger(__name__)
 
 # A request further ahead than this is worth a seek.
 _FAR = 300
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError as error:
+            log.warning("a damaged packet at %s is left out: %s", packet.pts, error.strerror)
+            continue
+        yield from frames
 
 
 class VideoReader:
@@ -167,7 +181,7 @@ class VideoReader:
             # Without times, frames can only be counted, from the beginning.
             number = -1
             last: vs.VideoFrame | None = None
-            for frame in container.decode(stream):
+            for frame in _decoded(container, stream):
                 fallback = number + 1
                 if index.timed and frame.pts is not None:
                     number = self._number.get(frame.pts, fallback)
