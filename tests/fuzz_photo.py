@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import struct
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from vs_gainmap.photo.ultrahdr import encode_jpeg, segment
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0
+MARKER = re.compile(rb"\xff[^\x00\xff]")
 TOKENS = (
     *(b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda", b"\xff\xe1\xff\xff", b"\xff\xc0\x00\x11\x08"),
     *(b"MPF\0MM\0*", b"Exif\0\0II*\0", b"<!DOCTYPE a [", b"<!ENTITY", b"</rdf:RDF>", b"&a;"),
@@ -68,7 +70,7 @@ def interesting(data: bytes, rng: random.Random) -> int:
     """Return a place to change: mostly in headers, where structure is."""
     if rng.random() < 0.3:
         return rng.randrange(len(data))
-    marks = [i for i in range(len(data) - 1) if data[i] == 0xFF and data[i + 1] not in (0, 0xFF)]
+    marks = [match.start() for match in MARKER.finditer(data)]
     begin = rng.choice(marks) if marks and data[0] == 0xFF else 0
     return min(begin + rng.randrange(400), len(data) - 1)
 

@@ -247,6 +247,24 @@ def test_still_is_the_frame_that_is_shown(
     assert render_photo(made).mean() > ((level - 3) / 255) ** 2.2
 
 
+def test_still_is_turned_as_a_player_turns_it(tmp_path: Path, weights: str) -> None:
+    path, out = tmp_path / "portrait.mp4", tmp_path / "still.tif"
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:, :48] = 200
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        # What a phone held upright writes: a quarter turn clockwise (16.16 and 2.30 fixed point).
+        stream.set_display_matrix((0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30))
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    assert run("still", path, "--at", "0", out, "--weights", weights) == 0
+    hdr, _ = read_linear(out)
+    assert hdr.shape == (96, 64, 3)
+    assert hdr[:44].min() > 0.3 > 0.02 > hdr[52:].max()
+
+
 def test_still_behind_the_end(
     tmp_path: Path, weights: str, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from tests.photo_samples import (
+    APPLE_XMP,
     METADATA,
     apple_maker_note,
     exif_orientation,
@@ -236,6 +237,11 @@ def test_apple_heic_auxiliary_with_maker_notes(
     assert photo.metadata.gain_map_max[0] == pytest.approx(-0.303 * 0.5 + 2.303, rel=1e-3)
     assert photo.gain_map.shape == (32, 48, 1)
     assert has_gain_map(data)
+    headroom = "<HDRGainMap:HDRGainMapHeadroom>4</HDRGainMap:HDRGainMapHeadroom>"
+    newer = read_bytes(
+        tmp_path, data + b"\0\0\4\0free" + APPLE_XMP.format(headroom).encode().ljust(1016)
+    )
+    assert newer.metadata.gain_map_max[0] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("kind", ["avif", "heic"])

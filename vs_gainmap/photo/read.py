@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -31,6 +32,8 @@ from vs_gainmap.photo.pictures import (
 from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
 from vs_gainmap.photo.xmp import read_hdrgm
 
+XMP_PACKET = re.compile(rb"<x:xmpmeta.*?</x:xmpmeta>", re.DOTALL)
+MAX_PACKETS = 4
 MapSource = Literal["iso21496", "hdrgm", "apple"]
 # A map's sides are rounded to whole pixels, and libultrahdr's own limit is one percent.
 ASPECT_TOLERANCE = 0.01
@@ -194,8 +197,9 @@ def _read_apple_heic(data: bytes) -> GainMapPhoto:
     pixels = np.atleast_3d(np.asarray(auxiliary))[..., :1]
     picture = read_bmff(data)
     check_aspect(*picture.signal.shape[1::-1], *pixels.shape[1::-1])
-    packets = [packet for packet in (file.info.get("xmp"),) if packet]
-    headroom = apple.find_headroom(picture.exif, packets)
+    # The auxiliary image's own packet says the headroom; the library hands out the base's alone.
+    packets = [packet for packet in XMP_PACKET.findall(data) if b"HDRGainMapHeadroom" in packet]
+    headroom = apple.find_headroom(picture.exif, packets[:MAX_PACKETS])
     gain_map, metadata = apple.as_iso(
         pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), headroom
     )
