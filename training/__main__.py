@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     crop.add_argument("out", type=Path)
     crop.add_argument("--crop", type=int, default=480)
     crop.add_argument("--step", type=int, default=480)
-    crop.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    crop.add_argument("--threads", type=int, default=os.cpu_count() or 1)
 
     train = commands.add_parser("train", help="train, or go on")
     train.add_argument("config", type=Path, help="TOML, see training/configs")
@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
             from training.layout import crop_folder
 
             number = crop_folder(
-                args.source, args.out, crop=args.crop, step=args.step, processes=args.processes
+                args.source, args.out, crop=args.crop, step=args.step, threads=args.threads
             )
             print(f"{number} patches in {args.out}")
         elif args.command == "train":

@@ -46,7 +46,7 @@ class ModelConfig:
 
     channels: int = 64
     blocks: int = 5
-    start: Literal["residual", "published"] = "residual"
+    start: Literal["chains", "published"] = "chains"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +85,14 @@ class OptimizerConfig:
     Gradients longer than `clip_norm` are shortened to it; 0 leaves them.
     """
 
-    rate: float = 4e-4
+    rate: float = 2e-4
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
-    warm_up: int = 100
+    warm_up: int = 200
     schedule: Schedule = "constant-then-decay"
     decay: float = 0.2
     halve_at: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    clip_norm: float = 1.0
+    clip_norm: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,9 @@ def oracle_method(preset: GainMapPreset) -> Method:
         truth = item.truth / preset.sdr_white
         log_gain = true_log_gain(item.sdr_signal, truth, preset)
         light = SDR_EOTFS[preset.eotf](item.sdr_signal) * torch.exp2(log_gain)
-        return Output(nits=to_nits(light, preset), qmax_norm=robust_qmax(log_gain, preset))
+        return Output(
+            nits=to_nits(light, preset), qmax_norm=robust_qmax(log_gain, item.sdr_signal, preset)
+        )
 
     return run
 
@@ -163,9 +165,8 @@ def measure(
     """
     before: dict[tuple[str, str], float] = {}
     for item in items:
-        truth_qmax = robust_qmax(
-            true_log_gain(item.sdr_signal, item.truth / preset.sdr_white, preset), preset
-        )
+        gain = true_log_gain(item.sdr_signal, item.truth / preset.sdr_white, preset)
+        truth_qmax = robust_qmax(gain, item.sdr_signal, preset)
         for name, method in methods.items():
             output = method(item)
             values = scorer(output.nits, item.truth)

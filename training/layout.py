@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def write_pair(pair: Pair, stem: str, folder: Path, preset: GainMapPreset) -> No
     for part in PARTS:
         (folder / part).mkdir(parents=True, exist_ok=True)
     log_gain = true_log_gain(pair.sdr_signal, pair.hdr, preset)
-    qmax = robust_qmax(log_gain, preset) * preset.max_log_gain
+    qmax = robust_qmax(log_gain, pair.sdr_signal, preset) * preset.max_log_gain
     span = max(qmax - preset.min_log_gain, 1e-3)
     gain_map = ((log_gain - preset.min_log_gain) / span).clamp(0.0, 1.0)
     small = shrink(gain_map, preset.map_scale)[0]
@@ -116,7 +116,7 @@ def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
     return number
 
 
-def crop_folder(source: Path, out: Path, *, crop: int, step: int, processes: int = 1) -> int:
+def crop_folder(source: Path, out: Path, *, crop: int, step: int, threads: int = 1) -> int:
     """Cut every picture of a folder in parallel, as the published script does.
 
     Args:
@@ -124,7 +124,7 @@ def crop_folder(source: Path, out: Path, *, crop: int, step: int, processes: int
         out: must not exist.
         crop: side of a patch in pixels; published: 480.
         step: from one patch to the next; published: 480.
-        processes: how many at a time.
+        threads: how many pictures at a time; OpenCV works outside Python's lock.
 
     Returns:
         How many patches were written.
@@ -138,7 +138,7 @@ def crop_folder(source: Path, out: Path, *, crop: int, step: int, processes: int
     if not paths:
         raise MediaError(f"crop: no pictures in {source}")
     out.mkdir(parents=True)
-    with ProcessPoolExecutor(max_workers=processes) as pool:
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         counts = pool.map(
             crop_picture, paths, [out] * len(paths), [crop] * len(paths), [step] * len(paths)
         )

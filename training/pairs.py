@@ -258,7 +258,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         view = self.views[int(rng.integers(len(self.views)))]
         sdr, hdr, _ = make_pair(view, rng, self.preset)
         thumbnail = make_thumbnail(sdr[None])[0]
-        qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), self.preset)
+        qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), sdr, self.preset)
         height, width = sdr.shape[-2:]
         y = 2 * int(rng.integers(0, (height - self.crop) // 2 + 1))
         x = 2 * int(rng.integers(0, (width - self.crop) // 2 + 1))
@@ -271,8 +271,18 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         }
 
 
-def robust_qmax(log_gain: Tensor, preset: GainMapPreset) -> float:
-    """Return the 99.9 percentile of a picture's log gain as qmax_norm, 0..1."""
-    flat = log_gain.flatten()
-    top = float(torch.kthvalue(flat, max(math.ceil(flat.numel() * 0.999), 1)).values)
+def robust_qmax(log_gain: Tensor, sdr_signal: Tensor, preset: GainMapPreset) -> float:
+    """Return the 99.9 percentile of a picture's log gain as qmax_norm, 0..1.
+
+    Near black the gain is made of rounding errors, so only light above 6 % of signal counts.
+
+    Args:
+        log_gain: (1, H, W), stops.
+        sdr_signal: (3, H, W), 0..1.
+        preset: log2(peak) is 1.
+    """
+    seen = log_gain[sdr_signal.amax(dim=0, keepdim=True) > 0.06]
+    if seen.numel() == 0:
+        return 0.0
+    top = float(torch.kthvalue(seen, max(math.ceil(seen.numel() * 0.999), 1)).values)
     return min(max(top / preset.max_log_gain, 0.0), 1.0)

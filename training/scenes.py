@@ -27,7 +27,7 @@ INDEX = "index.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A pinhole camera in a panorama; angles in degrees."""
+    """A pinhole camera in a panorama; angles in degrees, yaw to the right, pitch up."""
 
     yaw: float
     pitch: float
@@ -63,7 +63,7 @@ def perspective(panorama: Tensor, camera: Camera, width: int, height: int) -> Te
     y = np.linspace(-half, half, height, dtype=np.float32) * (height / width)
     rays = np.stack([*np.meshgrid(x, y), np.ones((height, width), np.float32)], axis=-1)
     yaw, pitch, roll = (math.radians(a) for a in (camera.yaw, camera.pitch, camera.roll))
-    turn = _rotation(1, yaw) @ _rotation(0, pitch) @ _rotation(2, roll)
+    turn = _rotation(1, -yaw) @ _rotation(0, pitch) @ _rotation(2, roll)
     dx, dy, dz = np.moveaxis(rays @ turn.T.astype(np.float32), -1, 0)
     longitude = np.arctan2(dx, dz) / (2 * np.pi) + 0.5
     latitude = np.arctan2(dy, np.hypot(dx, dz)) / np.pi + 0.5

@@ -1,0 +1,230 @@
+"""The loop: schedule, resume, overfit; the data set's layout; evaluation and export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from training.__main__ import main
+from training.config import Config, ConfigError, OptimizerConfig, build, load_config, to_dict
+from training.evaluate import published_test
+from training.export import export
+from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, write_pair
+from training.loss import gain_map_loss
+from training.metrics import pq_psnr
+from training.pairs import Pair, true_log_gain
+from training.train import CHECKPOINT, build_model, learning_rate, load_checkpoint, train
+from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.weights import load_weights
+
+CONFIGS = Path(__file__).parents[2] / "training/configs"
+PRESET = GainMapPreset(sdr_white=203.0, peak=4.0, map_scale=2, min_log_gain=-1.0)
+
+
+def smooth(rng: np.random.Generator, channels: int, height: int, width: int) -> torch.Tensor:
+    coarse = rng.random((4, 6, channels), dtype=np.float32)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(picture.reshape(height, width, channels)).movedim(-1, 0).clamp(0, 1)
+
+
+def make_pair(seed: int, height: int = 64, width: int = 96) -> Pair:
+    """Draw a smooth picture whose HDR is brighter where it is bright."""
+    rng = np.random.default_rng(seed)
+    signal = 0.1 + 0.9 * smooth(rng, 3, height, width)
+    gain = 2 * signal.mean(0, keepdim=True) ** 2
+    light = SDR_EOTFS["gamma22"](signal) * torch.exp2(gain)
+    return Pair(signal, convert_primaries(light, "bt709", "bt2020").clamp(0, PRESET.peak), "drawn")
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("layout")
+    for split, seeds in (("train", (1, 2)), ("test", (3,))):
+        for seed in seeds:
+            write_pair(make_pair(seed), f"{seed:07d}", folder / split, PRESET)
+    return folder
+
+
+def tiny(folder: Path, **run: Any) -> Config:
+    """Return a configuration that takes some milliseconds a step."""
+    return build(
+        Config,
+        {
+            "preset": {"sdr_white": 203.0, "peak": 4.0, "map_scale": 2, "min_log_gain": -1.0},
+            "model": {"channels": 8, "blocks": 1},
+            "data": {
+                "source": "layout",
+                "folder": str(folder),
+                "crop": 16,
+                "batch": 2,
+                "workers": 0,
+            },
+            "optimizer": {"rate": 3e-3, "warm_up": 5, "decay": 0.5},
+            "run": {"precision": "32-true", "accelerator": "cpu", "ema": 0.9, **run},
+        },
+    )
+
+
+def test_unknown_key_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key optimizer\.rat; known are"):
+        build(Config, {"optimizer": {"rat": 1e-3}})
+    with pytest.raises(ConfigError, match=r"run\.steps must be int, got '10'"):
+        build(Config, {"run": {"steps": "10"}})
+    with pytest.raises(ConfigError, match=r"data\.source must be one of views, layout"):
+        build(Config, {"data": {"source": "web"}})
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda p: p.stem)
+def test_configs_load_and_survive_a_checkpoint(path: Path) -> None:
+    config = load_config(path, ["run.steps=7"])
+    assert config.run.steps == 7
+    assert build(Config, json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_published_config_is_as_published() -> None:
+    config = load_config(CONFIGS / "published.toml")
+    rates = [
+        learning_rate(s, config.run.steps, config.optimizer)
+        for s in (0, 199_999, 200_000, 400_000, 600_000, 800_000)
+    ]
+    assert rates == pytest.approx([3e-5, 3e-5, 1.5e-5, 7.5e-6, 3.75e-6, 1.875e-6])
+    assert (config.loss.gain_map, config.loss.product, config.loss.pq) == (1.0, 3.0, 0.0)
+    assert (config.data.crop, config.data.batch, config.optimizer.betas) == (160, 32, (0.9, 0.99))
+
+
+def test_schedule_warms_up_and_decays() -> None:
+    config = OptimizerConfig(rate=1.0, warm_up=10, decay=0.5)
+    rates = [learning_rate(step, 100, config) for step in (0, 9, 49, 75, 99)]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 0.5, 0.02])
+
+
+def test_network_starts_at_zero_stops() -> None:
+    config = Config()
+    preset = config.preset.build()
+    model = build_model(replace(config.model, blocks=1), preset, 0).eval()
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        gain_map, qmax = model(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 256, 256))
+    low, high = preset.min_log_gain, preset.max_log_gain
+    stops = low + gain_map * (qmax * high - low)
+    assert stops.abs().mean() < 0.6
+    assert qmax.item() == pytest.approx(0.8, abs=0.3)
+
+
+def test_true_map_has_no_loss() -> None:
+    config = Config()
+    pair = make_pair(5)
+    preset = GainMapPreset(sdr_white=203.0, peak=4.0, min_log_gain=-1.0)
+    gain = true_log_gain(pair.sdr_signal, pair.hdr, preset)[None]
+    batch = {
+        "sdr": pair.sdr_signal[None],
+        "hdr": pair.hdr[None],
+        "qmax": torch.ones(1, 1, 1, 1),
+    }
+    gain_map = (gain + 1) / 3
+    terms = gain_map_loss(gain_map, torch.ones(1, 1, 1, 1), batch, preset, config.loss)
+    assert terms["log_gain"] < 1e-5
+    assert terms["pq"] < 1e-3
+    off = gain_map_loss(gain_map + 0.1, torch.ones(1, 1, 1, 1), batch, preset, config.loss)
+    assert off["log_gain"].item() == pytest.approx(0.3, rel=0.1)
+    assert off["total"] > 10 * terms["total"]
+
+
+def test_resumed_run_is_the_same_run(layout: Path, tmp_path: Path) -> None:
+    config = tiny(layout, steps=8, save_every=3)
+    whole = train(config, tmp_path / "whole")
+    train(config, tmp_path / "parts", stop_at=3)
+    assert load_checkpoint(tmp_path / "parts" / CHECKPOINT)["step"] == 3
+    resumed = train(config, tmp_path / "parts")
+    one, two = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
+    assert one["step"] == two["step"] == 8
+    for part in ("model", "average"):
+        assert all(torch.equal(one[part][name], two[part][name]) for name in one[part])
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
+
+
+def test_checkpoint_of_another_network_is_refused(layout: Path, tmp_path: Path) -> None:
+    config = tiny(layout, steps=1)
+    train(config, tmp_path)
+    other = replace(config, model=replace(config.model, channels=16))
+    with pytest.raises(ConfigError, match=r"checkpoint's \[model\]"):
+        train(other, tmp_path)
+    (tmp_path / f"{CHECKPOINT}.partial").write_bytes(b"killed while writing")
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
+
+
+def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = tiny(layout, steps=100)
+    model = train(config, tmp_path)
+    weights_path = tmp_path / "tiny.safetensors"
+    digest = export(tmp_path / CHECKPOINT, weights_path)
+    assert len(digest) == 64
+    weights = load_weights(weights_path)
+    assert weights.preset == config.preset.build()
+    state = weights.model.state_dict()
+    assert all(torch.allclose(v, state[k], atol=2e-3) for k, v in model.state_dict().items())
+
+    item = LayoutDataset(layout / "train", PRESET, crop=32, seed=0, length=1)[0]
+    with torch.inference_mode():
+        gain_map, qmax = model(item["sdr"][None], item["thumbnail"][None])
+    stops = (PRESET.min_log_gain + gain_map * (qmax * 2 - PRESET.min_log_gain)).clamp(-1, 2)
+    light = SDR_EOTFS["gamma22"](item["sdr"]) * torch.exp2(stops[0])
+    wide = convert_primaries(light, "bt709", "bt2020").clamp(min=0)
+    plain = convert_primaries(SDR_EOTFS["gamma22"](item["sdr"]), "bt709", "bt2020").clamp(min=0)
+    assert pq_psnr(wide * 203, item["hdr"] * 203) > 36
+    assert pq_psnr(plain * 203, item["hdr"] * 203) < 32
+
+    values = published_test(weights, layout / "test")[0].values
+    assert values["norm_psnr"] > 20
+
+
+def test_layout_gives_back_the_pair(layout: Path) -> None:
+    item = list_layout(layout / "train")[0]
+    image, gain_map, qmax, thumbnail = item.load()
+    pair = make_pair(1)
+    assert thumbnail.shape == (3, 256, 256)
+    assert image.shape == pair.sdr_signal.shape
+    assert gain_map.shape == (1, 32, 48)
+    assert (image - pair.sdr_signal).abs().max() <= 0.5 / 255 + 1e-6
+    up = torch.nn.functional.interpolate(gain_map[None], scale_factor=2, mode="bilinear")[0]
+    light = rebuild(image, up, qmax, PRESET)
+    assert pq_psnr(light * 203, convert_primaries(pair.hdr, "bt2020", "bt709") * 203) > 45
+
+
+def test_patches_are_cut_and_named_as_published(layout: Path, tmp_path: Path) -> None:
+    assert patch_origins(1080, 480, 480) == [0, 480]
+    assert patch_origins(1000, 480, 240) == [0, 240, 480]
+    assert main(["crop", str(layout / "train/image"), str(tmp_path / "image"),
+                 "--crop", "32", "--step", "32", "--threads", "2"]) == 0  # fmt: skip
+    assert main(["crop", str(layout / "train/gainmap"), str(tmp_path / "gainmap"),
+                 "--crop", "16", "--step", "16", "--threads", "1"]) == 0  # fmt: skip
+    names = sorted(p.name for p in (tmp_path / "image").iterdir())
+    assert names[:2] == ["0000001_s001.png", "0000001_s002.png"]
+    assert len(names) == 12
+    whole = cv2.imread(str(layout / "train/image/0000001.png"))
+    assert np.array_equal(cv2.imread(str(tmp_path / "image/0000001_s002.png")), whole[:32, 32:64])
+    for part in ("metadata", "thumbnail"):
+        (tmp_path / part).symlink_to(layout / "train" / part)
+    items = list_layout(tmp_path)
+    assert len(items) == 12
+    assert items[5].metadata.name == "0000001.npy"
+    patch = LayoutDataset(tmp_path, PRESET, crop=16, seed=0, length=4)[3]
+    assert patch["sdr"].shape == (3, 16, 16)
+    assert main(["crop", str(layout / "train/image"), str(tmp_path / "image")]) == 1
+
+
+def test_incomplete_layout_is_an_error(layout: Path, tmp_path: Path) -> None:
+    (tmp_path / "image").symlink_to(layout / "train/image")
+    with pytest.raises(MediaError, match=r"0000001\.png has no"):
+        list_layout(tmp_path)
