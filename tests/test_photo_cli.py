@@ -88,6 +88,35 @@ def test_render_with_qmax_alone_is_the_papers_form(tmp_path: Path) -> None:
     np.testing.assert_allclose(hdr, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metadata.json", b"{", "metadata.json"),
+        ("metadata.json", b"[1]", "not an object"),
+        ("metadata.json", b'{"gamma": [0, 0, 0]}', "gamma must be positive"),
+        ("metadata.json", b'{"gamma": ["x", 1, 1]}', "could not convert"),
+        ("metadata.json", b'{"primaries": "mine"}', "unknown primaries"),
+        ("metadata.json", b'{"eotf": "linear"}', "eotf must be"),
+        ("metadata.json", b"[" * 100000, "metadata.json"),
+        ("qmax.npy", b"\x93NUMPY", "qmax.npy"),
+        ("qmax.npy", np.lib.format.magic(1, 0) + b"v\0{'descr': '<f4', 'fortran_order': False, "
+         b"'shape': (999999999999,), }".ljust(118) + b"\n", "qmax.npy"),
+    ],
+)  # fmt: skip
+def test_damaged_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, message: str
+) -> None:
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    Image.fromarray(scene()).save(parts / "sdr.png")
+    Image.fromarray(smooth_map()[..., 0]).save(parts / "gainmap.png")
+    (parts / name).write_bytes(content)
+    assert run("photo", "render", parts, tmp_path / "x.exr") == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
 def test_display_boost_of_one_is_sdr(photo: Path, tmp_path: Path) -> None:
     assert run("photo", "render", photo, tmp_path / "a.tif", "--display-boost", 1) == 0
     hdr, _ = read_linear(tmp_path / "a.tif")

@@ -26,6 +26,7 @@ from tests.photo_samples import (
     ultrahdr,
     with_gain_map,
 )
+from vs_gainmap.color import PrimariesName
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import pictures
@@ -92,6 +93,27 @@ def test_display_boost_agrees_with_libultrahdr(tmp_path: Path, boost: float) -> 
     ours = render_photo(read_bytes(tmp_path, data), display_boost=boost)
     theirs = imagecodecs.ultrahdr_decode(data, boost=boost)[..., :3].astype(np.float32)
     assert relative(ours, theirs).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("gamut", "map_primaries"),
+    [("BT_709", "bt709"), ("DISPLAY_P3", "p3d65"), ("BT_2100", "bt2020")],
+)
+def test_files_that_libultrahdr_made(
+    tmp_path: Path, gamut: str, map_primaries: PrimariesName
+) -> None:
+    y, x = np.mgrid[0:96, 0:128] / 128
+    hdr = np.stack([4 * x**2 + 0.02, 3 * y**2 + 0.05, 2 * (1 - x) ** 2 + 0.03, x * 0 + 1], -1)
+    code = imagecodecs.ULTRAHDR.CG[gamut]
+    data = imagecodecs.ultrahdr_encode(hdr.astype(np.float16), gamut=code, level=98)
+    photo = read_bytes(tmp_path, data)
+    assert photo.source == "iso21496"
+    # It makes a Display P3 base, and says of BT.2100 that the map applies there.
+    assert photo.picture.profile.primaries == "p3d65"
+    assert photo.map_primaries == ("bt2020" if gamut == "BT_2100" else None)
+    ours = render_photo(photo, sampling="libultrahdr", primaries=map_primaries)
+    difference = relative(ours.clip(min=0), libultrahdr(data))
+    assert difference.mean() < 0.01
 
 
 def test_centered_sampling_is_bilinear_with_edges_aligned(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import OpenEXR
 import pytest
 import tifffile
 import torch
+import vapoursynth as vs
 from PIL import Image, MpoImagePlugin
 
 from tests.photo_samples import (
@@ -30,6 +31,7 @@ from tests.photo_samples import (
 )
 from vs_gainmap.color import convert_primaries
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import predict
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -91,6 +93,29 @@ def test_prediction_is_the_published_form(tmp_path: Path, predictor: PhotoPredic
     gain = predicted.render() / np.maximum((scene() / 255) ** 2.2, 1e-6)
     bright = scene().min(axis=2) > 60
     np.testing.assert_allclose(gain[bright].max(axis=1), gain[bright].min(axis=1), rtol=1e-3)
+
+
+def test_photo_and_video_predict_the_same(tmp_path: Path) -> None:
+    weights = write_weights(tmp_path / "tiny.safetensors")
+    picture = scene(300, 200)
+    blank = vs.core.std.BlankClip(format=vs.RGB24, width=300, height=200, length=1)
+
+    def paint(n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # noqa: ARG001
+        frame = f.copy()
+        for plane in range(3):
+            np.copyto(np.asarray(frame[plane]), picture[..., plane])
+        return frame
+
+    clip = predict(
+        blank.std.ModifyFrame(blank, paint), weights=weights, device="cpu", dtype="float32"
+    )
+    with clip.get_frame(0) as frame:
+        video = np.asarray(frame[0]) * float(frame.props["GainMapMax"])
+    (tmp_path / "in.png").write_bytes(imagecodecs.png_encode(picture))
+    photo = PhotoPredictor(weights, device="cpu", dtype="float32")(
+        read_picture(tmp_path / "in.png")
+    )
+    np.testing.assert_allclose(photo.log_gain[..., 0], video.clip(0, np.log2(5)), atol=2e-3)
 
 
 def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> None:

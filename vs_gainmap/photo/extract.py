@@ -33,6 +33,7 @@ from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.read import GainMapPhoto, check_aspect
 from vs_gainmap.photo.render import render_photo, upright
 
+MAX_SMALL_FILE = 1 << 20
 SDR, GAIN_MAP, METADATA, QMAX = "sdr.png", "gainmap.png", "metadata.json", "qmax.npy"
 
 
@@ -179,8 +180,10 @@ def read_extracted_folder(folder: Path) -> tuple[GainMapPhoto, Eotf]:
 
 def _read_fields(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > MAX_SMALL_FILE:
+            raise MetadataError(f"{path}: larger than any such file is")
         fields = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MetadataError(f"{path}: {str(error)[:100]}") from error
     if not isinstance(fields, dict):
         raise MetadataError(f"{path}: not an object")
@@ -201,8 +204,11 @@ def _metadata_of(fields: dict[str, Any]) -> GainMapMetadata:
 
 def _metadata_of_qmax(path: Path) -> GainMapMetadata:
     try:
-        stops = float(np.load(path, allow_pickle=False).reshape(-1)[0])
-    except (OSError, ValueError, IndexError, EOFError) as error:
+        if path.stat().st_size > MAX_SMALL_FILE:
+            raise MetadataError(f"{path}: larger than any such file is")
+        # Mapped: a header that promises more than the file has is an error, not an allocation.
+        stops = float(np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)[0])
+    except (OSError, ValueError, IndexError, EOFError, OverflowError) as error:
         raise MetadataError(f"{path}: {str(error)[:100]}") from error
     if not (math.isfinite(stops) and 0 <= stops <= 32):
         raise MetadataError(f"{path}: Qmax must be within 0..32 stops, got {stops}")
