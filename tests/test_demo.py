@@ -18,6 +18,8 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.color import pq_eotf
+from vs_gainmap.look.false_color import StopsScale
+from vs_gainmap.look.preview import Look
 from vs_gainmap.video import open_clip
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo"
@@ -154,14 +156,22 @@ def test_still_is_a_png_that_says_pq(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     np.testing.assert_array_equal(pixels[..., ::-1], expected)
 
 
-def test_false_color_scale_spans_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_shows_what_sdr_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DEMO))
     compare = import_module("pictures").compare
-    gray, nits = torch.full((3, 8, 16), 0.5), torch.full((3, 8, 16), 50.0)
-    low, high = (
-        dict(compare(gray, torch.full((4, 8), stops), (-2.0, 2.3), nits))["gain map, stops"][0, 0]
-        for stops in (-2.0, 2.3)
+    look = Look(
+        seconds=0.0,
+        sdr=np.full((36, 64, 3), 255, np.uint8),
+        stops=np.full((36, 64), 2.0, np.float32),
+        stops_range=(-2.0, 2.0),
+        pq=np.zeros((3, 36, 64), np.float32),
+        sdr_white=203.0,
+        found={},
     )
-    ends = cv2.applyColorMap(np.array([[0, 255]], np.uint8), cv2.COLORMAP_TURBO)
-    np.testing.assert_array_equal(low, ends[0, 0])
-    np.testing.assert_array_equal(high, ends[0, 1])
+    panels = dict(compare(look, torch.full((3, 36, 64), 812.0)))
+    assert (panels["SDR"] == 255).all()
+    assert (panels["SDR, 2 stops darker"] == round(255 * 0.25 ** (1 / 2.4))).all()
+    # 4 times SDR white, two stops down.
+    assert (panels["HDR, 2 stops darker"] >= 254).all()
+    top = StopsScale(-2.0, 2.0).table[-1]
+    np.testing.assert_array_equal(panels["gain map"][0, 0], top)

@@ -17,8 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import vapoursynth as vs
-from frames import planes, signals
+from frames import signals
 from pictures import compare, write_picture, write_pq_still
 from torch import Tensor
 
@@ -28,13 +27,13 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from training.metrics import delta_e_itp, pq_psnr  # noqa: E402
-from vs_gainmap import predict, props  # noqa: E402
 from vs_gainmap.color import (  # noqa: E402
     REFERENCE_WHITE_NITS,
     bt1886_eotf,
     convert_primaries,
     pq_eotf,
 )
+from vs_gainmap.look.preview import Previewer  # noqa: E402
 from vs_gainmap.video import open_clip  # noqa: E402
 from vs_gainmap.weights import DEFAULT_WEIGHTS  # noqa: E402
 
@@ -65,16 +64,6 @@ def distance(test: Iterable[Tensor], truth: Iterable[Tensor]) -> tuple[float, fl
     scores = [(pq_psnr(a, b), float(delta_e_itp(a, b).mean())) for a, b in pairs]
     psnr, delta = torch.tensor(scores).mean(dim=0).tolist()
     return psnr, delta
-
-
-def log_gain(sdr: vs.VideoNode, n: int, weights: str) -> tuple[Tensor, tuple[float, float]]:
-    """Predict the gain map of a frame: (H, W) in stops, and the range it can have."""
-    with predict(sdr[n], weights=weights).get_frame(0) as frame:
-        low = float(frame.props[props.GAIN_MAP_MIN])
-        high = float(frame.props[props.GAIN_MAP_MAX])
-        top = float(frame.props[props.GAIN_MAP_ALTERNATE_HEADROOM])
-        stops = (low + planes(frame)[0] * (high - low)).clamp(low, top)
-    return stops, (low, top)
 
 
 def print_metadata(path: Path) -> None:
@@ -116,11 +105,8 @@ def main() -> None:
         "SDR scaled to 203 nits": distance((scale_up(s) for s in signals(sdr)), true_nits),
     }
 
-    rows = []
-    for n in SHOWN:
-        stops, stops_range = log_gain(sdr, n, args.weights)
-        sdr_signal, nits = next(signals(sdr[n])), pq_eotf(next(signals(hdr[n])))
-        rows.append(compare(sdr_signal, stops, stops_range, nits))
+    previewer = Previewer(sdr, {"weights": args.weights}, {})
+    rows = [compare(previewer.look(n), pq_eotf(next(signals(hdr[n])))) for n in SHOWN]
     picture = args.picture or args.out / "demo.png"
     write_picture(picture, rows)
     still = args.out / "demo_hdr_still.png"

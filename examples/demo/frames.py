@@ -29,12 +29,7 @@ def as_clip(frames: Sequence[Tensor], fps: int, *, transfer: int, primaries: int
     )
 
 
-def planes(frame: vs.VideoFrame) -> Tensor:
-    """Copy a float frame: (planes, H, W)."""
-    return torch.from_numpy(np.stack([np.array(plane) for plane in frame]))
-
-
 def signals(clip: vs.VideoNode) -> Iterator[Tensor]:
     """Yield the frames of a clip as RGB signals (3, H, W), full range, 0..1."""
     for frame in clip.resize.Bicubic(format=vs.RGBS).frames(close=True):
-        yield planes(frame).clamp(0.0, 1.0)
+        yield torch.from_numpy(np.stack([np.asarray(plane) for plane in frame])).clamp(0.0, 1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,6 +18,8 @@ from vs_gainmap.color import (
     bt1886_inverse_eotf,
     convert_primaries,
 )
+from vs_gainmap.look.false_color import StopsScale, legend
+from vs_gainmap.look.preview import Look
 
 Panel = NDArray[np.uint8]
 
@@ -28,27 +31,24 @@ CICP_BT2020_PQ = bytes((9, 16, 0, 1))
 _PNG_HEADER_END = 8 + 25  # signature and IHDR, which always comes first
 
 
-def compare(
-    sdr_signal: Tensor, stops: Tensor, stops_range: tuple[float, float], nits: Tensor
-) -> list[tuple[str, Panel]]:
+def compare(look: Look, nits: Tensor) -> list[tuple[str, Panel]]:
     """Draw one frame four ways.
 
     Args:
-        sdr_signal: (3, H, W), BT.709, 0..1.
-        stops: (h, w), the log gain.
-        stops_range: ends of its color scale.
+        look: the SDR frame, and the gain map predicted for it.
         nits: (3, H, W), the HDR result, BT.2020.
 
     Returns:
-        Captions and panels (HEIGHT, WIDTH, 3), BGR.
+        Captions and panels (HEIGHT, WIDTH, 3).
     """
     exposure = 2.0**-DARKER_STOPS
+    sdr_signal = torch.from_numpy(look.sdr).movedim(-1, 0) / 255
     dark_sdr = bt1886_inverse_eotf(bt1886_eotf(sdr_signal) * exposure)
     light = convert_primaries(nits / REFERENCE_WHITE_NITS, "bt2020", "bt709").clamp(min=0.0)
     dark_hdr = bt1886_inverse_eotf((light * exposure).clamp(max=1.0))
     return [
         ("SDR", _panel(sdr_signal)),
-        ("gain map, stops", _false_color(stops, stops_range)),
+        ("gain map", _false_color(look.stops, StopsScale(*look.stops_range))),
         (f"SDR, {DARKER_STOPS} stops darker", _panel(dark_sdr)),
         (f"HDR, {DARKER_STOPS} stops darker", _panel(dark_hdr)),
     ]
@@ -59,7 +59,7 @@ def write_picture(path: Path, rows: list[list[tuple[str, Panel]]]) -> None:
     captions = [_caption(text) for text, _ in rows[0]]
     lines = [captions, *([panel for _, panel in row] for row in rows)]
     picture = np.concatenate([np.concatenate(line, axis=1) for line in lines])
-    _, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    _, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data.tobytes())
 
@@ -77,30 +77,16 @@ def write_pq_still(path: Path, pq: Tensor) -> None:
 
 def _panel(signal: Tensor) -> Panel:
     pixels = (signal.clamp(0.0, 1.0) * 255).round().movedim(0, -1).numpy().astype(np.uint8)
-    return cv2.resize(pixels[..., ::-1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
 
 
-def _false_color(stops: Tensor, stops_range: tuple[float, float]) -> Panel:
-    low, high = stops_range
-    share = ((stops - low) / (high - low)).clamp(0.0, 1.0).numpy()
-    sized = cv2.resize(share, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    panel = cv2.applyColorMap((sized * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    left, right, top, bottom = 20, WIDTH - 20, HEIGHT - 20, HEIGHT - 10
-    ramp = np.linspace(0, 255, right - left).astype(np.uint8)[None].repeat(bottom - top, axis=0)
-    cv2.rectangle(panel, (0, top - 20), (WIDTH, HEIGHT), (32, 32, 32), -1)
-    panel[top:bottom, left:right] = cv2.applyColorMap(ramp, cv2.COLORMAP_TURBO)
-    for tick in range(int(np.ceil(low)), int(np.floor(high)) + 1):
-        x = left + round((right - left) * (tick - low) / (high - low))
-        cv2.line(panel, (x, top - 3), (x, bottom), (255, 255, 255), 1)
-        _write(panel, f"{tick:+d}" if tick else "0", (x - 8, top - 6), 0.4)
-    return panel
+def _false_color(stops: NDArray[np.float32], scale: StopsScale) -> Panel:
+    strip = legend(scale, WIDTH, "stops")
+    painted = cv2.resize(scale.paint(stops), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.concatenate([painted[: -len(strip)], strip])
 
 
 def _caption(text: str) -> Panel:
-    strip = np.full((STRIP, WIDTH, 3), 32, np.uint8)
-    _write(strip, text, (8, STRIP - 8), 0.5)
-    return strip
-
-
-def _write(panel: Panel, text: str, at: tuple[int, int], size: float) -> None:
-    cv2.putText(panel, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1, cv2.LINE_AA)
+    strip = np.full((STRIP, WIDTH, 3), 24, np.uint8)
+    font, white = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
+    return cv2.putText(strip, text, (8, STRIP - 8), font, 0.5, white, 1, cv2.LINE_AA)
