@@ -125,6 +125,14 @@ class Media:
         return path
 
     @cached_property
+    def chapters(self) -> Path:
+        """MP4 with chapters, which MP4 keeps as a text track too."""
+        path = self.folder / "chapters.mp4"
+        maps = ("-map", "0", "-map_metadata", "1", "-c", "copy")
+        ffmpeg("-i", self.plain, "-i", self.rich.with_name("c.txt"), *maps, path)
+        return path
+
+    @cached_property
     def edited(self) -> Path:
         """MOV with PCM, timed text and timecode."""
         path = self.folder / "edited.mov"
@@ -155,7 +163,9 @@ class Media:
     def changing(self) -> Path:
         """Two sizes in one transport stream."""
         other, path = self.folder / "other.ts", self.folder / "changing.ts"
-        ffmpeg("-i", self.plain, "-vf", "scale=64:64", *X264, "-an", "-output_ts_offset", "9", other)
+        ffmpeg(
+            "-i", self.plain, "-vf", "scale=64:64", *X264, "-an", "-output_ts_offset", "9", other
+        )
         path.write_bytes(self.late.read_bytes() + other.read_bytes())
         return path
 

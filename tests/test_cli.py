@@ -91,7 +91,8 @@ def test_filter_options_are_arguments_of_the_filter() -> None:
     )
     assert set(given) <= set(inspect.signature(sdr_to_hdr10).parameters)
     assert given["preset"] == "synthetic"
-    assert given["matrix"] == 709
+    assert given["matrix"] == "709"
+    assert given["transfer"] == 1
     assert given["range"] == "limited"
 
 

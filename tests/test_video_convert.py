@@ -123,6 +123,15 @@ def test_mp4_says_what_it_leaves_out(media: Media, tmp_path: Path) -> None:
         assert container.metadata["title"] == "My film"
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv"])
+def test_chapters_go_along_once(suffix: str, media: Media, tmp_path: Path) -> None:
+    target = tmp_path / f"out.{suffix}"
+    assert run(media.chapters, target).notes == ()
+    with av.open(str(target)) as container:
+        assert [c["metadata"]["title"] for c in container.chapters()] == ["One", "Two"]
+        assert len(container.streams.data) == (suffix != "mkv")
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_cover_art_goes_along(suffix: str, media: Media, tmp_path: Path) -> None:
     target = tmp_path / f"out.{suffix}"
@@ -149,7 +158,6 @@ def test_rotation_is_kept_and_not_applied(suffix: str, media: Media, tmp_path: P
 
 @pytest.mark.parametrize("suffix", ["mov", "mp4"])
 def test_timed_text_and_timecode_go_along(suffix: str, media: Media, tmp_path: Path) -> None:
-    _ = media.rich
     target = tmp_path / f"out.{suffix}"
     made = run(media.edited, target)
     assert made.notes == ()

@@ -33,8 +33,8 @@ def positive_int(text: str) -> int:
 
 
 def color_code(text: str) -> str | int:
-    """Read a color property: its name, or its number in H.273."""
-    return int(text) if text.isdecimal() else text
+    """Read a color property: its name, such as 709, or its code in H.273, which has 8 bits."""
+    return int(text) if text.isdecimal() and int(text) < 256 else text
 
 
 def mastering_display(text: str) -> MasteringDisplay:

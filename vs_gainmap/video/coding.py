@@ -149,10 +149,7 @@ def can_open(encoder: Encoder) -> str | None:
 
 
 def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
-    """Yield all frames, with as many on their way as VapourSynth has threads.
-
-    However it ends, no frame is on its way any more afterwards.
-    """
+    """Yield all frames, with a few on their way; none any more when it ends, however it ends."""
     waiting = deque(clip.get_frame_async(n) for n in range(min(_prefetch(), clip.num_frames)))
     following = len(waiting)
     try:
@@ -169,7 +166,12 @@ def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
 
 
 def _prefetch() -> int:
-    return max(int(vs.core.num_threads), 2)
+    """Return how many frames to ask for at once.
+
+    Enough to keep a GPU's streams and the encoder busy. More would only take memory, and time
+    to wait for after Ctrl-C.
+    """
+    return min(max(int(vs.core.num_threads), 2), 8)
 
 
 def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:

@@ -12,7 +12,7 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import AttachmentStream, Disposition, Stream
+from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
@@ -59,6 +59,9 @@ def plan_streams(source: Path, container: Container, *, audio: bool = True) -> P
         timecode: str | None = None
         for stream in opened.streams:
             if stream.index == video or (stream.type == "audio" and not audio):
+                continue
+            if stream.type == "data" and stream.discard == Discard.all:
+                # MP4's track of chapter titles: the chapters themselves go along.
                 continue
             if stream.type == "data" and "timecode" in stream.metadata:
                 timecode = stream.metadata["timecode"]
