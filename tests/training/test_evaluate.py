@@ -1,0 +1,172 @@
+"""Metrics against other implementations, baselines against their sources, and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.baselines import (
+    baselines,
+    bt2446a_inverse,
+    bt2446c_inverse,
+    libplacebo_ffmpeg,
+    libplacebo_inverse,
+    scaling,
+)
+from training.evaluate import (
+    Item,
+    baseline_method,
+    format_table,
+    gmnet_method,
+    measure,
+    oracle_method,
+    summary,
+    write_json,
+)
+from training.metrics import (
+    Scorer,
+    delta_e_itp,
+    ictcp,
+    linear_psnr,
+    normalised_psnr,
+    pq_psnr,
+    psnr,
+    ssim,
+)
+from training.operators import Light
+from training.operators.itu import Bt2446C
+from training.report import WorstCases, write_html
+from training.video_source import frames
+from vs_gainmap.color import convert_primaries, gamma22_eotf, pq_inverse_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models import GMNet
+from vs_gainmap.weights import Weights
+
+PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
+
+
+def drawn_item(name: str, frame: int) -> Item:
+    torch.manual_seed(1)
+    signal = torch.rand(3, 32, 48) * 0.8 + 0.1
+    light = gamma22_eotf(signal) * (1.5 + 0.1 * frame)
+    truth = convert_primaries(light, "bt709", "bt2020") * 203
+    return Item(
+        name=f"{name}_{frame}", operator="drawn", sdr_signal=signal, truth=truth, sequence=name
+    )
+
+
+def test_color_difference_agrees_with_colour_science() -> None:
+    colour = pytest.importorskip("colour")
+    torch.manual_seed(0)
+    a = torch.rand(3, 1, 20, dtype=torch.float64) * 800
+    b = a * (0.7 + 0.6 * torch.rand_like(a))
+    flat = [x.movedim(0, -1).reshape(-1, 3).numpy() for x in (a, b)]
+    theirs = [colour.RGB_to_ICtCp(x, method="ITU-R BT.2100-2 PQ") for x in flat]
+    assert np.allclose(ictcp(a).movedim(0, -1).reshape(-1, 3).numpy(), theirs[0], atol=1e-6)
+    expected = colour.difference.delta_E_ITP(*theirs)
+    assert np.allclose(delta_e_itp(a, b).flatten().numpy(), expected, atol=1e-3)
+
+
+def test_psnr_of_known_errors() -> None:
+    truth = torch.full((3, 16, 16), 100.0)
+    assert psnr(torch.zeros(4), torch.full((4,), 0.1)) == pytest.approx(20)
+    assert psnr(truth, truth) == 100
+    assert linear_psnr(truth + 10, truth, peak_nits=1000) == pytest.approx(40)
+    assert normalised_psnr(truth + 10, truth) == pytest.approx(20, abs=1e-4)
+    step = float(pq_inverse_eotf(torch.tensor(110.0)) - pq_inverse_eotf(torch.tensor(100.0)))
+    assert pq_psnr(truth * 1.1, truth) == pytest.approx(-20 * np.log10(step), abs=1e-3)
+
+
+def test_ssim_is_one_for_the_same_and_falls() -> None:
+    torch.manual_seed(0)
+    truth = torch.rand(3, 32, 32) * 500
+    assert ssim(truth, truth) == pytest.approx(1)
+    assert ssim(truth + 50 * torch.rand_like(truth), truth) < 0.99
+
+
+def test_scaling_puts_white_where_it_says() -> None:
+    white = torch.ones(3, 1, 1)
+    assert scaling(white, white_nits=203.0).flatten().tolist() == pytest.approx([203] * 3)
+
+
+def test_bt2446_a_inverse_reaches_1000_and_lifts_mid_tones() -> None:
+    levels = torch.tensor([0.0, 0.5, 1.0]).expand(3, 1, 3)
+    nits = bt2446a_inverse(levels)[1, 0]
+    # Table 4: Y'' = 127.5 gives E = 1.20367, so Y' = 342.1 / 1000, and 76 cd/m2.
+    assert nits.tolist() == pytest.approx([0.0, 76.2, 1000.0], rel=5e-3, abs=1e-3)
+
+
+def test_bt2446_c_inverse_undoes_the_forward_direction() -> None:
+    nits = torch.tensor([5.0, 60.0, 150.0, 300.0]).expand(3, 1, 4)
+    sdr = Bt2446C(crosstalk=0.0)(Light(rgb=nits, peak_nits=1000.0))
+    back = bt2446c_inverse(sdr ** (1 / 2.4))[1, 0]
+    assert back.tolist() == pytest.approx([5, 60, 150, 300], rel=2e-3)
+
+
+def test_libplacebo_expands(in_ci: bool) -> None:
+    if libplacebo_ffmpeg() is None:
+        if in_ci:
+            pytest.fail("libplacebo must run in CI: install ffmpeg and mesa-vulkan-drivers")
+        pytest.skip("no ffmpeg with libplacebo and Vulkan here")
+    nits = libplacebo_inverse(torch.linspace(0, 1, 32).expand(3, 32, 32).contiguous())
+    assert 203 < nits.max() <= 10000
+    assert nits[:, :, 0].max() < 1
+    assert "libplacebo" in baselines()
+
+
+def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = Weights(name="tiny", model=GMNet(4, blocks=1).eval(), preset=PRESET)
+    methods = {
+        "gmnet": gmnet_method(weights),
+        "scaling 203": baseline_method(baselines(with_libplacebo=False)["scaling 203"], 1000.0),
+        "oracle map": oracle_method(PRESET),
+    }
+    items = [drawn_item("clip", frame) for frame in range(3)]
+    worst = WorstCases("gmnet", 2)
+    rows = []
+    for row, item, output in measure(items, methods, PRESET, Scorer(peak_nits=1000.0)):
+        rows.append(row)
+        worst.add(row, item, output)
+    means = summary(rows, by=lambda row: row.method)
+    assert means["oracle map"]["pq_psnr"] > 60
+    assert means["oracle map"]["qmax_error"] < 1e-3
+    assert means["oracle map"]["flicker"] < 0.01
+    # The truth gets brighter by a fifteenth a frame, scaling does not.
+    assert means["scaling 203"]["flicker"] > 1
+    assert "delta_e_itp" in format_table(means)
+    write_json(rows, tmp_path / "report.json")
+    assert len(json.loads((tmp_path / "report.json").read_text())["items"]) == 9
+    write_html(rows, worst, tmp_path / "report.html", base="scaling 203", title="<tiny>")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 2
+    assert "&lt;tiny&gt;" in page
+    assert "oracle map" in page
+
+
+def test_video_frames_in_nits(shared: Path) -> None:
+    pq = list(frames(shared / "hdr/video/androidx__sample_with_it35_track.mp4", count=2))
+    assert [f.shape for f in pq] == [(3, 270, 480)] * 2
+    assert 200 < pq[0].max() < 10000
+    hlg = next(frames(shared / "hdr/video/androidx__sample_with_color_info.mp4", count=1))
+    assert hlg.max() <= 1000.001
+    assert hlg.mean() > 10
+
+
+def test_sdr_video_is_refused(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "sdr.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(MediaError, match=r"must be PQ or HLG in BT\.2020"):
+        list(frames(path, count=1))
