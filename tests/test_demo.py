@@ -91,7 +91,7 @@ def test_both_shots_have_dynamic_range_and_motion(make_clip: ModuleType, n: int)
     truth = open_clip(TRUTH)
     first, later = (pq_eotf(pq) for pq in make_clip.signals(truth[n] + truth[n + 6]))
     assert first.amax() > 700
-    assert (first.amax(dim=0) < 1.0).float().mean() > 0.002
+    assert (first.amax(dim=0) < 1.0).float().mean() > 0.001
     assert ((later - first).abs().amax(dim=0) > 5).float().mean() > 0.02
 
 
