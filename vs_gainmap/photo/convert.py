@@ -206,6 +206,3 @@ def convert_folder(
         finally:
             for future in running:
                 future.cancel()
-
-
-__all__ = ["ConvertOptions", "Job", "convert_folder", "convert_photo", "plan_folder"]

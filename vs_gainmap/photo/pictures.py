@@ -24,7 +24,6 @@ from vs_gainmap.photo.ifd import read_orientation, reset_orientation
 from vs_gainmap.photo.jpeg import JpegImage, parse_jpeg
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.profile import (
-    SRGB,
     ColorProfile,
     Signal,
     profile_from_h273,
@@ -291,17 +290,3 @@ def _png_cicp(data: bytes) -> ColorProfile | None:
             return None
         position += 12 + length
     return None
-
-
-__all__ = [
-    "MAX_PIXELS",
-    "SRGB",
-    "Picture",
-    "check_size",
-    "decode_bmff",
-    "decode_jpeg",
-    "naming",
-    "read_bmff",
-    "read_file",
-    "read_picture",
-]
