@@ -20,9 +20,10 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.filters.rendering import apply
 from vs_gainmap.look.false_color import NitsScale, StopsScale, legend
 from vs_gainmap.look.preview import Previewer, tone_map
-from vs_gainmap.look.report import FrameStats, measure_frames, read_stats, write_stats
+from vs_gainmap.look.report import measure_frames
 from vs_gainmap.look.scopes import histogram, waveform
-from vs_gainmap.video import encode
+from vs_gainmap.look.stats import FrameStats, read_stats, write_stats
+from vs_gainmap.video import encode, open_clip
 
 
 def test_stops_are_blue_below_gray_at_and_warm_above_zero() -> None:
@@ -192,3 +193,23 @@ def test_preview_page(
     # SDR, tone-mapped and the true HDR AVIF at the frame's size: Chromium decodes them all.
     assert sizes.count((128, 96)) == 6
     assert all(w and h for w, h in sizes)
+
+
+def test_convert_keeps_stats_for_the_report(
+    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, video, stats = (tmp_path / name for name in ("sdr.mkv", "hdr.mkv", "stats.json"))
+    encode(noise(64, 48, 5, vs.YUV420P10, _ChromaLocation=0, **BT709), source, encoder="ffv1")
+    arguments = ["convert", str(source), str(video), "--quiet", "--preset", "ultrafast"]
+    arguments += ["--weights", str(tiny_weights), "--stats", str(stats)]
+    assert main(arguments) == 0
+    frames = read_stats(stats)
+    assert len(frames) == 5
+    assert [f.seconds for f in frames] == pytest.approx([n / 24 for n in range(5)], abs=2e-3)
+    measured = measure_frames(open_clip(video))
+    for ours, coded in zip(frames, measured, strict=True):
+        assert ours.qmax
+        assert ours.average_nits == pytest.approx(coded.average_nits, rel=0.3)
+    capsys.readouterr()
+    assert main(["report", str(video), "--stats", str(stats), "--quiet"]) == 0
+    assert "Qmax" in Path(capsys.readouterr().out.strip()).read_text()

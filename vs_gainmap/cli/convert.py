@@ -19,7 +19,11 @@ from vs_gainmap.cli.progress import ProgressBar
 from vs_gainmap.cli.values import content_light, positive_int, seconds
 
 if TYPE_CHECKING:
+    import vapoursynth as vs
+
     from vs_gainmap.video import Encoded
+
+CACHE_MB = 1024
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,6 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     part.add_argument("--frames", type=positive_int, metavar="N", help="at most so many")
     parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
     parser.add_argument(
+        "--stats", type=Path, metavar="JSON", help="keep light, Qmax and cuts of every frame"
+    )
+    parser.add_argument(
         "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
     )
     add_encoder_options(parser)
@@ -50,9 +57,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
+    import vapoursynth as vs
+
+    from vs_gainmap.look.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
 
+    # In order, hardly a frame is asked for twice; by default VapourSynth fills most of the memory.
+    vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
     light = content_light(args.max_cll, args.max_fall)
+    graph = make_graph(args, measure=light is None or args.stats is not None)
+    recorders: list[Recorder] = []
+
+    def watched(clip: vs.VideoNode) -> vs.VideoNode:
+        recorders.append(Recorder(graph(clip)))
+        return recorders[0].clip
+
     with (
         interruptible() as check,
         closing(ProgressBar(args.target.name, enabled=not args.quiet, check=check)) as bar,
@@ -60,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         made = convert(
             args.input,
             args.target,
-            make_graph(args, measure=light is None),
+            graph if args.stats is None else watched,
             selection=Selection(start=args.start, end=args.end, frames=args.frames),
             assume_progressive=args.assume_progressive,
             encoder=args.encoder,
@@ -72,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
             overwrite=args.overwrite,
             progress=bar.update,
         )
+    if args.stats is not None:
+        write_stats(args.stats, recorders[0].frames())
     for note in made.notes:
         print(f"vs-gainmap: note: {note}", file=sys.stderr)
     if not args.quiet:

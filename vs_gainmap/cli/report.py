@@ -28,7 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap.look.report import measure_frames, read_stats, write_report
+    from vs_gainmap.look.report import measure_frames, write_report
+    from vs_gainmap.look.stats import read_stats
     from vs_gainmap.video import open_clip
 
     page = args.page or args.input.with_name(args.input.name + ".report.html")

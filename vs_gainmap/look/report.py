@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,41 +17,11 @@ from vs_gainmap.hdr10 import ContentLight
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.preview import png, tone_map
 from vs_gainmap.look.scopes import new_figure, nits_axis, to_svg
+from vs_gainmap.look.stats import FrameStats
 from vs_gainmap.temporal import distance, find_cuts, signature
 
 MAX_THUMBNAILS = 24
 _THUMBNAIL = (256, 144)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameStats:
-    """What is known of one frame: seconds, cd/m2, stops."""
-
-    seconds: float
-    max_nits: float
-    average_nits: float
-    qmax: float | None = None
-    begins_shot: bool = False
-
-
-def write_stats(path: Path, frames: list[FrameStats]) -> None:
-    """Write frames as JSON, in one step."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"frames": [asdict(f) for f in frames]}), encoding="utf-8")
-    partial.replace(path)
-
-
-def read_stats(path: Path) -> list[FrameStats]:
-    """Read what `write_stats` wrote.
-
-    Raises:
-        MediaError: it is something else.
-    """
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["frames"]
-        return [FrameStats(**row) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MediaError(f"{path}: is no stats file of `convert --stats`: {error}") from error
 
 
 def measure_frames(

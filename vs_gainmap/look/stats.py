@@ -1,0 +1,81 @@
+"""What is known of every frame of a conversion, to plot later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.errors import MediaError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameStats:
+    """What is known of one frame: seconds, cd/m2, stops."""
+
+    seconds: float
+    max_nits: float
+    average_nits: float
+    qmax: float | None = None
+    begins_shot: bool = False
+
+
+def write_stats(path: Path, frames: list[FrameStats]) -> None:
+    """Write frames as JSON, in one step."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps({"frames": [asdict(f) for f in frames]}), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_stats(path: Path) -> list[FrameStats]:
+    """Read what `write_stats` wrote.
+
+    Raises:
+        MediaError: it is something else.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["frames"]
+        return [FrameStats(**row) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MediaError(f"{path}: is no stats file of `convert --stats`: {error}") from error
+
+
+class Recorder:
+    """Notes what passes through a clip.
+
+    Args:
+        clip: HDR, with FrameMaxNits, FrameAverageNits and GainMapMax on its frames.
+    """
+
+    def __init__(self, clip: vs.VideoNode) -> None:
+        self._seen: dict[int, dict[str, object]] = {}
+        self.clip = clip.std.ModifyFrame(clip, self._note)
+
+    def _note(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        self._seen[n] = dict(f.props)
+        return f
+
+    def frames(self) -> list[FrameStats]:
+        """Return the frames that were made, in order; times count from the first one."""
+        made, seconds = [], 0.0
+        for _, found in sorted(self._seen.items()):
+            made.append(
+                FrameStats(
+                    seconds=seconds,
+                    max_nits=_number(found, props.FRAME_MAX_NITS),
+                    average_nits=_number(found, props.FRAME_AVERAGE_NITS),
+                    qmax=_number(found, props.GAIN_MAP_MAX),
+                    begins_shot=_number(found, props.SCENE_CHANGE_PREV) > 0,
+                )
+            )
+            duration = _number(found, "_DurationNum"), _number(found, "_DurationDen")
+            seconds += duration[0] / duration[1] if duration[1] else 1 / 25
+        return made
+
+
+def _number(found: Mapping[str, object], name: str) -> float:
+    return float(str(found.get(name, 0)))
