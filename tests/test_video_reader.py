@@ -175,11 +175,25 @@ def test_evicted_frames_are_decoded_again(media: Media) -> None:
     expected = decode(media.plain, "yuv420p")
     order = list(range(29)) * 2
     random.Random(5).shuffle(order)
-    with VideoReader(media.plain, memory=1) as reader:
+    with VideoReader(media.plain, keep=1) as reader:
         futures = [(n, reader.clip.get_frame_async(n)) for n in order]
         assert [digest(future.result()) for _, future in futures] == [
             expected[n] for n, _ in futures
         ]
+
+
+def test_a_graph_that_looks_back_decodes_once_more_not_each_time(media: Media) -> None:
+    """As when frame n of the output needs frames n + 12 and n - 2 of the input."""
+    with VideoReader(media.plain, keep=4) as reader:
+        for n in range(17):
+            reader.clip.get_frame(n + 12)
+            reader.clip.get_frame(max(n - 2, 0))
+        assert 1 <= reader.restarts <= 3
+    with VideoReader(media.plain) as reader:
+        for n in range(17):
+            reader.clip.get_frame(n + 12)
+            reader.clip.get_frame(max(n - 2, 0))
+        assert reader.restarts == 0
 
 
 @pytest.mark.parametrize("first", [0, 1, 7, 8, 9, 15, 17, 28])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vs_gainmap.video import Encoded
 
-CACHE_MB = 1024
+CACHE_MB = 512
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

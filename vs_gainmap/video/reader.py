@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # A request further ahead than this is worth a seek.
 _FAR = 300
+# Decoded frames to keep: smoothing over time looks back some twenty, more only when needed.
+_KEEP = 24
+_KEEP_AT_MOST = 128
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
@@ -51,7 +54,8 @@ class VideoReader:
         first: number of the first frame to serve.
         count: how many to serve; None is all that follow.
         look_ahead: frames to decode ahead of the newest request.
-        memory: bytes of decoded frames to keep, beside those that are waited for.
+        keep: decoded frames to keep, beside those that are waited for; grows when the graph
+            turns out to look further back.
         assume_progressive: take frames that are marked as interlaced for progressive ones.
 
     Raises:
@@ -66,7 +70,7 @@ class VideoReader:
         first: int = 0,
         count: int | None = None,
         look_ahead: int = 4,
-        memory: int = 256 * 2**20,
+        keep: int = _KEEP,
         assume_progressive: bool = False,
     ) -> None:
         self.path = path
@@ -86,9 +90,9 @@ class VideoReader:
             )
         self.error: MediaError | None = None
         self.repeated = 0
+        self.restarts = 0
         self._look_ahead = look_ahead
-        samples = self.index.width * self.index.height * (2 if layout.bits > 8 else 1)
-        self._keep = min(max(memory // (2 * samples), look_ahead), 48)
+        self._keep = keep
         self._progressive = assume_progressive
         self._frames: dict[int, vs.VideoFrame] = {}
         self._wanted: list[int] = []
@@ -142,6 +146,11 @@ class VideoReader:
             self._wanted.append(n)
             self._newest = n if n < self._next else max(self._newest, n)
             if n not in self._frames and not self._next <= n < self._next + _FAR:
+                # The graph looks further back than the cache: let it be the last time.
+                behind = self._next - n + self._look_ahead
+                self._keep = max(self._keep, min(behind, _KEEP_AT_MOST))
+                log.debug("%s: decoding again from frame %d", self.path, n)
+                self.restarts += 1
                 self._next = n
                 self._restart = True
             self._changed.notify_all()
