@@ -136,7 +136,7 @@ def _weights() -> Iterator[Finding]:
 def _encoders() -> Iterator[Finding]:
     import av
 
-    from vs_gainmap.video.coding import can_open
+    from vs_gainmap.video.encoder_pass import can_open
     from vs_gainmap.video.encoders import DEFAULT_ENCODER, ENCODERS
 
     yield Finding(subject="ffmpeg", text=f"{av.ffmpeg_version_info} inside PyAV")

@@ -97,7 +97,7 @@ def ffmpeg_flags(
     import vapoursynth as vs
 
     from vs_gainmap import props
-    from vs_gainmap.video.coding import pix_fmt_for
+    from vs_gainmap.video.encoder_pass import pix_fmt_for
     from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params
     from vs_gainmap.video.tags import color_flags
 
@@ -166,7 +166,7 @@ def _run_script(path: Path, index: int) -> vs.VideoNode:
 def _measure(clip: vs.VideoNode) -> ContentLight:
     from vs_gainmap import measure, props
     from vs_gainmap.hdr10 import ContentLight
-    from vs_gainmap.video.coding import frames_in_order
+    from vs_gainmap.video.encoder_pass import frames_in_order
 
     highest, average = 0.0, 0.0
     with closing(ProgressBar("measuring")) as bar:

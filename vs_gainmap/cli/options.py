@@ -109,7 +109,7 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
     import vapoursynth as vs
 
     from vs_gainmap.errors import MediaError
-    from vs_gainmap.video.coding import preferred_format
+    from vs_gainmap.video.encoder_pass import preferred_format
     from vs_gainmap.video.encoders import find_encoder
 
     encoder = find_encoder(args.encoder)

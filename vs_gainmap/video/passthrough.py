@@ -130,7 +130,7 @@ def copy_metadata(
             start, end = max(start - first, 0), min(end, last) - first
         chapter["start"], chapter["end"] = start, end
         chapters.append(chapter)
-    if chapters and container.format != "webm":
+    if chapters:
         out.set_chapters(chapters)
 
 

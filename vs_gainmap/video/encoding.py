@@ -15,8 +15,8 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.coding import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.containers import Container, find_container
+from vs_gainmap.video.encoder_pass import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
     Encoder,
