@@ -16,7 +16,6 @@ from torch.utils.data import Dataset
 
 from training.degrade import Degradation
 from training.grade import (
-    MASTERING_PEAKS,
     Grade,
     Master,
     add_caption,
@@ -43,7 +42,7 @@ from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
 # Video is mastered for BT.1886 displays; photographs and web video are sRGB or 2.2;
 # the camera's OETF of BT.709 turns up where software takes it for the display's curve.
-ENCODINGS: dict[Encoding, float] = {"bt1886": 0.62, "gamma22": 0.18, "srgb": 0.12, "bt709": 0.08}
+ENCODINGS: dict[Encoding, float] = {"bt1886": 0.45, "gamma22": 0.4, "srgb": 0.1, "bt709": 0.05}
 
 # Fixed: whole panoramas (and photographs) that training never sees.
 HELD_OUT_SCENES = frozenset(
@@ -139,17 +138,13 @@ def draw_master(view: Tensor, rng: np.random.Generator, *, graded: bool) -> Mast
     if rng.random() < 0.08:
         nits = add_caption(nits, rng)
     nits = letterbox(nits, draw_letterbox(rng, *nits.shape[-2:]))
-    # Metadata: the clip's own light level, the mastering display, or nothing (PQ's 10000).
+    # Metadata: the mastering display, or the clip's own light level.
     told = rng.random()
-    if told < 0.55:
+    if told < 0.7:
         display = min((p for p in (1000.0, 4000.0) if p >= 0.99 * peak), default=4000.0)
         peak = display if not graded else max(peak, 1000.0)
-    elif told < 0.9:
-        peak = max(peak * rng.uniform(0.9, 1.3), 300.0)
-    elif told < 0.95:
-        peak = 10000.0
     else:
-        peak = float(rng.choice(MASTERING_PEAKS))
+        peak = max(peak * rng.uniform(0.9, 1.3), 300.0)
     return Master(nits=quantize_pq(nits), peak_nits=peak)
 
 

@@ -32,25 +32,28 @@ class OperatorEntry:
 
 
 # Weights follow what people's SDR comes from: players and FFmpeg guides (Hable, BT.2390,
-# spline), broadcast down-mapping (BT.2446, knee), graded trims and cameras.
+# spline), broadcast down-mapping (BT.2446, knee), graded trims and cameras. Where SDR white
+# stands is what one picture tells badly, so the draws agree on 203 cd/m2 where the operator
+# leaves it open: with whites of 70 to 400 the mean log gain of pictures had a standard
+# deviation of 0.9 stops, of which 300 steps of training explained a third (r = 0.57).
 OPERATORS: dict[str, OperatorEntry] = {
-    "clip": OperatorEntry(make=HardClip, weight=2.0),
-    "bt2390": OperatorEntry(make=Bt2390, weight=4.0),
-    "bt2446a": OperatorEntry(make=Bt2446A, weight=2.0),
+    "clip": OperatorEntry(make=HardClip, weight=0.7),
+    "bt2390": OperatorEntry(make=Bt2390, weight=1.5),
+    "bt2446a": OperatorEntry(make=Bt2446A, weight=5.0),
     "bt2446c": OperatorEntry(make=Bt2446C, weight=0.0, held_out=True),
-    "hable": OperatorEntry(make=FfmpegHable, weight=3.0),
+    "hable": OperatorEntry(make=FfmpegHable, weight=6.0),
     "ffmpeg_reinhard": OperatorEntry(make=FfmpegReinhard, weight=1.0),
     "mobius": OperatorEntry(make=FfmpegMobius, weight=0.0, held_out=True),
-    "spline": OperatorEntry(make=Spline, weight=2.5),
-    "reinhard": OperatorEntry(make=Reinhard, weight=2.0),
+    "spline": OperatorEntry(make=Spline, weight=1.0),
+    "reinhard": OperatorEntry(make=Reinhard, weight=3.0),
     "filmic": OperatorEntry(make=Filmic, weight=1.0),
-    "aces_narkowicz": OperatorEntry(make=AcesNarkowicz, weight=1.0),
+    "aces_narkowicz": OperatorEntry(make=AcesNarkowicz, weight=0.7),
     "aces_hill": OperatorEntry(make=AcesHill, weight=0.0, held_out=True),
     "drago": OperatorEntry(make=Drago, weight=0.0, held_out=True),
-    "soft_knee": OperatorEntry(make=SoftKnee, weight=2.0),
-    "camera": OperatorEntry(make=Camera, weight=3.0),
-    "bilateral": OperatorEntry(make=Bilateral, weight=0.5),
-    "local_reinhard": OperatorEntry(make=LocalReinhard, weight=0.4),
+    "soft_knee": OperatorEntry(make=SoftKnee, weight=0.7),
+    "camera": OperatorEntry(make=Camera, weight=1.5),
+    "bilateral": OperatorEntry(make=Bilateral, weight=0.2),
+    "local_reinhard": OperatorEntry(make=LocalReinhard, weight=0.2),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,9 +45,9 @@ class SoftKnee:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw white from 80 to 300 cd/m2 and a knee from half to nearly white."""
+        """Draw white around 203 cd/m2 and a knee from half to nearly white."""
         return cls(
-            white_nits=math.exp(rng.uniform(math.log(80), math.log(300))),
+            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0, 0.3), -1, 0.6)),
             knee=rng.uniform(0.4, 0.9),
             source=rng.uniform(2, 6) if rng.random() < 0.4 else None,
             over=draw_spread(rng),
@@ -91,7 +90,7 @@ class Camera:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw mid-tones a stop up or down of where reference white puts them."""
         return cls(
-            grey_nits=26.0 * 2 ** float(np.clip(rng.normal(-0.3, 0.6), -1.6, 1.2)),
+            grey_nits=26.0 * 2 ** float(np.clip(rng.normal(0.2, 0.35), -0.8, 1.2)),
             grey=rng.uniform(0.11, 0.2),
             contrast=rng.uniform(1.0, 1.6),
             white=rng.uniform(1.5, 6),

@@ -71,9 +71,9 @@ class Ffmpeg:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw npl 100 for most and the desaturation that guides recommend (0) or default (2)."""
+        """Draw npl 100 or 203 and the desaturation that guides recommend (0) or default (2)."""
         return cls(
-            white_nits=float(rng.choice((100.0, 100.0, 100.0, 203.0, 250.0))),
+            white_nits=float(rng.choice((100.0, 203.0))),
             desaturate=float(rng.choice((0.0, 0.0, 2.0))),
         )
 
@@ -120,7 +120,7 @@ class Filmic:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw around the published exposure bias of 2 and white of 11.2."""
-        return cls(exposure=rng.uniform(1.0, 4.0), white=rng.uniform(5, 14), over=draw_spread(rng))
+        return cls(exposure=rng.uniform(1.6, 3.0), white=rng.uniform(5, 14), over=draw_spread(rng))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +153,9 @@ class Reinhard:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw simple or extended, exposed by key or by a fixed white."""
         return cls(
-            key=rng.uniform(0.09, 0.3) if rng.random() < 0.4 else None,
-            white_nits=float(rng.choice((100.0, 203.0))),
-            burn=rng.uniform(2, 10) if rng.random() < 0.6 else math.inf,
+            key=rng.uniform(0.09, 0.3) if rng.random() < 0.1 else None,
+            white_nits=float(rng.choice((100.0, 203.0, 203.0, 203.0))),
+            burn=rng.uniform(4, 10) if rng.random() < 0.4 else math.inf,
             over=draw_spread(rng),
         )
 
@@ -179,7 +179,7 @@ class AcesNarkowicz:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw the exposure around the 0.6 that the author suggests."""
-        return cls(exposure=rng.uniform(0.4, 1.2), white_nits=float(rng.choice((100.0, 203.0))))
+        return cls(exposure=rng.uniform(0.5, 0.9))
 
 
 HILL_BEFORE = (
@@ -287,7 +287,7 @@ class Spline:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw with and without scene averages."""
         return cls(
-            target_nits=float(rng.choice((203.0, 203.0, 100.0))),
+            target_nits=203.0 if rng.random() < 0.85 else 100.0,
             average_known=bool(rng.random() < 0.6),
             over="luminance" if rng.random() < 0.6 else "max",
         )

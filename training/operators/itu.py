@@ -33,10 +33,10 @@ class HardClip:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw white: 100 or 203 for half, 70 to 400 for the rest."""
+        """Draw white: reference white, or within half a stop of it."""
         if rng.random() < 0.5:
-            return cls(white_nits=float(rng.choice((100.0, 203.0))))
-        return cls(white_nits=math.exp(rng.uniform(math.log(70), math.log(400))))
+            return cls()
+        return cls(white_nits=203.0 * 2 ** rng.uniform(-0.5, 0.5))
 
 
 def eetf(nits: Tensor, *, source_peak: float, target_peak: float) -> Tensor:
@@ -80,10 +80,8 @@ class Bt2390:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a display of 100 or 203 cd/m2, seldom another."""
-        target = (
-            float(rng.choice((100.0, 203.0, 203.0))) if rng.random() < 0.8 else rng.uniform(90, 300)
-        )
+        """Draw a display of 203 cd/m2, seldom of 100 or in between."""
+        target = 203.0 if rng.random() < 0.8 else rng.uniform(100, 203)
         return cls(target_nits=target, over=draw_spread(rng))
 
 
