@@ -229,9 +229,10 @@ def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
         main(["--debug", "convert", str(tmp_path / "none.mp4"), str(tmp_path / "out.mkv")])
 
 
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT can't be sent to one process on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="no signal can be sent to one process on Windows")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_leaves_the_old_file_and_nothing_else(
-    media: Media, tmp_path: Path, tiny_weights: Path
+    number: signal.Signals, media: Media, tmp_path: Path, tiny_weights: Path
 ) -> None:
     target = tmp_path / "out.mkv"
     target.write_bytes(b"precious")
@@ -242,7 +243,7 @@ def test_ctrl_c_leaves_the_old_file_and_nothing_else(
         # The folder of unfinished work appears when encoding starts.
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert err.strip().endswith("vs-gainmap: interrupted; nothing was written")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from av.sidedata.sidedata import Type
 
 import vs_gainmap
 from tests.clips import noise
@@ -22,6 +23,7 @@ from vs_gainmap.color import pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video import Encoded, encode
+from vs_gainmap.video.av1 import hdr10_obus, split_obus
 from vs_gainmap.video.hevc import nal_type, parse_sei, split_length_prefixed
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
@@ -143,6 +145,29 @@ def test_hevc_carries_both_messages_at_every_random_access_point(tmp_path: Path)
             else:
                 assert levels == displays == []
     assert access_points == 3
+
+
+def test_av1_carries_both_messages_at_every_sequence_header(tmp_path: Path) -> None:
+    path = tmp_path / "out.mkv"
+    made = quick(pq_clip(), path, "svtav1", mastering=P3, encoder_params="keyint=5")
+    assert made.light is not None
+    expected = hdr10_obus(P3, made.light)
+    headers = 0
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            obus = list(split_obus(bytes(packet)))
+            metadata = [whole for kind, _, whole in obus if kind == 5]
+            # A sequence header is OBU type 1.
+            if any(kind == 1 for kind, _, _ in obus):
+                headers += 1
+                assert metadata == expected
+            else:
+                assert metadata == []
+    assert headers == 3
+    with av.open(str(path)) as container:
+        first = next(container.decode(video=0))
+    assert Type.CONTENT_LIGHT_LEVEL in first.side_data
+    assert Type.MASTERING_DISPLAY_METADATA in first.side_data
 
 
 def test_lossless_is_lossless(tmp_path: Path) -> None:
@@ -379,7 +404,5 @@ def test_nothing_is_written_by_an_encoder_without_metadata_but_the_mux_adds_it(
     assert made.light is not None
     with av.open(str(path)) as container:
         first = next(container.decode(video=0))
-    from av.sidedata.sidedata import Type
-
     assert Type.CONTENT_LIGHT_LEVEL in first.side_data
     assert Type.MASTERING_DISPLAY_METADATA in first.side_data

@@ -1,4 +1,4 @@
-"""Ctrl-C that can't get lost."""
+"""Ctrl-C that can't get lost, and a polite kill that cleans up as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed since.
+    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed or SIGTERM came.
 
     Python drops an exception that a signal raises while a destructor or a weak reference's
     callback happens to run, and torch has many of those: a long loop asks once a turn.
@@ -29,8 +29,9 @@ def interruptible() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield check
         return
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield check
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

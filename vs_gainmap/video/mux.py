@@ -172,7 +172,7 @@ def _open_output(
                 others[stream.index] = made
     if video is None:
         raise MediaError(f"{plan.source}: has changed meanwhile")
-    copy_metadata(opened, out, container, span)
+    copy_metadata(opened, out, span)
     return _Output(out, video, others)
 
 

@@ -112,9 +112,7 @@ def display_matrix(stream: Stream) -> tuple[int, ...] | None:
     return None if data is None else tuple(memoryview(data).cast("i"))
 
 
-def copy_metadata(
-    opened: InputContainer, out: OutputContainer, container: Container, span: Span | None
-) -> None:
+def copy_metadata(opened: InputContainer, out: OutputContainer, span: Span | None) -> None:
     """Copy the file's own metadata and chapters; chapters are cut to `span`."""
     out.metadata.update(
         {k: v for k, v in opened.metadata.items() if k.lower() not in _STALE_GLOBAL}
