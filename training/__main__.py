@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
     train.add_argument("--initial", type=Path, help="weights to start from")
     train.add_argument("--threads", type=int, help="CPU threads of the network")
-    train.add_argument("set", nargs="*", help="overrides, such as run.steps=100")
+    train.add_argument("--set", nargs="*", default=[], help="overrides, such as run.steps=100")
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
     evaluate.add_argument("weights", help="a file, or the name of bundled weights")

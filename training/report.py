@@ -10,11 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from training.evaluate import Item, Output, Row, summary
 from training.metrics import delta_e_itp
-from vs_gainmap.color import convert_primaries, gamma22_inverse_eotf
+from training.validate import for_sdr_screen
 
 STYLE = """
 body { font: 15px/1.5 sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
@@ -54,12 +53,6 @@ class WorstCases:
     def sorted(self) -> list[tuple[str, bytes]]:
         """Return titles and JPEG bytes, worst first."""
         return [(title, data) for _, _, title, data in sorted(self._heap, reverse=True)]
-
-
-def for_sdr_screen(nits: Tensor, *, white_nits: float = 203.0) -> Tensor:
-    """Make BT.2020 light visible on an SDR screen: (3, H, W) signal, highlights bent, not cut."""
-    light = convert_primaries(nits / white_nits, "bt2020", "bt709").clamp(min=0.0)
-    return gamma22_inverse_eotf((light * (1 + light / 25) / (1 + light)).clamp(0.0, 1.0))
 
 
 def comparison(item: Item, output: Output) -> bytes:

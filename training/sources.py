@@ -20,8 +20,11 @@ from training.video_source import VIDEO_SUFFIXES, frames
 from vs_gainmap.color import PrimariesName, convert_primaries, pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
+from vs_gainmap.photo.read import read_photo
+from vs_gainmap.photo.render import render_photo
 
-STILL_SUFFIXES = {".hdr", ".exr", ".png", ".jpg", ".jpeg"}
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".avif", ".heic"}
+STILL_SUFFIXES = {".hdr", ".exr", ".png", *PHOTO_SUFFIXES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,17 +111,9 @@ def read_gain_map_folder(base_path: Path) -> np.ndarray:
     return hdr.numpy().transpose(1, 2, 0)
 
 
-def read_ultra_hdr(path: Path) -> np.ndarray:
-    """Read an Ultra HDR JPEG as (H, W, 3) linear light, 1.0 = SDR white, BT.709 primaries."""
-    try:
-        import imagecodecs
-    except ImportError as error:
-        raise MediaError("training: Ultra HDR needs the package imagecodecs") from error
-    try:
-        rgba = imagecodecs.ultrahdr_decode(path.read_bytes(), dtype="float16")
-    except imagecodecs.UltrahdrError as error:
-        raise MediaError(f"training: {path.name} can't be read as Ultra HDR: {error}") from error
-    return np.asarray(rgba[..., :3])
+def read_gain_map_photo(path: Path) -> np.ndarray:
+    """Read a gain map photo (Ultra HDR, ISO 21496-1, Adobe, Apple) in full, in BT.709."""
+    return render_photo(read_photo(path), primaries="bt709")
 
 
 def read_pq_png(path: Path) -> np.ndarray:
@@ -134,7 +129,7 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
     """Read one HDR picture.
 
     Args:
-        path: .hdr, .exr, gain map folder base (``.ldr.webp``), Ultra HDR .jpg, PQ .png.
+        path: .hdr, .exr, gain map folder base (``.ldr.webp``), gain map photo, PQ .png.
         primaries: of the file; by default BT.2020 for PQ and BT.709 for the others.
 
     Returns:
@@ -151,8 +146,8 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
         rgb = read_exr(path)
     elif path.name.endswith(".ldr.webp"):
         rgb = read_gain_map_folder(path)
-    elif suffix in (".jpg", ".jpeg"):
-        rgb = read_ultra_hdr(path)
+    elif suffix in PHOTO_SUFFIXES:
+        rgb = read_gain_map_photo(path)
     elif graded:
         rgb = read_pq_png(path)
     else:

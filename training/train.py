@@ -25,7 +25,7 @@ from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, t
 from training.loss import gain_map_loss
 from training.pairs import PairDataset, View, read_index
 from training.scenes import INDEX
-from training.validate import Example, make_examples, split_views, table, validate
+from training.validate import Example, make_examples, picture, split_views, table, validate
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GMNet
 
@@ -297,6 +297,11 @@ class _Board:
         print(text, flush=True)
         with (self.out / "validation.txt").open("a") as file:
             file.write(text)
+        for number in range(0, len(examples), max(len(examples) // 6, 1)):
+            example = examples[number]
+            self.writer.add_image(
+                f"{example.operator}/{number}", picture(average, example, preset), done
+            )
 
     def close(self) -> None:
         """Flush the curves."""

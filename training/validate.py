@@ -11,7 +11,7 @@ from torch import Tensor
 from training.metrics import delta_e_itp, pq_psnr
 from training.operators import OPERATORS
 from training.pairs import HELD_OUT_SCENES, View, make_pair, make_thumbnail
-from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models import GMNet
 
@@ -75,6 +75,20 @@ def predict_nits(model: GMNet, sdr_signal: Tensor, preset: GainMapPreset) -> Ten
     gain_map, qmax_norm = model(sdr_signal, make_thumbnail(sdr_signal))
     light = render_hdr(sdr_signal, gain_map.float(), qmax_norm.float(), preset)
     return to_nits(light, preset)
+
+
+def picture(model: GMNet, example: Example, preset: GainMapPreset) -> Tensor:
+    """Put SDR, output and truth side by side for an SDR screen: (3, H, 3 W), 0..1."""
+    signal = example.sdr_signal.float()
+    output = predict_nits(model, signal[None], preset)[0]
+    truth = example.hdr.float() * preset.sdr_white
+    return torch.cat([signal, for_sdr_screen(output), for_sdr_screen(truth)], dim=-1)
+
+
+def for_sdr_screen(nits: Tensor, *, white_nits: float = 203.0) -> Tensor:
+    """Make BT.2020 light visible on an SDR screen: (3, H, W) signal, highlights bent, not cut."""
+    light = convert_primaries(nits / white_nits, "bt2020", "bt709").clamp(min=0.0)
+    return gamma22_inverse_eotf((light * (1 + light / 25) / (1 + light)).clamp(0.0, 1.0))
 
 
 def to_nits(linear_bt709: Tensor, preset: GainMapPreset) -> Tensor:

@@ -189,6 +189,38 @@ def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
     assert values["norm_psnr"] > 20
 
 
+def test_full_size_recipe_starts_and_goes_on(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "hdr").mkdir()
+    for name in ("meadow", "polygonjs__neon_photostudio"):  # the second one is held out
+        panorama = cv2.resize(rng.random((8, 16, 3), dtype=np.float32) ** 4 * 20, (256, 128))
+        cv2.imwrite(str(tmp_path / f"hdr/{name}.hdr"), panorama)
+    views = tmp_path / "views"
+    assert main(["render", str(tmp_path / "hdr"), "--out", str(views), "--views", "3",
+                 "--size", "96", "64"]) == 0  # fmt: skip
+    command = ["train", str(CONFIGS / "video-gpu.toml"), "--out", str(tmp_path / "run")]
+    small = [f'data.folder="{views}"', "data.crop=32", "data.batch=2", "data.workers=0",
+             "model.channels=8", "model.blocks=1", "run.precision=\"32-true\"",
+             "run.validate_every=3", "run.validation_views=1"]  # fmt: skip
+    assert main([*command, "--set", *small, "run.steps=3", "run.log_every=1"]) == 0
+    state = load_checkpoint(tmp_path / "run" / CHECKPOINT)
+    assert state["step"] == 3
+    scores = (tmp_path / "run/validation.txt").read_text()
+    assert "bt2446c" in scores
+    assert "nan" not in scores
+    assert list((tmp_path / "run/tensorboard").iterdir())
+    assert main([*command, "--set", *small, "run.step=4"]) == 1  # an unknown key
+
+    made = tmp_path / "made"
+    assert main(["dataset", str(views), "--out", str(made), "--count", "2", "--test", "1"]) == 0
+    assert [item.image.name for item in list_layout(made / "train")] == [
+        "0000001.png",
+        "0000002.png",
+    ]
+    assert len(list_layout(made / "test")) == 1
+    assert json.loads((made / "preset.json").read_text())["min_log_gain"] == -2.0
+
+
 def test_layout_gives_back_the_pair(layout: Path) -> None:
     item = list_layout(layout / "train")[0]
     image, gain_map, qmax, thumbnail = item.load()
