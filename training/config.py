@@ -72,6 +72,7 @@ class LossConfig:
     log_gain: float = 0.3
     product: float = 0.0
     gain_map: float = 0.0
+    shape: float = 0.0
     qmax: float = 0.3
     outside: float = 0.1
 

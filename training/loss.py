@@ -30,7 +30,9 @@ def gain_map_loss(
     """Compute the weighted sum ("total") and each term.
 
     Terms: `pq`, mean and root mean square error of the rendered HDR's PQ signal, in BT.2020,
-    as PQ-PSNR sees it; `log_gain`, L1 in stops where the SDR is not black; `product`,
+    as PQ-PSNR sees it; `log_gain`, L1 in stops where the SDR is not black; `shape`, the
+    same after the crop's mean error is taken off: the overall level is what one picture
+    hardly tells, and its noise drowns the gradient of everything else; `product`,
     L1(qmax * map) and `gain_map`, L1(map), the published ones; `qmax`, L1 to the picture's
     own robust maximum, which keeps Qmax what metadata say it is; `outside`, what the map
     leaves 0..1 by.
@@ -62,6 +64,11 @@ def gain_map_loss(
     if weights.gain_map:
         top = (batch["qmax"] * high - low).clamp(min=1e-3)
         terms["gain_map"] = (gain_map - ((truth - low) / top).clamp(0.0, 1.0)).abs().mean()
+    if weights.shape:
+        seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
+        error = log_gain - truth
+        level = (seen * error).sum((2, 3), keepdim=True) / seen.sum((2, 3), keepdim=True).clamp(1)
+        terms["shape"] = (seen * (error - level)).abs().mean()
     if weights.qmax:
         terms["qmax"] = (qmax_norm - batch["qmax"]).abs().mean()
     if weights.outside:
