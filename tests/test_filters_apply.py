@@ -217,6 +217,8 @@ def test_measured_light_is_the_pixels() -> None:
     brightest = 203 * np.stack(planes(linear, 1)).max(axis=0)
     assert found["FrameMaxNits"] == pytest.approx(brightest.max(), rel=1e-4)
     assert found["FrameAverageNits"] == pytest.approx(brightest.mean(), rel=1e-4)
+    wild = noise(64, 48, 1, vs.YUV420P10, _Matrix=9, _Transfer=16, _Primaries=9, _Range=0)
+    assert frame_props(measure(wild))["FrameMaxNits"] == pytest.approx(10_000)
     with pytest.raises(vs.Error, match="measure: clip must be PQ or HLG"):
         measure(clip)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.color import PQ_PEAK_NITS
 from vs_gainmap.colorimetry import HDR_TRANSFERS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
@@ -51,7 +52,9 @@ def attach_light_levels(
     Returns:
         `target` with the two props.
     """
-    brightest = vs.core.akarin.Expr(linear.std.SplitPlanes(), "x y max z max 0 max")
+    # zimg goes on beyond PQ's end where chroma overshoots; a display does not.
+    top = PQ_PEAK_NITS / unit_nits
+    brightest = vs.core.akarin.Expr(linear.std.SplitPlanes(), f"x y max z max 0 {top!r} clamp")
     stats = brightest.std.PlaneStats()
     levels = stats.akarin.PropExpr(
         lambda: {
