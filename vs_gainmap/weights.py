@@ -35,7 +35,13 @@ class WeightsEntry:
 
 
 # Made by `python -m training export`; the model cards stand beside the files in data/.
-WEIGHTS: dict[str, WeightsEntry] = {}
+WEIGHTS: dict[str, WeightsEntry] = {
+    "video": WeightsEntry(
+        file="gmnet_video.safetensors",
+        sha256="cda87b68da75586c4184096fe3330d92743d073995a134944a413272740d20c8",
+        about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
+    ),
+}
 
 DEFAULT_WEIGHTS = "video"
 
