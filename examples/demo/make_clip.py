@@ -29,7 +29,7 @@ from frames import as_clip, signals  # noqa: E402
 from training.grade import roll_off  # noqa: E402
 from training.metrics import psnr  # noqa: E402
 from training.operators import Light  # noqa: E402
-from training.operators.itu import Bt2390  # noqa: E402
+from training.operators.itu import Bt2446A  # noqa: E402
 from vs_gainmap.color import (  # noqa: E402
     bt1886_inverse_eotf,
     convert_primaries,
@@ -44,8 +44,8 @@ KNEE_NITS = 300.0
 # cd/m2 of a rendered 1.0: a white shirt in the sun and white paper under the bulb come to
 # about 200 at their brightest (ITU-R BT.2408 puts white at 203).
 EXPOSURE_NITS = {"terrace": 140.0, "room": 155.0}
-# Display-referred: a display of 100 cd/m2 shows shadows and mid-tones as the master has them.
-TONE_MAPPING = Bt2390(target_nits=100.0, over="max")
+# What broadcasters convert with: mid-tones come out darker against white than in the master.
+TONE_MAPPING = Bt2446A(hdr_nits=PEAK_NITS)
 RATE = 48_000
 
 

@@ -44,7 +44,7 @@ OPERATORS: dict[str, OperatorEntry] = {
     "hable": OperatorEntry(make=FfmpegHable, weight=6.0),
     "ffmpeg_reinhard": OperatorEntry(make=FfmpegReinhard, weight=1.0),
     "mobius": OperatorEntry(make=FfmpegMobius, weight=0.0, held_out=True),
-    "spline": OperatorEntry(make=Spline, weight=1.0),
+    "spline": OperatorEntry(make=Spline, weight=4.0),
     "reinhard": OperatorEntry(make=Reinhard, weight=3.0),
     "filmic": OperatorEntry(make=Filmic, weight=1.0),
     "aces_narkowicz": OperatorEntry(make=AcesNarkowicz, weight=0.7),
