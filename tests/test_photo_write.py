@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import torch
 import vapoursynth as vs
 from PIL import Image, MpoImagePlugin
 
+from tests.browser import dump_dom, find_browser
 from tests.photo_samples import (
     METADATA,
     exif_orientation,
@@ -332,23 +331,9 @@ document.body.append(image);
 
 
 def test_chromium_opens_it(tmp_path: Path, predictor: PhotoPredictor, in_ci: bool) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        if in_ci:
-            pytest.fail("chromium is missing: CI must install it")
-        pytest.skip("no chromium here")
+    browser = find_browser(in_ci=in_ci)
     (tmp_path / "in.jpg").write_bytes(encode_jpeg(scene()))
     convert_photo(tmp_path / "in.jpg", tmp_path / "photo.jpg", predictor, OPTIONS)
     (tmp_path / "page.html").write_text(PAGE)
-    options = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
-        --disable-background-networking --disable-component-update --virtual-time-budget=10000
-        --dump-dom"""
-    page = (tmp_path / "page.html").as_uri()
-    done = subprocess.run(
-        [browser, *options.split(), f"--user-data-dir={tmp_path / 'profile'}", page],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "size 96x64" in done.stdout, done.stderr[-500:]
+    dom = dump_dom(browser, tmp_path / "page.html", tmp_path / "profile")
+    assert "size 96x64" in dom

@@ -3,7 +3,8 @@
     python examples/demo/demo.py [--picture PATH] [--weights PATH]
 
 `make demo` runs this. It writes into demo-output/: the HDR10 file, a picture that compares
-SDR, gain map and HDR on an ordinary screen, and a PQ still that HDR screens show as HDR.
+SDR, gain map and HDR on an ordinary screen, a PQ still that HDR screens show as HDR, and two
+pages: a preview of a few frames, and light and Qmax over time.
 """
 
 from __future__ import annotations
@@ -41,15 +42,12 @@ SDR, TRUTH = HERE / "demo_sdr.mp4", HERE / "demo_truth.mkv"
 SHOWN = (14, 45)
 
 
-def convert(target: Path, weights: str) -> None:
+def vs_gainmap(*arguments: str | Path) -> None:
     """Run the command line, as a user would."""
     program = shutil.which("vs-gainmap", path=str(Path(sys.executable).parent))
     if program is None:
         sys.exit("demo: no vs-gainmap beside this Python; install it with pip install -e .")
-    command = [program, "convert", str(SDR), str(target), "--overwrite"]
-    if weights != DEFAULT_WEIGHTS:
-        command += ["--weights", weights]
-    subprocess.run(command, check=True)
+    subprocess.run([program, *map(str, arguments)], check=True)
 
 
 def scale_up(signal: Tensor) -> Tensor:
@@ -92,10 +90,12 @@ def main() -> None:
     parser.add_argument("--weights", default=DEFAULT_WEIGHTS, help="bundled name, or a file")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    target = args.out / "demo_hdr10.mkv"
+    target, stats = args.out / "demo_hdr10.mkv", args.out / "demo_stats.json"
+    page, report = args.out / "demo_preview.html", args.out / "demo_report.html"
 
     started = time.perf_counter()
-    convert(target, args.weights)
+    network = ("--weights", args.weights)
+    vs_gainmap("convert", SDR, target, "--overwrite", "--stats", stats, *network)
     seconds = time.perf_counter() - started
 
     sdr, hdr, truth = open_clip(SDR), open_clip(target), open_clip(TRUTH)
@@ -112,10 +112,16 @@ def main() -> None:
     still = args.out / "demo_hdr_still.png"
     write_pq_still(still, next(signals(hdr[SHOWN[0]])))
 
+    times = [f"--at={n / 24:.3f}" for n in SHOWN]
+    vs_gainmap("preview", SDR, *times, "--page", page, "--overwrite", *network)
+    vs_gainmap("report", target, "--stats", stats, "--page", report, "--overwrite")
+
     print(f"\n{target}  ({hdr.num_frames} frames in {seconds:.0f} s)")
     print_metadata(target)
     print(f"{picture}  (SDR, gain map and HDR side by side, for any screen)")
     print(f"{still}  (PQ, for an HDR screen)")
+    print(f"{page}  (a few frames every way; opens in a browser)")
+    print(f"{report}  (light, Qmax and cuts over time)")
     print("\nHow far from the true HDR     PQ-PSNR    delta E ITP")
     for name, (psnr, delta) in scores.items():
         print(f"  {name:26} {psnr:7.2f} dB {delta:11.1f}")
