@@ -38,7 +38,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="cda87b68da75586c4184096fe3330d92743d073995a134944a413272740d20c8",
+        sha256="98d19d2be05d765e12aebbe7829e2d2917811d9b2a8f4cd3be02a6eb2788c569",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
     ),
 }
