@@ -51,18 +51,16 @@ def test_example_gives_hdr_frames(
     text = info.stdout.decode()
     assert info.returncode == 0, info.stderr.decode()
     assert f"Format Name: {pixel}" in text
-    width, height = (
-        int(line.split(": ")[1])
-        for line in text.splitlines()
-        if line.startswith(("Width", "Height"))
-    )
+    # --info tells of every output, the first one first.
+    sizes = dict(reversed([line.split(": ") for line in text.splitlines() if ": " in line]))
+    width, height = int(sizes["Width"]), int(sizes["Height"])
     frames = run("--end", "1", str(EXAMPLES / script), "-")
     assert frames.returncode == 0, frames.stderr.decode()
     assert len(frames.stdout) == 2 * width * height * frame_bytes
     luma = np.frombuffer(frames.stdout[: width * height * luma_bytes], dtype="<u2")
     # SDR white alone is code 573 (PQ of 203 cd/m2 in limited range); HDR goes above it.
     assert luma.max() > 573
-    assert luma.min() < 150
+    assert luma.min() < 200
 
 
 def test_a_wrong_source_is_one_clear_failure(tmp_path: Path) -> None:
