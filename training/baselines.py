@@ -67,8 +67,8 @@ def bt2446c_inverse(signal: Tensor) -> Tensor:
 @cache
 def libplacebo_ffmpeg() -> str | None:
     """Return an ffmpeg whose libplacebo filter runs here, or None."""
-    for name in ("ffmpeg",):
-        program = shutil.which(name)
+    # libplacebo takes frames in memory from FFmpeg 6 on; a distribution's may be older.
+    for program in (_packaged_ffmpeg(), shutil.which("ffmpeg")):
         if program is None:
             continue
         try:
@@ -78,6 +78,14 @@ def libplacebo_ffmpeg() -> str | None:
         if torch.isfinite(probe).all():
             return program
     return None
+
+
+def _packaged_ffmpeg() -> str | None:
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError:
+        return None
+    return str(get_ffmpeg_exe())
 
 
 def _libplacebo(program: str, signal: Tensor) -> Tensor:
