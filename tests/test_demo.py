@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import av
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -135,25 +132,6 @@ def test_distance_knows_equal_from_brighter(demo: ModuleType) -> None:
     psnr, delta = demo.distance([truth * 1.1], [truth])
     assert 30 < psnr < 45
     assert 2 < delta < 10
-
-
-def test_still_is_a_png_that_says_pq(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(DEMO))
-    pq = torch.linspace(0, 1, 3 * 4 * 8).view(3, 4, 8)
-    import_module("pictures").write_pq_still(tmp_path / "still.png", pq)
-    data = (tmp_path / "still.png").read_bytes()
-    at, chunks = 8, {}
-    while at < len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        body = data[at + 4 : at + 8 + size]
-        assert struct.unpack_from(">I", data, at + 8 + size)[0] == zlib.crc32(body)
-        chunks[body[:4]] = body[4:]
-        at += 12 + size
-    assert list(chunks)[:2] == [b"IHDR", b"cICP"]
-    assert chunks[b"cICP"] == bytes((9, 16, 0, 1))
-    pixels = cv2.imread(str(tmp_path / "still.png"), cv2.IMREAD_UNCHANGED)
-    expected = (pq * 65535).round().movedim(0, -1).numpy()
-    np.testing.assert_array_equal(pixels[..., ::-1], expected)
 
 
 def test_comparison_shows_what_sdr_clips(monkeypatch: pytest.MonkeyPatch) -> None:

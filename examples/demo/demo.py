@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from frames import signals
-from pictures import compare, write_picture, write_pq_still
+from pictures import compare, write_picture
 from torch import Tensor
 
 HERE = Path(__file__).resolve().parent
@@ -35,6 +35,7 @@ from vs_gainmap.color import (  # noqa: E402
     pq_eotf,
 )
 from vs_gainmap.look.preview import Previewer  # noqa: E402
+from vs_gainmap.photo.pq import write_pq  # noqa: E402
 from vs_gainmap.video import open_clip  # noqa: E402
 from vs_gainmap.weights import DEFAULT_WEIGHTS  # noqa: E402
 
@@ -110,7 +111,8 @@ def main() -> None:
     picture = args.picture or args.out / "demo.png"
     write_picture(picture, rows)
     still = args.out / "demo_hdr_still.png"
-    write_pq_still(still, next(signals(hdr[SHOWN[0]])))
+    light = pq_eotf(next(signals(hdr[SHOWN[0]]))) / REFERENCE_WHITE_NITS
+    write_pq(still, light.movedim(0, -1).contiguous().numpy(), "bt2020", REFERENCE_WHITE_NITS)
 
     times = [f"--at={n / 24:.3f}" for n in SHOWN]
     vs_gainmap("preview", SDR, *times, "--page", page, "--overwrite", *network)

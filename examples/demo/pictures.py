@@ -1,9 +1,7 @@
-"""The demo's pictures: a comparison for ordinary screens, and a PQ still for HDR ones."""
+"""The demo's picture: a comparison for ordinary screens."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import cv2
@@ -26,9 +24,6 @@ Panel = NDArray[np.uint8]
 WIDTH, HEIGHT = 368, 207
 STRIP = 24
 DARKER_STOPS = 2
-# H.273: BT.2020 primaries, PQ, RGB, full range.
-CICP_BT2020_PQ = bytes((9, 16, 0, 1))
-_PNG_HEADER_END = 8 + 25  # signature and IHDR, which always comes first
 
 
 def compare(look: Look, nits: Tensor) -> list[tuple[str, Panel]]:
@@ -62,17 +57,6 @@ def write_picture(path: Path, rows: list[list[tuple[str, Panel]]]) -> None:
     _, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data.tobytes())
-
-
-def write_pq_still(path: Path, pq: Tensor) -> None:
-    """Write a PQ signal (3, H, W), BT.2020, 0..1, as a 16-bit PNG that says so."""
-    codes = (pq * 65535).round().movedim(0, -1).numpy().astype(np.uint16)
-    _, encoded = cv2.imencode(".png", codes[..., ::-1])
-    data = encoded.tobytes()
-    # OpenCV can't write cICP (PNG 3, clause 11.3.2.6); it may stand right after the header.
-    body = b"cICP" + CICP_BT2020_PQ
-    chunk = struct.pack(">I", len(CICP_BT2020_PQ)) + body + struct.pack(">I", zlib.crc32(body))
-    path.write_bytes(data[:_PNG_HEADER_END] + chunk + data[_PNG_HEADER_END:])
 
 
 def _panel(signal: Tensor) -> Panel:
