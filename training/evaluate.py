@@ -136,7 +136,7 @@ def items_from_video(
         pictures = [_even(frame, 2 * preset.map_scale) for frame in frames(path, count=count)]
         peak = max(float(p.max()) for p in pictures)
         for column, (name, entry) in enumerate(OPERATORS.items()):
-            operator = entry.make.draw(np.random.default_rng([seed, row, column]))
+            operator = entry.draw(np.random.default_rng([seed, row, column]))
             for number, nits in enumerate(pictures):
                 master = Master(nits=nits, peak_nits=max(peak, 300.0))
                 rng = np.random.default_rng([seed, row, column, 1])

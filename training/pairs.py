@@ -40,9 +40,11 @@ from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
 Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
-# Video is mastered for BT.1886 displays; photographs and web video are sRGB or 2.2;
-# the camera's OETF of BT.709 turns up where software takes it for the display's curve.
-ENCODINGS: dict[Encoding, float] = {"bt1886": 0.45, "gamma22": 0.4, "srgb": 0.1, "bt709": 0.05}
+# Video is mastered for BT.1886 displays, and zscale, libplacebo and players encode for one;
+# photographs and web video are sRGB or 2.2; the camera's OETF of BT.709 turns up where
+# software takes it for the display's curve. No picture tells which it was, and between 2.4 and
+# 2.2 lie half a stop in the shadows: every tenth that goes elsewhere costs all the others.
+ENCODINGS: dict[Encoding, float] = {"bt1886": 0.85, "gamma22": 0.08, "srgb": 0.05, "bt709": 0.02}
 
 # Fixed: whole panoramas (and photographs) that training never sees.
 HELD_OUT_SCENES = frozenset(
@@ -190,7 +192,7 @@ def make_pair(
     if operator is None:
         name, chosen = draw_operator(rng)
     else:
-        name, chosen = operator, OPERATORS[operator].make.draw(rng)
+        name, chosen = operator, OPERATORS[operator].draw(rng)
     names = list(ENCODINGS)
     encoding = names[int(rng.choice(len(names), p=list(ENCODINGS.values())))]
     signal = make_sdr(master, chosen, rng, encoding=encoding)
