@@ -45,13 +45,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--set", nargs="*", default=[], help="overrides, such as run.steps=100")
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
-    evaluate.add_argument("weights", help="a file, or the name of bundled weights")
+    evaluate.add_argument("weights", nargs="+", help="files, or names of bundled weights")
     source = evaluate.add_mutually_exclusive_group(required=True)
     source.add_argument("--views", type=Path, help="held-out views, every operator")
     source.add_argument("--video", type=Path, nargs="+", help="HDR video, every operator")
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
     evaluate.add_argument("--preset", help="for weights that carry none")
     evaluate.add_argument("--count", type=int, default=4, help="views an operator, or frames")
+    evaluate.add_argument("--lines", type=int, default=540, help="shrink video to this height")
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
     evaluate.add_argument("--no-libplacebo", action="store_true")
@@ -87,10 +88,10 @@ def _evaluate(args: argparse.Namespace) -> None:
         Row,
         baseline_method,
         format_table,
-        gmnet_method,
         items_from_video,
         items_from_views,
         measure,
+        network_method,
         oracle_method,
         published_test,
         summary,
@@ -102,7 +103,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     from training.validate import split_views
     from vs_gainmap.weights import load_weights
 
-    weights = load_weights(args.weights, preset=args.preset)
+    sets = [load_weights(name, preset=args.preset) for name in args.weights]
+    weights = sets[0]
     args.out.mkdir(parents=True, exist_ok=True)
     if args.layout is not None:
         rows = published_test(weights, args.layout)
@@ -111,8 +113,11 @@ def _evaluate(args: argparse.Namespace) -> None:
         return
     preset = weights.preset
     # Views stand for frames that are at map size already.
-    scale = args.map_scale or (1 if args.views else preset.map_scale)
-    methods: dict[str, Method] = {"gmnet": gmnet_method(weights, map_scale=scale)}
+    scale = args.map_scale or (1 if args.views else None)
+    methods: dict[str, Method] = {
+        Path(each.name).stem: network_method(each, map_scale=scale) for each in sets
+    }
+    ours, *others = methods
     for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
         methods[name] = baseline_method(baseline, preset.peak_nits)
     methods["oracle map"] = oracle_method(preset)
@@ -120,18 +125,23 @@ def _evaluate(args: argparse.Namespace) -> None:
         _, held_out = split_views(read_index(args.views))
         items = items_from_views(held_out, preset, args.count)
     else:
-        items = items_from_video(args.video, preset, count=args.count)
+        items = items_from_video(args.video, preset, count=args.count, lines=args.lines)
     scorer = Scorer(peak_nits=preset.peak_nits, color_video_vdp=args.cvvdp)
-    worst = WorstCases("gmnet", 8)
+    worst = WorstCases(ours, 8)
     rows = []
     for row, item, output in measure(items, methods, preset, scorer):
         rows.append(row)
+        if row.method == ours and sys.stderr.isatty():
+            print(
+                f"\r{len(rows) // len(methods) + 1} {item.name[:40]:40s}", end="", file=sys.stderr
+            )
         worst.add(row, item, output)
-    ours: list[Row] = [row for row in rows if row.method == "gmnet"]
-    print(format_table(summary(rows, by=lambda row: row.method)), end="\n\n")
-    print(format_table(summary(ours, by=lambda row: row.operator)))
+    print(format_table(summary(rows, by=lambda row: row.method)))
+    for method in (ours, *others, "scaling 203"):
+        mine: list[Row] = [row for row in rows if row.method == method]
+        print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
     write_json(rows, args.out / "report.json")
-    title = f"Weights {Path(args.weights).name}"
+    title = f"Weights {ours}"
     write_html(rows, worst, args.out / "report.html", base="scaling 203", title=title)
 
 

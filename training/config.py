@@ -42,8 +42,12 @@ class PresetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Sizes of the network, and how it starts; see `train.build_model`."""
+    """Which network ("gmnet" or the fast model's "grid"), its sizes, and how it starts.
 
+    See `train.build_model`. `blocks` and `start` are GMNet's alone.
+    """
+
+    kind: Literal["gmnet", "grid"] = "gmnet"
     channels: int = 64
     blocks: int = 5
     start: Literal["chains", "published"] = "chains"
@@ -54,19 +58,28 @@ class DataConfig:
     """Where pairs come from.
 
     `source` is "views" (rendered by `render`; pairs are made on the fly) or "layout" (a
-    folder in the paper's layout). Crops must be even.
+    folder in the paper's layout). Crops must be even; 0 takes the whole picture. Views are
+    shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
     """
 
     source: Literal["views", "layout"] = "views"
     folder: str = "runs/views"
     crop: int = 128
+    shrink: int = 1
     batch: int = 8
     workers: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """Weights of the terms; see `loss.py`."""
+    """Weights of the terms; see `loss.py`.
+
+    `teacher` names weights (a bundled set or a file) that say what a picture's level is likely
+    to be: a share `taught` of the `pq` and `log_gain` terms is then measured against them.
+    """
+
+    teacher: str = ""
+    taught: float = 0.7
 
     pq: float = 10.0
     log_gain: float = 0.3

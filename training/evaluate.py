@@ -22,7 +22,7 @@ from training.validate import make_examples, to_nits
 from training.video_source import frames
 from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.models import GMNet
+from vs_gainmap.models import Model
 from vs_gainmap.weights import Weights
 
 
@@ -62,7 +62,7 @@ class Row:
     values: dict[str, float] = field(default_factory=dict)
 
 
-def predict_map(model: GMNet, signal: Tensor, map_scale: int) -> tuple[Tensor, Tensor]:
+def predict_map(model: Model, signal: Tensor, map_scale: int) -> tuple[Tensor, Tensor]:
     """Predict at 1/map_scale and bring the map up bilinearly.
 
     Args:
@@ -81,7 +81,7 @@ def predict_map(model: GMNet, signal: Tensor, map_scale: int) -> tuple[Tensor, T
     return gain_map, qmax_norm
 
 
-def gmnet_method(weights: Weights, *, map_scale: int | None = None) -> Method:
+def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
     """Return the network as a method, at the preset's map scale unless told another."""
     scale = weights.preset.map_scale if map_scale is None else map_scale
 
@@ -129,25 +129,48 @@ def items_from_views(views: list[View], preset: GainMapPreset, per_operator: int
 
 
 def items_from_video(
-    paths: Iterable[Path], preset: GainMapPreset, *, count: int, seed: int = 0
+    paths: Iterable[Path],
+    preset: GainMapPreset,
+    *,
+    count: int,
+    lines: int = 0,
+    step: int = 8,
+    seed: int = 0,
 ) -> Iterator[Item]:
-    """Yield frames of HDR video through every operator, one setting a video and operator."""
+    """Yield frames of HDR video through every operator at its usual settings.
+
+    Args:
+        paths: HDR10 or HLG files.
+        preset: SDR white and peak of the truth.
+        count: frames of a file, spread over it.
+        lines: larger frames are shrunk to this height, in light; 0 leaves them.
+        step: sides are cut to multiples of it.
+        seed: of the SDR's color space.
+    """
     for row, path in enumerate(paths):
-        pictures = [_even(frame, 2 * preset.map_scale) for frame in frames(path, count=count)]
+        pictures = [_even(_shrink(frame, lines), step) for frame in frames(path, count=count)]
         peak = max(float(p.max()) for p in pictures)
-        for column, (name, entry) in enumerate(OPERATORS.items()):
-            operator = entry.draw(np.random.default_rng([seed, row, column]))
+        settings = [(name, o) for name, entry in OPERATORS.items() for o in entry.usual]
+        for column, (name, operator) in enumerate(settings):
             for number, nits in enumerate(pictures):
                 master = Master(nits=nits, peak_nits=max(peak, 300.0))
-                rng = np.random.default_rng([seed, row, column, 1])
+                rng = np.random.default_rng([seed, row, column])
                 signal = make_sdr(master, operator, rng, encoding="bt1886")
                 yield Item(
                     name=f"{path.stem}_{number:03d}",
                     operator=name,
                     sdr_signal=(signal * 255).round() / 255,
                     truth=show(master, preset, rolled=False) * preset.sdr_white,
-                    sequence=f"{path.stem}/{name}",
+                    sequence=f"{path.stem}/{name}/{column}",
                 )
+
+
+def _shrink(picture: Tensor, lines: int) -> Tensor:
+    height, width = picture.shape[-2:]
+    if lines == 0 or height <= lines:
+        return picture
+    size = (lines, round(width * lines / height))
+    return functional.interpolate(picture[None], size=size, mode="area")[0]
 
 
 def _even(picture: Tensor, step: int) -> Tensor:
@@ -235,12 +258,12 @@ def published_test(weights: Weights, folder: Path) -> list[Row]:
     rows = []
     for layout in list_layout(folder):
         image, truth, thumbnail = _published_pair(layout, preset)
-        features = weights.model.analyze(thumbnail[None])
-        gain_map = weights.model.predict(shrink(image, preset.map_scale)[None], features)
+        small = shrink(image, preset.map_scale)[None]
+        gain_map, qmax_norm = weights.model(small, thumbnail[None])
         gain_map = functional.interpolate(
             gain_map, size=image.shape[-2:], mode="bilinear", align_corners=False
         )
-        light = render_hdr(image[None], gain_map, features.qmax_norm, preset)[0]
+        light = render_hdr(image[None], gain_map, qmax_norm, preset)[0]
         values = {
             "psnr": linear_psnr(light, truth, peak_nits=preset.peak),
             "norm_psnr": normalised_psnr(light, truth),

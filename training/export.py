@@ -9,11 +9,11 @@ import torch
 
 from training.config import Config, build
 from training.train import build_model, load_checkpoint
-from vs_gainmap.models import GMNet
+from vs_gainmap.models import Model
 from vs_gainmap.weights import save_weights
 
 
-def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[GMNet, Config, int, str]:
+def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Config, int, str]:
     """Return the network of a checkpoint, its configuration, its step and its data's digest."""
     state = load_checkpoint(checkpoint)
     config = build(Config, state["config"])

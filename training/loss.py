@@ -26,6 +26,7 @@ def gain_map_loss(
     batch: dict[str, Tensor],
     preset: GainMapPreset,
     weights: LossConfig,
+    taught: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Compute the weighted sum ("total") and each term.
 
@@ -43,6 +44,9 @@ def gain_map_loss(
         batch: `sdr`, `hdr`, `qmax` as `PairDataset` has them.
         preset: range and EOTF.
         weights: of the terms; zero leaves one out.
+        taught: (N, 1, H, W), a teacher's log gain in stops, of which `pq` and `log_gain` take
+            the share that `weights` say. The truth's level is noise to a network that sees
+            one picture; a teacher that has seen many more of them knows its mean.
     """
     sdr, hdr = batch["sdr"], batch["hdr"]
     low, high = preset.min_log_gain, preset.max_log_gain
@@ -50,14 +54,19 @@ def gain_map_loss(
     truth = true_log_gain(sdr, hdr, preset)
     terms: dict[str, Tensor] = {}
     if weights.pq:
-        light = SDR_EOTFS[preset.eotf](sdr) * torch.exp2(log_gain.clamp(low, high))
+        light = SDR_EOTFS[preset.eotf](sdr)
+        signal = pq_bt2020(light * torch.exp2(log_gain.clamp(low, high)), preset)
         target = pq_inverse_eotf((hdr * preset.sdr_white).clamp(min=FLOOR_NITS))
-        error = pq_bt2020(light, preset) - target
-        rms = (error.square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
-        terms["pq"] = 0.5 * (error.abs().mean() + rms.mean())
+        terms["pq"] = _mean_and_rms(signal - target)
+        if taught is not None:
+            lesson = pq_bt2020(light * torch.exp2(taught), preset)
+            terms["pq"] = terms["pq"].lerp(_mean_and_rms(signal - lesson), weights.taught)
     if weights.log_gain:
         seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
         terms["log_gain"] = (seen * (log_gain - truth).abs()).mean()
+        if taught is not None:
+            lesson = (seen * (log_gain - taught).abs()).mean()
+            terms["log_gain"] = terms["log_gain"].lerp(lesson, weights.taught)
     if weights.product:
         # Published for min = 0: L1 of qmax * map, both normalised by log2(peak).
         terms["product"] = (log_gain - truth).abs().mean() / (high - low)
@@ -75,3 +84,8 @@ def gain_map_loss(
         terms["outside"] = ((-gain_map).clamp(min=0) + (gain_map - 1).clamp(min=0)).mean()
     total = sum((getattr(weights, name) * term for name, term in terms.items()), torch.zeros(()))
     return {"total": total, **{name: term.detach() for name, term in terms.items()}}
+
+
+def _mean_and_rms(error: Tensor) -> Tensor:
+    rms = (error.square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
+    return 0.5 * (error.abs().mean() + rms.mean())

@@ -88,9 +88,14 @@ class View:
     scene: str
     graded: bool
 
+    shrink: int = 1
+
     def load(self) -> Tensor:
-        """Return (3, H, W), float32."""
-        return torch.from_numpy(np.load(self.path).astype(np.float32))
+        """Return (3, H, W), float32, averaged over squares of `shrink` pixels."""
+        picture = torch.from_numpy(np.load(self.path).astype(np.float32))
+        if self.shrink == 1:
+            return picture
+        return functional.avg_pool2d(picture[None], self.shrink)[0]
 
 
 def read_index(folder: Path) -> list[View]:
@@ -232,8 +237,10 @@ def true_log_gain(sdr_signal: Tensor, hdr: Tensor, preset: GainMapPreset) -> Ten
 class PairDataset(Dataset[dict[str, Tensor]]):
     """Endless pairs: item i is a pure function of the seed and i, so a run can be resumed.
 
-    Each item has `sdr` (3, S, S), `thumbnail` (3, 256, 256), `hdr` (3, S, S) and `qmax`
-    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1.
+    Each item has `sdr` (3, S, S), or the whole picture where S is 0, `thumbnail`
+    (3, 256, 256), `hdr` like `sdr`, and `qmax` (1, 1, 1): the 99.9 percentile of the whole
+    picture's log gain over log2(peak), 0..1. `window` (4,) says where the crop lies: top,
+    left, bottom and right as shares of the picture.
     """
 
     def __init__(
@@ -257,14 +264,17 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         thumbnail = make_thumbnail(sdr[None])[0]
         qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), sdr, self.preset)
         height, width = sdr.shape[-2:]
-        y = 2 * int(rng.integers(0, (height - self.crop) // 2 + 1))
-        x = 2 * int(rng.integers(0, (width - self.crop) // 2 + 1))
-        window = (slice(None), slice(y, y + self.crop), slice(x, x + self.crop))
+        rows, columns = (self.crop, self.crop) if self.crop else (height, width)
+        y = 2 * int(rng.integers(0, (height - rows) // 2 + 1))
+        x = 2 * int(rng.integers(0, (width - columns) // 2 + 1))
+        window = (slice(None), slice(y, y + rows), slice(x, x + columns))
+        place = [y / height, x / width, (y + rows) / height, (x + columns) / width]
         return {
             "sdr": sdr[window],
             "hdr": hdr[window],
             "thumbnail": thumbnail,
             "qmax": torch.tensor(qmax).view(1, 1, 1),
+            "window": torch.tensor(place),
         }
 
 

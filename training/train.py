@@ -13,6 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, to_dict
 from training.loss import gain_map_loss
+from training.memory import keep_memory
 from training.pairs import PairDataset, View, read_index
 from training.scenes import INDEX
 from training.validate import Example, make_examples, picture, split_views, table, validate
-from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models import GMNet
+from vs_gainmap.gainmap import GainMapPreset, network_log_gain
+from vs_gainmap.models import GMNet, GridNet, Model
+from vs_gainmap.weights import load_weights
 
 CHECKPOINT = "last.ckpt"
 
@@ -44,7 +47,7 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     return config.rate * warm * min(max(left, 0.01), 1.0)
 
 
-def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> GMNet:
+def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> Model:
     """Build the network, initialised as published or so that it learns from the first step.
 
     The published tenth of Kaiming everywhere leaves a signal of about 1e-6 at the output,
@@ -54,11 +57,16 @@ def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> GMNet:
     to 100 within 500 steps, the mask's sigmoid fell to zero, and the map stayed flat.)
     """
     torch.manual_seed(seed)
+    qmax = 0.8
+    low, high = preset.min_log_gain, preset.max_log_gain
+    neutral = -low / (qmax * high - low)
+    if config.kind == "grid":
+        grid = GridNet(config.channels)
+        grid.set_start(neutral, qmax)
+        return grid
     model = GMNet(config.channels, blocks=config.blocks)
     if config.start == "published":
         return model
-    qmax = 0.8
-    low, high = preset.min_log_gain, preset.max_log_gain
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             inside = name.startswith("res") or name == "conv_last.weight"
@@ -66,16 +74,18 @@ def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> GMNet:
                 parameter.mul_(10)
         bias = dict(model.named_parameters())
         bias["sq_qmax.conv.4.bias"].fill_(qmax)
-        bias["conv_last.bias"].fill_(-low / (qmax * high - low))
+        bias["conv_last.bias"].fill_(neutral)
     return model
 
 
 @torch.no_grad()
-def update_average(average: GMNet, model: nn.Module, step: int, decay: float) -> None:
+def update_average(average: Model, model: nn.Module, step: int, decay: float) -> None:
     """Move the exponential moving average; faster at first, so that it forgets the start."""
     keep = min(decay, (1 + step) / (10 + step))
     for a, b in zip(average.parameters(), model.parameters(), strict=True):
         a.lerp_(b.detach().to(a.dtype), 1 - keep)
+    for kept, now in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(now)
 
 
 def fingerprint(folder: Path) -> str:
@@ -117,6 +127,7 @@ def endless(
 
 
 def _one_thread(_: int) -> None:
+    keep_memory()
     torch.set_num_threads(1)
 
 
@@ -132,7 +143,8 @@ def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], l
             folder / "train", preset, crop=config.data.crop, seed=config.run.seed, length=length
         )
         return layout, [], layout.fingerprint
-    train, held_out = split_views(read_index(folder))
+    views = [replace(view, shrink=config.data.shrink) for view in read_index(folder)]
+    train, held_out = split_views(views)
     pairs = PairDataset(train, preset, crop=config.data.crop, seed=config.run.seed, length=length)
     return pairs, held_out, fingerprint(folder)
 
@@ -141,9 +153,9 @@ def train(
     config: Config,
     out: Path,
     *,
-    initial: GMNet | None = None,
+    initial: Model | None = None,
     stop_at: int | None = None,
-) -> GMNet:
+) -> Model:
     """Train, or go on where `out` has a checkpoint.
 
     Args:
@@ -158,6 +170,7 @@ def train(
     Raises:
         ConfigError: the checkpoint was made with another network, preset or data.
     """
+    keep_memory()
     fabric = Fabric(
         accelerator=config.run.accelerator,
         devices=config.run.devices,
@@ -167,7 +180,8 @@ def train(
     preset = config.preset.build()
     dataset, held_out, data_id = open_data(config, fabric.world_size)
     bare = initial or build_model(config.model, preset, config.run.seed)
-    average = copy.deepcopy(bare).requires_grad_(False)
+    bare.train()
+    average = copy.deepcopy(bare).requires_grad_(False).eval()
     bare = bare.to(memory_format=torch.channels_last)
     decay = config.optimizer.weight_decay
     bare_optimizer = torch.optim.AdamW(
@@ -184,6 +198,7 @@ def train(
         start = int(state["step"])
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
+    teacher = _load_teacher(config, preset, fabric.device)
     examples = (
         make_examples(held_out, preset, per_operator=config.run.validation_views)
         if fabric.is_global_zero and held_out
@@ -199,10 +214,16 @@ def train(
         thumbnail = batch["thumbnail"].contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config.run.steps, config.optimizer)
+        taught = None
+        if teacher is not None:
+            with torch.no_grad():
+                taught = _teach(teacher, batch, preset)
         gain_map, qmax_norm = model(sdr, thumbnail)
         # A flat map means a dead local branch: watch it beside the loss.
         spread = gain_map.detach().float().std(dim=(1, 2, 3)).mean()
-        terms = gain_map_loss(gain_map.float(), qmax_norm.float(), batch, preset, config.loss)
+        terms = gain_map_loss(
+            gain_map.float(), qmax_norm.float(), batch, preset, config.loss, taught
+        )
         fabric.backward(terms["total"])
         longest = config.optimizer.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(model.parameters(), longest)
@@ -235,6 +256,27 @@ def train(
     if board is not None:
         board.close()
     return average.cpu().eval()
+
+
+def _load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:
+    if not config.loss.teacher:
+        return None
+    weights = load_weights(config.loss.teacher)
+    if weights.preset != preset:
+        raise ConfigError(
+            f"train: the teacher {config.loss.teacher} was trained for {weights.preset}, "
+            f"this run is for {preset}"
+        )
+    return weights.model.to(device)
+
+
+def _teach(teacher: Model, batch: dict[str, Tensor], preset: GainMapPreset) -> Tensor:
+    if isinstance(teacher, GridNet):
+        seen = teacher.analyze(batch["thumbnail"])
+        gain_map = teacher.predict(batch["sdr"], seen, batch["window"])
+        return network_log_gain(gain_map, seen.qmax_norm, preset)
+    gain_map, qmax_norm = teacher(batch["sdr"], batch["thumbnail"])
+    return network_log_gain(gain_map, qmax_norm, preset)
 
 
 def _check_same(state: dict[str, Any], config: Config, data_id: str) -> None:
@@ -286,7 +328,7 @@ class _Board:
         self.sums.clear()
 
     def validate(
-        self, done: int, average: GMNet, examples: list[Example], preset: GainMapPreset
+        self, done: int, average: Model, examples: list[Example], preset: GainMapPreset
     ) -> None:
         """Score the averaged network on held-out scenes, operator by operator."""
         scores = validate(average, examples, preset)

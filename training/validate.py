@@ -13,7 +13,7 @@ from training.operators import OPERATORS
 from training.pairs import HELD_OUT_SCENES, View, make_pair, make_thumbnail
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.models import GMNet
+from vs_gainmap.models import Model
 
 VALIDATION_SEED = 2390
 
@@ -70,14 +70,14 @@ def make_examples(views: list[View], preset: GainMapPreset, *, per_operator: int
 
 
 @torch.inference_mode()
-def predict_nits(model: GMNet, sdr_signal: Tensor, preset: GainMapPreset) -> Tensor:
+def predict_nits(model: Model, sdr_signal: Tensor, preset: GainMapPreset) -> Tensor:
     """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2."""
     gain_map, qmax_norm = model(sdr_signal, make_thumbnail(sdr_signal))
     light = render_hdr(sdr_signal, gain_map.float(), qmax_norm.float(), preset)
     return to_nits(light, preset)
 
 
-def picture(model: GMNet, example: Example, preset: GainMapPreset) -> Tensor:
+def picture(model: Model, example: Example, preset: GainMapPreset) -> Tensor:
     """Put SDR, output and truth side by side for an SDR screen: (3, H, 3 W), 0..1."""
     signal = example.sdr_signal.float()
     output = predict_nits(model, signal[None], preset)[0]
@@ -96,7 +96,7 @@ def to_nits(linear_bt709: Tensor, preset: GainMapPreset) -> Tensor:
     return convert_primaries(linear_bt709, "bt709", "bt2020").clamp(min=0.0) * preset.sdr_white
 
 
-def validate(model: GMNet, examples: list[Example], preset: GainMapPreset) -> list[Score]:
+def validate(model: Model, examples: list[Example], preset: GainMapPreset) -> list[Score]:
     """Score a network on examples, beside plain scaling to SDR white; the last row is all."""
     rows: list[tuple[str, float, float, float, float]] = []
     for example in examples:

@@ -20,7 +20,7 @@ from torch import Tensor
 from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
-from vs_gainmap.models import MODELS, GMNet
+from vs_gainmap.models import MODELS, GMNet, Model
 
 DATA = Path(__file__).parent / "data"
 
@@ -51,7 +51,7 @@ class Weights:
     """A loaded network and how its map is to be made and applied."""
 
     name: str
-    model: GMNet
+    model: Model
     preset: GainMapPreset
 
 
@@ -87,12 +87,14 @@ def load_weights(source: str | Path, *, preset: str | GainMapPreset | None = Non
     else:
         raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
     return Weights(
-        name=name, model=_build(state, path), preset=_choose_preset(preset, metadata, path)
+        name=name,
+        model=_build(state, metadata, path),
+        preset=_choose_preset(preset, metadata, path),
     )
 
 
 def save_weights(
-    model: GMNet,
+    model: Model,
     preset: GainMapPreset,
     path: Path,
     *,
@@ -108,10 +110,13 @@ def save_weights(
         notes: more string metadata, such as steps and data fingerprint.
         dtype: float16 halves the file at no visible cost.
     """
-    state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    state = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+        for name, value in model.state_dict().items()
+    }
     metadata = {
         **(notes or {}),
-        "model": "gmnet",
+        "model": next(name for name, kind in MODELS.items() if isinstance(model, kind)),
         "sdr_white": repr(preset.sdr_white),
         "peak": repr(preset.peak),
         "map_scale": str(preset.map_scale),
@@ -156,12 +161,13 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in state.items()}
 
 
-def _build(state: dict[str, Tensor], path: Path) -> GMNet:
+def _build(state: dict[str, Tensor], metadata: dict[str, str], path: Path) -> Model:
+    kind = MODELS.get(metadata.get("model", "gmnet"), GMNet)
     try:
-        model = GMNet.from_state_dict({name: value.float() for name, value in state.items()})
+        model = kind.from_state_dict({name: value.float() for name, value in state.items()})
     except (KeyError, ValueError, IndexError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"weights: {path} does not fit GMNet: {reason}") from error
+        raise WeightsError(f"weights: {path} does not fit {kind.__name__}: {reason}") from error
     return model.eval().requires_grad_(False)
 
 

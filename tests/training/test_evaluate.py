@@ -21,8 +21,8 @@ from training.evaluate import (
     Item,
     baseline_method,
     format_table,
-    gmnet_method,
     measure,
+    network_method,
     oracle_method,
     summary,
     write_json,
@@ -123,7 +123,7 @@ def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights = Weights(name="tiny", model=GMNet(4, blocks=1).eval(), preset=PRESET)
     methods = {
-        "gmnet": gmnet_method(weights),
+        "gmnet": network_method(weights),
         "scaling 203": baseline_method(baselines(with_libplacebo=False)["scaling 203"], 1000.0),
         "oracle map": oracle_method(PRESET),
     }

@@ -1,0 +1,252 @@
+"""GridNet: the fast model. A thumbnail becomes tone curves on a bilateral grid, and Qmax.
+
+A gain map is nearly a tone curve that varies slowly over the picture, so the network looks at
+the thumbnail alone: at its histograms, which tell the operator that made the SDR, and at its
+layout through a few strided convolutions. Its output is a grid of curves over luma (a
+bilateral grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral
+Learning", SIGGRAPH 2017), sliced with each pixel's own luma, plus one curve over max(RGB).
+Slicing costs a few operations a pixel, whatever the size, and edges stay where the luma has
+them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+
+# Weights of BT.709's Y' on R'G'B'.
+LUMA = (0.2126, 0.7152, 0.0722)
+BINS = 16
+CELLS = 16
+# Bins of the histograms: of luma, maximum and minimum over 0..1, and of the maximum near white,
+# where clipping and roll-off differ.
+LUMA_BINS = 48
+MAX_BINS = 48
+MIN_BINS = 24
+TOP_BINS = 24
+TOP_FROM = 0.9
+# Conditional means (saturation and local contrast by luma, saturation by maximum).
+MEAN_BINS = 16
+STATISTICS = LUMA_BINS + MAX_BINS + MIN_BINS + TOP_BINS + 3 * MEAN_BINS
+
+
+class GridFeatures(NamedTuple):
+    """What the thumbnail says: all that the model knows of a picture."""
+
+    grid: Tensor
+    """(N, BINS, CELLS, CELLS): the map's value by luma and place."""
+    curve: Tensor
+    """(N, BINS, 1, 1): what max(RGB) adds to it, the same everywhere."""
+    qmax_norm: Tensor
+    """(N, 1, 1, 1), Qmax / log2(peak)."""
+
+
+def hats(values: Tensor, bins: int, low: float = 0.0) -> Tensor:
+    """Spread values over bins, linearly between the two nearest: a smooth histogram's votes.
+
+    Args:
+        values: (N, 1, H, W), `low`..1; what is outside counts as the end.
+        bins: how many; the first stands at `low`, the last at 1.
+        low: where bins begin.
+
+    Returns:
+        (N, bins, H, W), 0..1, summing to 1 over the bins.
+    """
+    place = ((values - low) * ((bins - 1) / (1 - low))).clamp(0, bins - 1)
+    centers = torch.arange(bins, device=values.device, dtype=values.dtype).view(1, -1, 1, 1)
+    return functional.relu(1 - (place - centers).abs())
+
+
+def luma(signal: Tensor) -> Tensor:
+    """Return (N, 1, H, W) luma of (N, 3, H, W) R'G'B'."""
+    weights = torch.tensor(LUMA, device=signal.device, dtype=signal.dtype)
+    return (signal * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def statistics(signal: Tensor) -> Tensor:
+    """Measure histograms of a picture, and saturation and contrast by luma.
+
+    Args:
+        signal: (N, 3, H, W), R'G'B', 0..1.
+
+    Returns:
+        (N, STATISTICS), about 0..1.
+    """
+    y = luma(signal)
+    top = signal.amax(dim=1, keepdim=True)
+    bottom = signal.amin(dim=1, keepdim=True)
+    saturation = top - bottom
+    # The slope of the tone curve shows in the contrast of neighbours.
+    logarithm = torch.log(y + 0.02)
+    contrast = functional.pad((logarithm[..., 1:] - logarithm[..., :-1]).abs(), (1, 0))
+    by_luma, by_max = hats(y, MEAN_BINS), hats(top, MEAN_BINS)
+
+    def share(votes: Tensor) -> Tensor:
+        return votes.mean(dim=(2, 3)).clamp(min=1e-12).sqrt()
+
+    def mean(value: Tensor, votes: Tensor) -> Tensor:
+        pixels = votes.shape[-1] * votes.shape[-2]
+        return (value * votes).mean(dim=(2, 3)) / (votes.mean(dim=(2, 3)) + 1 / pixels)
+
+    return torch.cat(
+        [
+            share(hats(y, LUMA_BINS)),
+            share(hats(top, MAX_BINS)),
+            share(hats(bottom, MIN_BINS)),
+            share(hats(top, TOP_BINS, TOP_FROM)),
+            mean(saturation, by_luma),
+            mean(contrast, by_luma),
+            mean(saturation, by_max),
+        ],
+        dim=1,
+    )
+
+
+class GridNet(nn.Module):
+    """The network of the fast model.
+
+    Args:
+        channels: width of the convolutions at their end.
+        hidden: width of the perceptron.
+    """
+
+    def __init__(self, channels: int = 64, hidden: int = 192) -> None:
+        super().__init__()
+        narrow, middle = channels * 3 // 8, channels * 3 // 4
+        # The thumbnail is halved first: 128 -> 64 -> 32 -> 16.
+        self.layout = nn.Sequential(
+            nn.Conv2d(3, narrow, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(narrow, middle, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(middle, channels, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.ReLU(inplace=True),
+        )
+        self.normalize = nn.BatchNorm1d(STATISTICS, affine=False, momentum=0.01)
+        self.judge = nn.Sequential(
+            nn.Linear(STATISTICS + channels, hidden),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(hidden, hidden),
+            nn.GELU(),
+            nn.Dropout(0.1),
+        )
+        self.curves = nn.Linear(hidden, 2 * BINS + 1)
+        self.context = nn.Linear(hidden, channels)
+        self.places = nn.Sequential(
+            nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True), nn.Conv2d(channels, BINS, 1)
+        )
+        for last in (self.curves, self.places[-1]):
+            assert isinstance(last, nn.Linear | nn.Conv2d)
+            assert last.bias is not None
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Tensor]) -> GridNet:
+        """Build the network whose sizes `state` has, and load it strictly.
+
+        Raises:
+            KeyError: a tensor that tells the sizes is missing.
+            RuntimeError: names or shapes do not fit.
+        """
+        hidden, channels = state["curves.weight"].shape[1], state["context.weight"].shape[0]
+        model = cls(channels, hidden)
+        model.load_state_dict(state, strict=True)
+        return model
+
+    def set_start(self, map_value: float, qmax_norm: float) -> None:
+        """Let an untrained network say this map value everywhere, and this Qmax."""
+        with torch.no_grad():
+            self.curves.bias[:BINS].fill_(map_value)
+            self.curves.bias[2 * BINS].fill_(qmax_norm)
+
+    def analyze(self, thumbnail: Tensor) -> GridFeatures:
+        """Judge a picture.
+
+        Args:
+            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1, of the whole picture.
+
+        Returns:
+            Curves and normalised Qmax; those of several pictures may be averaged.
+        """
+        small = functional.avg_pool2d(thumbnail, 2)
+        seen = self.layout(small)
+        measured = self.normalize(statistics(small))
+        code = self.judge(torch.cat([measured, seen.mean(dim=(2, 3))], dim=1))
+        level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
+        local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))
+        # The grid's own mean is the curve's business.
+        local = local - local.mean(dim=(2, 3), keepdim=True)
+        return GridFeatures(
+            level[:, :, None, None] + local, curve[:, :, None, None], qmax_norm[:, :, None, None]
+        )
+
+    def predict(
+        self, sdr_signal: Tensor, features: GridFeatures, window: Tensor | None = None
+    ) -> Tensor:
+        """Slice the grid with the picture.
+
+        Args:
+            sdr_signal: (N, 3, H, W), full range, 0..1, at any size.
+            features: from `analyze`, of the same pictures.
+            window: (N, 4): top, left, bottom and right of `sdr_signal` as shares of the whole
+                picture, 0..1; None means that it is the whole.
+
+        Returns:
+            (N, 1, H, W), the gain map, nominally 0..1 and not clamped.
+        """
+        n, _, height, width = sdr_signal.shape
+        y = luma(sdr_signal).squeeze(1)
+        top = sdr_signal.amax(dim=1)
+        if window is None:
+            window = y.new_tensor([[0.0, 0.0, 1.0, 1.0]])
+        top_left, bottom_right = window.to(y).view(-1, 2, 2, 1).unbind(1)
+        low, span = 2 * top_left - 1, bottom_right - top_left
+        rows = low[:, 0] + span[:, 0] * (2 * torch.arange(height).to(y) + 1) / height
+        columns = low[:, 1] + span[:, 1] * (2 * torch.arange(width).to(y) + 1) / width
+        # Bin k stands at k / (BINS - 1); grid_sample counts from -1 to 1 over whole cells.
+        at = torch.stack(
+            [
+                columns[:, None, :].expand(n, height, width),
+                rows[:, :, None].expand(n, height, width),
+                (2 * (y * (BINS - 1) + 0.5) / BINS) - 1,
+            ],
+            dim=-1,
+        )
+        sliced = functional.grid_sample(
+            features.grid[:, None], at[:, None], padding_mode="border", align_corners=False
+        )[:, 0]
+        across = torch.stack([(2 * (top * (BINS - 1) + 0.5) / BINS) - 1, torch.zeros_like(y)], -1)
+        added = functional.grid_sample(
+            features.curve.view(n, 1, 1, BINS),
+            across,
+            padding_mode="border",
+            align_corners=False,
+        )
+        return sliced + added
+
+    def forward(self, sdr_signal: Tensor, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge and slice.
+
+        Args:
+            sdr_signal: (N, 3, H, W), full range, 0..1.
+            thumbnail: (N, 3, 256, 256), the same picture.
+
+        Returns:
+            The map (N, 1, H, W) and qmax_norm (N, 1, 1, 1).
+
+        Raises:
+            ValueError: the thumbnail is not 256x256.
+        """
+        if thumbnail.shape[-2:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
+            raise ValueError(f"GridNet: the thumbnail must be 256x256, got {thumbnail.shape[-2:]}")
+        features = self.analyze(thumbnail)
+        return self.predict(sdr_signal, features), features.qmax_norm
