@@ -58,6 +58,16 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--no-libplacebo", action="store_true")
     evaluate.add_argument("--out", type=Path, required=True, help="gets report.html and .json")
 
+    flicker = commands.add_parser("flicker", help="measure steadiness on videos of panoramas")
+    flicker.add_argument("weights", help="a file, or the name of bundled weights")
+    flicker.add_argument("--hdr", type=Path, required=True, help="folder of HDR panoramas")
+    flicker.add_argument("--scenes", type=int, default=4, help="held-out panoramas")
+    flicker.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
+    flicker.add_argument("--length", type=int, default=48, help="frames a shot")
+    flicker.add_argument("--radius", type=int, nargs="+", default=[8], help="beside 0")
+    flicker.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
+    flicker.add_argument("--out", type=Path, help="JSON of every shot")
+
     export = commands.add_parser("export", help="checkpoint -> safetensors")
     export.add_argument("checkpoint", type=Path)
     export.add_argument("out", type=Path)
@@ -145,6 +155,31 @@ def _evaluate(args: argparse.Namespace) -> None:
     write_html(rows, worst, args.out / "report.html", base="scaling 203", title=title)
 
 
+def _flicker(args: argparse.Namespace) -> None:
+    import json
+
+    from training.flicker import measure_shots, summary, table_rows
+    from training.shots import make_shots
+    from vs_gainmap.weights import load_weights
+
+    preset = load_weights(args.weights).preset
+    shots = make_shots(
+        args.hdr,
+        preset,
+        count=args.scenes,
+        size=tuple(args.size),
+        length=args.length,
+        kinds=args.kind,
+    )
+    rows = []
+    for row in measure_shots(shots, args.weights, args.radius):
+        rows.append(row)
+        print(f"{row.kind}, {row.scene}: {row.way}", file=sys.stderr, flush=True)
+        if args.out is not None:
+            args.out.write_text(json.dumps(table_rows(rows), indent=1))
+    print(summary(rows))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; return the exit status."""
     args = parser().parse_args(argv)
@@ -179,6 +214,8 @@ def main(argv: list[str] | None = None) -> int:
             _train(args)
         elif args.command == "evaluate":
             _evaluate(args)
+        elif args.command == "flicker":
+            _flicker(args)
         else:
             from training.export import export
 

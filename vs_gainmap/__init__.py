@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         nits_overlay,
         predict,
         sdr_to_hdr10,
+        smooth,
     )
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
@@ -39,6 +40,7 @@ __all__ = [
     "open_clip",
     "predict",
     "sdr_to_hdr10",
+    "smooth",
 ]
 
 # Imported on first use: torch and VapourSynth take seconds, `vs-gainmap --help` must not.

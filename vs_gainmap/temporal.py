@@ -27,6 +27,9 @@ LIKENESS = 0.03
 # tells a cut from fast motion, and from a flash, which has two such steps in a row.
 CUT_STEP = 0.05
 CUT_RATIO = 3.0
+# Difference of two cells' mean luma, 0..1, at which one says 1/e as much about the other: two
+# steps and a half of 8 bits. Grain moves a cell by a third of a step, motion mostly by more.
+CELL_LIKENESS = 0.01
 
 
 def signature(thumbnail: list[Vector]) -> Vector:
@@ -104,3 +107,26 @@ def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:
     """Return the weighted mean of vectors, in float64 and then float32."""
     total = sum(w * v.astype(np.float64) for w, v in zip(weights, values, strict=True) if w > 0)
     return np.asarray(total, dtype=np.float32)
+
+
+def steady_cells(luma: list[Vector], values: list[Vector], center: int) -> Vector:
+    """Average values over time, cell by cell, where the picture stands still.
+
+    Args:
+        luma: mean luma of cells, (rows, columns) a frame, 0..1; consecutive frames.
+        values: what to average, of the same shape.
+        center: index of the frame in question.
+
+    Returns:
+        (rows, columns): the mean over frames of the same shot that look alike, each cell
+        weighted by how alike it is itself.
+    """
+    window = look_around([cells.reshape(-1) for cells in luma], center).weights
+    own = luma[center]
+    total, weight = np.zeros(own.shape), np.zeros(own.shape)
+    for cells, value, share in zip(luma, values, window, strict=True):
+        if share > 0:
+            alike = share * np.exp(-(((cells - own) / CELL_LIKENESS).astype(np.float64) ** 2))
+            total += alike * value
+            weight += alike
+    return np.asarray(total / weight, dtype=np.float32)

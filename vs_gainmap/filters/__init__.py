@@ -5,5 +5,14 @@ from vs_gainmap.filters.light import measure
 from vs_gainmap.filters.overlay import gainmap_overlay, nits_overlay
 from vs_gainmap.filters.prediction import predict
 from vs_gainmap.filters.rendering import apply
+from vs_gainmap.filters.smoothing import smooth
 
-__all__ = ["apply", "gainmap_overlay", "measure", "nits_overlay", "predict", "sdr_to_hdr10"]
+__all__ = [
+    "apply",
+    "gainmap_overlay",
+    "measure",
+    "nits_overlay",
+    "predict",
+    "sdr_to_hdr10",
+    "smooth",
+]

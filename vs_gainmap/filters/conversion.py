@@ -9,6 +9,8 @@ import vapoursynth as vs
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.prediction import DEFAULT_RADIUS, predict
 from vs_gainmap.filters.rendering import Output, apply
+from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
+from vs_gainmap.filters.smoothing import smooth
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.weights import DEFAULT_WEIGHTS
@@ -28,6 +30,7 @@ def sdr_to_hdr10(
     device: str | None = None,
     dtype: str | None = None,
     streams: int | None = None,
+    backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
@@ -43,7 +46,7 @@ def sdr_to_hdr10(
     range: str | int | None = None,  # noqa: A002 - VapourSynth's own word
     chroma_location: str | int | None = None,
 ) -> vs.VideoNode:
-    """Turn an SDR clip into HDR10: `predict` and `apply` in one.
+    """Turn an SDR clip into HDR10: `predict`, `smooth` and `apply` in one.
 
     Args:
         clip: SDR, as for `predict`.
@@ -56,9 +59,11 @@ def sdr_to_hdr10(
         scale: map size, 1, 2 or 4.
         tile: tile side in map pixels.
         device: "cuda", "mps" or "cpu".
-        dtype: "float32", "float16" or "bfloat16".
+        dtype: "float32", "float16", "bfloat16" or "int8".
         streams: frames in flight on the device.
+        backend: what runs the network: "torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx".
         radius: steadiness over time, in frames on either side; 0 judges each frame alone.
+            `smooth` gets at most 3 of them.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
         output_chroma_location: "left", "top_left", ...
@@ -97,11 +102,12 @@ def sdr_to_hdr10(
         device=device,
         dtype=dtype,
         streams=streams,
+        backend=backend,
         radius=radius,
     )
     return apply(
         tagged,
-        gain_map,
+        smooth(tagged, gain_map, radius=min(radius, SMOOTH_RADIUS)),
         sdr_white=sdr_white,
         peak_nits=peak_nits,
         strength=strength,

@@ -1,0 +1,132 @@
+"""`smooth`: hold the light of still regions steady over time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from vs_gainmap import props
+from vs_gainmap.color import (
+    PQ_C1,
+    PQ_C2,
+    PQ_C3,
+    PQ_M1,
+    PQ_M2,
+    PQ_PEAK_NITS,
+    REFERENCE_WHITE_NITS,
+    pq_eotf,
+)
+from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters.window import inside, shifted
+from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
+
+# Three frames on either side calm a still shot more than ten times (docs/steady.md); more calm
+# it little more, and each costs a run of the network when a frame is asked for by itself.
+DEFAULT_RADIUS = 3
+# Cells across the picture: large enough for grain to average out, small enough for the blocks
+# that an encoder codes anew at a key frame.
+CELLS = 32
+# Nothing that noise does is more than this, in stops; what is more is the scene's.
+MAX_STOPS = 0.1
+# Light is measured from luma alone, so no more exact than this.
+_POWERS = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
+# cd/m2 under which a change of light is not worth correcting.
+_FLOOR_NITS = 0.01
+
+
+def smooth(
+    clip: vs.VideoNode, gain_map: vs.VideoNode, *, radius: int = DEFAULT_RADIUS
+) -> vs.VideoNode:
+    """Take out of a gain map clip what noise and coding do to the light of still regions.
+
+    Grain, key frames and the network make regions breathe that stand still. Where the SDR
+    picture hardly changes from frame to frame, each of 32 cells across is given the mean PQ
+    signal that it has on average over the frames around, by at most a tenth of a stop. Motion,
+    fades, flashes and cuts are left as they are. Grain itself stays.
+
+    Args:
+        clip: the SDR clip, as for `predict`, with its color props.
+        gain_map: from `predict` (GRAYS, GainMapMax on every frame), of that clip.
+        radius: frames on either side, 0 to 24; 0 returns the map as it is.
+
+    Returns:
+        The map with the correction in it, its props unchanged. Frame n is a pure function of
+        frames n - radius to n + radius.
+
+    Raises:
+        vs.Error: the clips don't belong together, or the radius is out of range.
+    """
+    if not 0 <= radius <= MAX_RADIUS:
+        raise vs.Error(f"smooth: radius must be 0 to {MAX_RADIUS}, got {radius}")
+    tagged = tag_sdr_clip(clip, ColorOverrides(), "smooth")
+    if gain_map.format is None or gain_map.format.id != vs.GRAYS:
+        name = gain_map.format.name if gain_map.format else "variable"
+        raise vs.Error(f"smooth: gain_map must be GRAYS, as from predict(), got {name}")
+    if gain_map.num_frames != clip.num_frames:
+        raise vs.Error(
+            f"smooth: gain_map has {gain_map.num_frames} frames and clip {clip.num_frames}; "
+            "trim both alike"
+        )
+    if radius == 0 or clip.num_frames == 1:
+        return gain_map
+    width, height = gain_map.width, gain_map.height
+    columns = min(CELLS, width)
+    rows = min(max(round(columns * height / width), 1), height)
+    grids = _grids(tagged, gain_map, columns, rows)
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAYS, width=columns, height=rows, length=clip.num_frames, keep=True
+    )
+
+    def correct(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        near = inside(n, radius, clip.num_frames)
+        if props.GAIN_MAP_MAX not in f[1].props:
+            raise vs.Error(
+                f"smooth: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use "
+                "predict(), or keep its props with std.CopyFrameProps"
+            )
+        seen = [np.asarray(f[2 + i - n + radius][0]) for i in near]
+        center = near.index(n)
+        steady = steady_cells([s[:rows] for s in seen], [s[rows:] for s in seen], center)
+        out = f[0].copy()
+        np.copyto(np.asarray(out[0]), _stops(seen[center][rows:], steady))
+        return out
+
+    stops = blank.std.ModifyFrame([blank, gain_map, *shifted(grids, radius)], correct)
+    stops = stops.resize.Bilinear(width, height)
+    span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
+    # A map whose range is nothing has no room for a correction.
+    return vs.core.akarin.Expr([gain_map, stops], f"{span} 0.01 > x y {span} / + x ?")
+
+
+def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
+    """Return cells of mean luma, and under them as many of the HDR's mean PQ signal."""
+    gray = {"matrix": int(vs.MATRIX_BT709)} if tagged.format.color_family == vs.RGB else {}
+    luma = tagged.resize.Bilinear(gain_map.width, gain_map.height, format=vs.GRAYS, **gray)
+    with gain_map.get_frame(0) as frame:
+        found = dict(frame.props)
+    white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
+    curve = found.get(props.GAIN_MAP_EOTF, "gamma22")
+    name = curve.decode() if isinstance(curve, bytes) else str(curve)
+    low = _low(gain_map)
+    log_gain = f"y y.{props.GAIN_MAP_MAX} {low.replace('x.', 'y.')} - * {low.replace('x.', 'y.')} +"
+    light = f"x 0 1 clamp {_POWERS[name]!r} pow {white / PQ_PEAK_NITS!r} * 2 {log_gain} pow *"
+    signal = (
+        f"{light} 0 1 clamp {PQ_M1!r} pow power! "
+        f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow"
+    )
+    pq = vs.core.akarin.Expr([luma, gain_map], signal)
+    return vs.core.std.StackVertical([plane.resize.Bilinear(columns, rows) for plane in (luma, pq)])
+
+
+def _low(gain_map: vs.VideoNode) -> str:
+    """Return an expression for the log gain at 0, as `apply` takes it."""
+    with gain_map.get_frame(0) as frame:
+        return f"x.{props.GAIN_MAP_MIN}" if props.GAIN_MAP_MIN in frame.props else "0"
+
+
+def _stops(own: Vector, wanted: Vector) -> NDArray[np.float32]:
+    """Return by how many stops light must change to get from one PQ signal to another."""
+    before, after = (pq_eotf(torch.tensor(pq)).numpy() + _FLOOR_NITS for pq in (own, wanted))
+    return np.clip(np.log2(after / before), -MAX_STOPS, MAX_STOPS).astype(np.float32)
