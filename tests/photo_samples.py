@@ -39,6 +39,24 @@ def scene(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
     return (np.stack(planes, -1).clip(0, 1) * 255).round().astype(np.uint8)
 
 
+def textured_scene(width: int = 256, height: int = 192) -> NDArray[np.uint8]:
+    """Return `scene` with grain, hard edges and saturated colors: what is hard to code."""
+    rng = np.random.default_rng(4)
+    pixels = scene(width, height).astype(float) + rng.normal(0, 5, (height, width, 1))
+    for color in ((230, 25, 30), (20, 60, 220), (250, 230, 40), (8, 8, 8), (255, 255, 255)):
+        for _ in range(12):
+            y, x = rng.integers(0, height - 20), rng.integers(0, width - 20)
+            pixels[y : y + rng.integers(3, 20), x : x + rng.integers(3, 20)] = color
+    return pixels.clip(0, 255).round().astype(np.uint8)
+
+
+def chroma_at_half_size(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a JPEG as cameras write it, 4:2:0."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=2)
+    return buffer.getvalue()
+
+
 def smooth_map(width: int = 48, height: int = 32, channels: int = 1) -> NDArray[np.uint8]:
     """Return a smooth gain map, (h, w, channels)."""
     y, x = np.mgrid[0:height, 0:width] / max(width, height)

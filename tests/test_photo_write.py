@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import imagecodecs
@@ -19,12 +20,14 @@ from PIL import Image, MpoImagePlugin
 from tests.browser import dump_dom, find_browser
 from tests.photo_samples import (
     METADATA,
+    chroma_at_half_size,
     exif_orientation,
     gray_scene,
     picture_bytes,
     relative,
     scene,
     smooth_map,
+    textured_scene,
     ultrahdr,
     write_weights,
 )
@@ -44,7 +47,7 @@ from vs_gainmap.photo.jpeg import (
     parse_jpeg,
 )
 from vs_gainmap.photo.linear import read_linear, write_linear
-from vs_gainmap.photo.pictures import read_picture
+from vs_gainmap.photo.pictures import Sampling, as_bytes, read_picture
 from vs_gainmap.photo.pq import encode_pq, write_pq
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import srgb_curve_icc
@@ -81,6 +84,55 @@ def test_standard_reader_gets_our_hdr(
     assert np.abs(theirs - ours).mean() / ours.mean() < 0.01
     mine = render_photo(read_photo(target))
     assert relative(mine, ours).mean() < 0.01
+
+
+@pytest.fixture(scope="module")
+def bundled() -> PhotoPredictor:
+    return PhotoPredictor("video", device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("kind", ["420", "png"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_bundled_weights_through_libultrahdr(
+    tmp_path: Path, bundled: PhotoPredictor, kind: str, channels: Literal[1, 3]
+) -> None:
+    source, target, linear = (tmp_path / name for name in ("in", "out.jpg", "out.exr"))
+    pixels = textured_scene()
+    source.write_bytes(
+        chroma_at_half_size(pixels) if kind == "420" else imagecodecs.png_encode(pixels)
+    )
+    options = ConvertOptions(map_channels=channels)
+    convert_photo(source, target, bundled, options)
+    convert_photo(source, linear, bundled, options)
+    theirs = imagecodecs.ultrahdr_decode(target.read_bytes())[..., :3].astype(np.float32)
+    # Our own reading of the file.
+    mine = render_photo(read_photo(target))
+    assert np.abs(mine - theirs).mean() / theirs.mean() < 0.0025
+    assert np.quantile(relative(mine, theirs), 0.99) < 0.01
+    # The HDR picture that we would have written as EXR: all is in the file, coding included.
+    ours, _ = read_linear(linear)
+    assert ours.max() > 1.2
+    difference = np.abs(theirs - ours).mean() / ours.mean()
+    assert difference < (0.01 if channels == 3 else 0.06)
+    # No color noise: the map's error is no bias of a channel, and small at nearly every pixel.
+    assert np.abs(theirs.mean((0, 1)) / ours.mean((0, 1)) - 1).max() < (
+        0.002 if channels == 3 else 0.06
+    )
+    if channels == 3:
+        assert np.quantile(relative(theirs, ours), 0.95) < 0.035
+
+
+@pytest.mark.parametrize("sampling", ["libultrahdr", "smooth"])
+def test_map_does_not_depend_on_the_sampling_of_chroma(
+    tmp_path: Path, bundled: PhotoPredictor, sampling: Sampling
+) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    source.write_bytes(chroma_at_half_size(textured_scene()))
+    convert_photo(source, target, bundled, ConvertOptions(sampling=sampling))
+    # A reader that filters chroma gets our HDR of filtered chroma, whichever the map was made of.
+    ours = bundled(read_picture(source, sampling="smooth")).render()
+    smooth = render_photo(read_photo(target, sampling="smooth"))
+    assert np.abs(smooth - ours).mean() / ours.mean() < 0.015
 
 
 def test_prediction_is_the_published_form(tmp_path: Path, predictor: PhotoPredictor) -> None:
@@ -182,7 +234,7 @@ def test_other_inputs(tmp_path: Path, predictor: PhotoPredictor, kind: str) -> N
     convert_photo(source, target, predictor, OPTIONS)
     made = read_photo(target)
     reference = gray_scene() if kind == "gray" else scene()
-    assert np.abs(made.picture.signal.astype(int) - reference).mean() < 2.5
+    assert np.abs(as_bytes(made.picture.signal).astype(int) - reference).mean() < 2.5
     assert made.picture.orientation == (3 if kind in ("png8", "webp", "p3") else 1)
     assert made.picture.profile.primaries == ("p3d65" if kind == "p3" else "bt709")
     ours = predictor(read_picture(source)).render()

@@ -63,6 +63,14 @@ def add_white(parser: argparse._ActionsContainer, default: str = "203") -> None:
     )
 
 
+def add_sampling(parser: argparse._ActionsContainer) -> None:
+    """Add the option of how samples are read that a photo stores at less than its size."""
+    parser.add_argument(
+        "--sampling", choices=("libultrahdr", "smooth"), default="libultrahdr",
+        help="of chroma and smaller maps: as libultrahdr does, or as Chrome does (libultrahdr)",
+    )  # fmt: skip
+
+
 def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "input", type=Path, nargs="?", metavar="IN", help=f"a gain map photo{what}, or a folder "
@@ -83,10 +91,7 @@ def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     look.add_argument(
         "--eotf", choices=("srgb", "gamma22", "bt1886"), help="how the SDR picture is decoded"
     )
-    look.add_argument(
-        "--sampling", choices=("centered", "libultrahdr"), default="centered",
-        help="how a smaller map is read between its samples (centered)",
-    )  # fmt: skip
+    add_sampling(look)
 
 
 def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -95,6 +100,7 @@ def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("input", type=Path, metavar="IN", help="a gain map photo")
     parser.add_argument("output", type=Path, metavar="FOLDER", help="made where there is none")
     _add_overwrite(parser)
+    add_sampling(parser)
 
 
 def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -155,12 +161,13 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     look.add_argument(
         "--primaries", choices=PRIMARIES, default="bt709", help="of linear output (bt709)"
     )
+    add_sampling(look)
     file = parser.add_argument_group("file")
     file.add_argument("--map-channels", type=int, choices=(1, 3), default=3,
                       help="3 is exact; 1 is smaller (3)")  # fmt: skip
     file.add_argument("--map-scale", type=int, choices=(1, 2, 4), default=1,
                       help="gain map at 1/N of the size (1)")  # fmt: skip
-    file.add_argument("--map-quality", type=int, default=95, help="JPEG quality of the map (95)")
+    file.add_argument("--map-quality", type=int, default=98, help="JPEG quality of the map (98)")
     file.add_argument("--quality", type=int, help="of a new base JPEG (95), or of AVIF (90)")
     network = parser.add_argument_group("network")
     network.add_argument("--weights", metavar="NAME|FILE", help="bundled weights, or a file")
@@ -201,6 +208,7 @@ def convert_options(args: argparse.Namespace) -> ConvertOptions:
         map_scale=args.map_scale,
         map_quality=args.map_quality,
         primaries=args.primaries,
+        sampling=args.sampling,
         **given,
     )
 
@@ -240,7 +248,8 @@ def _extract(args: argparse.Namespace) -> int:
 
     if (args.output / METADATA).exists() and not args.overwrite:
         raise MediaError(f"{args.output}: holds a photo already; --overwrite replaces it")
-    for path in extract_photo(read_photo(args.input), args.output):
+    photo = read_photo(args.input, sampling=args.sampling)
+    for path in extract_photo(photo, args.output):
         print(path)
     return 0
 
@@ -253,12 +262,18 @@ def _read(args: argparse.Namespace) -> tuple[GainMapPhoto, Eotf | None]:
     if args.sdr is not None or args.gainmap is not None:
         if args.input is not None or args.sdr is None or args.gainmap is None:
             raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
-        return read_extracted(args.sdr, args.gainmap, metadata=args.metadata, qmax=args.qmax)
+        return read_extracted(
+            args.sdr,
+            args.gainmap,
+            metadata=args.metadata,
+            qmax=args.qmax,
+            sampling=args.sampling,
+        )
     if args.input is None:
         raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
     if args.input.is_dir():
-        return read_extracted_folder(args.input)
-    return read_photo(args.input), None
+        return read_extracted_folder(args.input, sampling=args.sampling)
+    return read_photo(args.input, sampling=args.sampling), None
 
 
 def _render(args: argparse.Namespace) -> int:
@@ -277,7 +292,6 @@ def _render(args: argparse.Namespace) -> int:
         display_boost=args.display_boost,
         primaries=args.primaries,
         eotf=_own_eotf(args, eotf),
-        sampling=args.sampling,
     )
     write_linear(args.output, hdr, args.primaries, white)
     return 0
@@ -313,7 +327,6 @@ def _pq(args: argparse.Namespace) -> int:
             display_boost=args.display_boost,
             primaries=primaries,
             eotf=_own_eotf(args, eotf),
-            sampling=args.sampling,
         )
     write_pq(args.output, hdr, primaries, white, level=args.quality)
     return 0

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vs_gainmap.color import PrimariesName, convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
@@ -18,10 +16,18 @@ from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
 from vs_gainmap.photo.jpeg import parse_jpeg
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
-from vs_gainmap.photo.pictures import Picture, decode_jpeg, naming, read_file, read_picture
+from vs_gainmap.photo.pictures import (
+    Picture,
+    Sampling,
+    as_bytes,
+    decode_jpeg,
+    naming,
+    read_file,
+    read_picture,
+)
 from vs_gainmap.photo.pq import AVIF_LEVEL, PQ_SUFFIXES, write_pq
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
-from vs_gainmap.photo.profile import Signal, profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
 from vs_gainmap.photo.ultrahdr import BASE_QUALITY, MAP_QUALITY, assemble, encode_jpeg
@@ -47,6 +53,8 @@ class ConvertOptions:
     avif_level: int = AVIF_LEVEL
     primaries: PrimariesName = "bt709"
     """Of linear output."""
+    sampling: Sampling = "libultrahdr"
+    """How a JPEG's chroma is read."""
 
 
 def check_target(target: Path) -> None:
@@ -79,7 +87,7 @@ def convert_photo(
     with naming(source):
         if has_gain_map(data):
             raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")
-        picture = read_picture(source, data)
+        picture = read_picture(source, data, sampling=options.sampling)
     with naming(source, decoding=False):
         write_hdr_picture(picture, target, predictor, options)
 
@@ -114,11 +122,11 @@ def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
         if icc is None and profile.primaries != "bt709":
             icc = srgb_curve_icc(profile.primaries)
         encoded = encode_jpeg(
-            _to_bytes(signal), quality=options.base_quality, icc=icc, exif=picture.exif
+            as_bytes(signal), quality=options.base_quality, icc=icc, exif=picture.exif
         )
         base = parse_jpeg(encoded)
         # What the base lost is given back by the map: it is made against the decoded base.
-        signal, profile = decode_jpeg(base), profile_from_icc(base.icc)
+        signal, profile = decode_jpeg(base, options.sampling), profile_from_icc(base.icc)
     gain_map, metadata = make_gain_map(
         predicted,
         signal,
@@ -127,12 +135,6 @@ def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
         scale=options.map_scale,
     )
     return assemble(base, gain_map, metadata, quality=options.map_quality)
-
-
-def _to_bytes(signal: Signal) -> NDArray[np.uint8]:
-    if signal.dtype == np.uint8:
-        return np.ascontiguousarray(signal).astype(np.uint8, copy=False)
-    return ((signal.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

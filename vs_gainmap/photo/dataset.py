@@ -118,7 +118,7 @@ def make_dataset(
         split = "test" if test_every and number % test_every == 0 else "train"
         stem = STEM.format(number)
         try:
-            write_item(read_photo(path), stem, out / split, preset.map_scale)
+            write_item(read_photo(path, sampling="smooth"), stem, out / split, preset.map_scale)
         except GainMapError as error:
             left_out.append(str(error))
             continue

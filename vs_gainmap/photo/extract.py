@@ -28,7 +28,7 @@ from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.pictures import read_picture
+from vs_gainmap.photo.pictures import Sampling, as_bytes, read_picture
 from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.read import GainMapPhoto, check_aspect
 from vs_gainmap.photo.render import render_photo, upright
@@ -99,7 +99,7 @@ def extract_photo(photo: GainMapPhoto, folder: Path) -> list[Path]:
         "eotf": "srgb",
     }
     contents = {
-        SDR: _png(upright(np.asarray(photo.picture.signal), orientation)),
+        SDR: _png(upright(as_bytes(photo.picture.signal), orientation)),
         GAIN_MAP: _png(codes[..., 0] if codes.shape[2] == 1 else codes),
         METADATA: (json.dumps(fields, indent=1) + "\n").encode(),
     }
@@ -119,7 +119,12 @@ def _primaries_field(primaries: PrimariesName | Primaries) -> str | dict[str, An
 
 
 def read_extracted(
-    sdr: Path, gain_map: Path, *, metadata: Path | None = None, qmax: Path | None = None
+    sdr: Path,
+    gain_map: Path,
+    *,
+    metadata: Path | None = None,
+    qmax: Path | None = None,
+    sampling: Sampling = "libultrahdr",
 ) -> tuple[GainMapPhoto, Eotf]:
     """Put a photo together from files.
 
@@ -129,6 +134,7 @@ def read_extracted(
         metadata: as `extract_photo` writes it.
         qmax: stops in .npy, as the published scripts write it: the map then starts at zero,
             without offsets, and SDR has gamma 2.2. Not used beside `metadata`.
+        sampling: how a JPEG's chroma and a smaller map are read.
 
     Returns:
         The photo, and the EOTF that it is to be rendered with.
@@ -137,7 +143,8 @@ def read_extracted(
         MediaError: a file can't be read, or does not fit.
         MetadataError: the metadata are malformed.
     """
-    picture, map_picture = read_picture(sdr), read_picture(gain_map)
+    picture = read_picture(sdr, sampling=sampling)
+    map_picture = read_picture(gain_map, sampling="smooth")
     height, width = picture.signal.shape[:2]
     check_aspect(width, height, *map_picture.signal.shape[1::-1])
     if metadata is not None:
@@ -163,11 +170,14 @@ def read_extracted(
         metadata=parsed,
         source="iso21496",
         map_primaries=map_primaries,
+        sampling=sampling,
     )
     return photo, eotf
 
 
-def read_extracted_folder(folder: Path) -> tuple[GainMapPhoto, Eotf]:
+def read_extracted_folder(
+    folder: Path, *, sampling: Sampling = "libultrahdr"
+) -> tuple[GainMapPhoto, Eotf]:
     """Put a photo together from a folder that `extract_photo` or the published script wrote."""
     metadata, qmax = folder / METADATA, folder / QMAX
     return read_extracted(
@@ -175,6 +185,7 @@ def read_extracted_folder(folder: Path) -> tuple[GainMapPhoto, Eotf]:
         folder / GAIN_MAP,
         metadata=metadata if metadata.is_file() else None,
         qmax=qmax if qmax.is_file() else None,
+        sampling=sampling,
     )
 
 

@@ -58,7 +58,13 @@ class JpegImage:
     """Everything before the first scan."""
     width: int
     height: int
-    components: int
+    component_names: bytes
+    """One byte each, as the frame header has them."""
+
+    @property
+    def components(self) -> int:
+        """Return how many components there are."""
+        return len(self.component_names)
 
     @property
     def stream(self) -> bytes:
@@ -125,7 +131,7 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
     if data[start : start + 3] != b"\xff\xd8\xff":
         raise MediaError("not a JPEG: it does not begin with FF D8 FF")
     segments: list[Segment] = []
-    frame: tuple[int, int, int] | None = None
+    frame: tuple[int, int, bytes] | None = None
     position = start + 2
     while True:
         found = _MARKER.match(data, position)
@@ -144,7 +150,7 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
             break
     if frame is None:
         raise MediaError("damaged JPEG: no frame header before the first scan")
-    width, height, components = frame
+    width, height, names = frame
     return JpegImage(
         data=data,
         start=start,
@@ -152,7 +158,7 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
         segments=tuple(segments),
         width=width,
         height=height,
-        components=components,
+        component_names=names,
     )
 
 
@@ -165,13 +171,16 @@ def _segment_end(data: bytes, position: int) -> int:
     return position + int(length)
 
 
-def _frame(payload: bytes) -> tuple[int, int, int]:
+def _frame(payload: bytes) -> tuple[int, int, bytes]:
     if len(payload) < 6:
         raise MediaError("damaged JPEG: short frame header")
     height, width, components = struct.unpack_from(">HHB", payload, 1)
     if not (width and height and components):
         raise MediaError(f"damaged JPEG: the frame header says {width}x{height}")
-    return width, height, components
+    names = payload[6::3]
+    if len(names) != components:
+        raise MediaError(f"damaged JPEG: {components} components, but {len(names)} described")
+    return width, height, names
 
 
 def _find_end(data: bytes, position: int) -> int:

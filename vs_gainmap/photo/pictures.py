@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.photo.bmff import is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
-from vs_gainmap.photo.jpeg import JpegImage, parse_jpeg
+from vs_gainmap.photo.jpeg import APP0, APP14, JpegImage, parse_jpeg
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.profile import (
     ColorProfile,
@@ -36,6 +36,16 @@ MAX_FILE_BYTES = 1 << 30
 # A block of 8x8 takes one bit at the very least; a header that says more is a bomb.
 MAX_PIXELS_PER_BYTE = 1024
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+BAND_ROWS = 256
+
+Sampling = Literal["libultrahdr", "smooth"]
+"""How samples that a photo stores at less than its size are read: chroma, and a small map.
+
+"libultrahdr" repeats that decoder: a chroma sample stands for all of its pixels, nothing is
+rounded to 8-bit RGB, and the map is weighted by inverse distance with the first samples of map
+and picture aligned, which shifts it by half a cell. "smooth" is what Chrome and Android draw:
+chroma through libjpeg's filter, the map bilinear with the edges aligned, as encoders average.
+"""
 
 # What decoders raise on damaged data; anything else is a fault of ours.
 DECODE_ERRORS = (
@@ -114,8 +124,16 @@ def check_size(width: int, height: int) -> None:
         raise MediaError(f"picture of {width}x{height}: more than {MAX_PIXELS >> 20} Mi pixels")
 
 
-def decode_jpeg(image: JpegImage) -> NDArray[np.uint8]:
-    """Decode one JPEG stream to (H, W, 3), or (H, W, 1) where it has one component.
+def decode_jpeg(image: JpegImage, sampling: Sampling = "smooth") -> Signal:
+    """Decode one JPEG stream.
+
+    Args:
+        image: the stream.
+        sampling: how chroma is read between its samples.
+
+    Returns:
+        (H, W, 3) or, where it has one component, (H, W, 1); 16 bits in color with the
+        sampling of libultrahdr, else 8.
 
     Raises:
         MediaError: too large, truncated, damaged, or CMYK.
@@ -125,11 +143,9 @@ def decode_jpeg(image: JpegImage) -> NDArray[np.uint8]:
         raise MediaError(f"damaged JPEG: {image.width}x{image.height} can't come of its few bytes")
     if image.components not in (1, 3):
         raise MediaError(f"JPEG of {image.components} components: only gray and color work")
-    plugin = load("PIL.JpegImagePlugin", "pillow")
+    repeat = sampling == "libultrahdr" and _is_ycbcr(image)
     try:
-        # The class itself: Image.open would follow MPF offsets.
-        with plugin.JpegImageFile(io.BytesIO(image.bare)) as file:
-            pixels = np.asarray(file.convert("L" if image.components == 1 else "RGB"))
+        pixels = _decode_repeated(image) if repeat else _decode_filtered(image)
     except DECODE_ERRORS as error:
         raise MediaError(f"damaged JPEG: {str(error)[:100]}") from error
     if pixels.shape[:2] != (image.height, image.width):
@@ -137,12 +153,55 @@ def decode_jpeg(image: JpegImage) -> NDArray[np.uint8]:
     return np.atleast_3d(pixels)
 
 
-def read_picture(path: Path, data: bytes | None = None) -> Picture:
+def _is_ycbcr(image: JpegImage) -> bool:
+    """Say whether three components are Y'CbCr, as libjpeg tells it from markers and names."""
+    if image.components != 3:
+        return False
+    markers = {segment.marker for segment in image.segments}
+    adobe = image.payload(APP14, b"Adobe")
+    if APP0 in markers and image.payload(APP0, b"JFIF\0") is not None:
+        return True
+    if adobe is not None and len(adobe) >= 7:
+        return adobe[6] != 0
+    return image.component_names != b"RGB"
+
+
+def _decode_filtered(image: JpegImage) -> NDArray[np.uint8]:
+    plugin = load("PIL.JpegImagePlugin", "pillow")
+    # The class itself: Image.open would follow MPF offsets.
+    with plugin.JpegImageFile(io.BytesIO(image.bare)) as file:
+        return np.asarray(file.convert("L" if image.components == 1 else "RGB"))
+
+
+def _decode_repeated(image: JpegImage) -> NDArray[np.uint16]:
+    codecs = load("imagecodecs", "imagecodecs")
+    coded = codecs.jpeg8_decode(image.bare, outcolorspace="YCBCR", fancyupsampling=False)
+    out = np.empty(coded.shape, dtype=np.uint16)
+    for start in range(0, coded.shape[0], BAND_ROWS):
+        y, cb, cr = np.moveaxis(coded[start : start + BAND_ROWS].astype(np.float32), -1, 0)
+        cb, cr = cb - 128, cr - 128
+        # ITU-T T.871, clause 7.
+        rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], -1)
+        out[start : start + BAND_ROWS] = (rgb.clip(0, 255) * 257).round()
+    return out
+
+
+def as_bytes(signal: Signal) -> NDArray[np.uint8]:
+    """Round a picture to 8 bits."""
+    if signal.dtype == np.uint8:
+        return np.ascontiguousarray(signal).astype(np.uint8, copy=False)
+    return ((signal.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def read_picture(
+    path: Path, data: bytes | None = None, *, sampling: Sampling = "libultrahdr"
+) -> Picture:
     """Read an ordinary picture.
 
     Args:
         path: the file.
         data: its content, where it was read already.
+        sampling: how a JPEG's chroma is read.
 
     Raises:
         MediaError: can't be read, too large, damaged, or of a kind that is not supported.
@@ -150,7 +209,7 @@ def read_picture(path: Path, data: bytes | None = None) -> Picture:
     data = read_file(path) if data is None else data
     with naming(path):
         if data[:3] == b"\xff\xd8\xff":
-            return _read_jpeg(data)
+            return _read_jpeg(data, sampling)
         if is_bmff(data):
             return read_bmff(data)
         return _read_other(data)
@@ -170,10 +229,10 @@ def _rgb(pixels: NDArray[Any]) -> Signal:
     return pixels[..., :3]
 
 
-def _read_jpeg(data: bytes) -> Picture:
+def _read_jpeg(data: bytes, sampling: Sampling) -> Picture:
     image = parse_jpeg(data)
     return Picture(
-        signal=_rgb(decode_jpeg(image)),
+        signal=_rgb(decode_jpeg(image, sampling)),
         profile=profile_from_icc(image.icc),
         icc=image.icc,
         exif=image.exif,

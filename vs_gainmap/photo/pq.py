@@ -14,11 +14,11 @@ from vs_gainmap.color import Primaries, PrimariesName, convert_primaries, pq_inv
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.pictures import BAND_ROWS
 
 PQ_SUFFIXES = (".png", ".avif")
 # ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).
 BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
-BAND_ROWS = 256
 # Signature, then the header chunk of 13 bytes with its length, name and checksum.
 IHDR_END = 8 + 25
 AVIF_LEVEL = 90

@@ -22,9 +22,9 @@ from vs_gainmap.gainmap import (
     network_log_gain,
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.photo.pictures import Picture
+from vs_gainmap.photo.pictures import BAND_ROWS, Picture
 from vs_gainmap.photo.profile import ColorProfile, Signal
-from vs_gainmap.photo.render import BAND_ROWS, resample_rows
+from vs_gainmap.photo.render import resample_rows
 from vs_gainmap.runtime import Predictor, choose_device, choose_dtype
 from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS, load_weights
 
@@ -33,6 +33,9 @@ MIN_SIDE = 16
 NARROW = ("bt709", "smpte170m", "bt470bg")
 # Adobe's Gain Map Specification 1.0, "Offsets": keeps the ratio of two blacks calm.
 OFFSET = 1 / 64
+# One channel serves three of which some are near black in a saturated color: a large offset
+# would lift those, and hold down the bright one.
+ONE_CHANNEL_OFFSET = 1 / 1024
 
 
 class PhotoPredictor:
@@ -191,7 +194,8 @@ def make_gain_map(
     """
     if channels not in (1, 3) or scale < 1:
         raise ValueError(f"a map has 1 or 3 channels and scale 1 or more, got {channels}, {scale}")
-    offsets = (OFFSET, OFFSET, OFFSET)
+    offset = OFFSET if channels == 3 else ONE_CHANNEL_OFFSET
+    offsets = (offset, offset, offset)
     metadata = GainMapMetadata(base_offset=offsets, alternate_offset=offsets)
     height, width = base.shape[:2]
     ratios = np.empty((-(-height // scale), -(-width // scale), channels), dtype=np.float32)

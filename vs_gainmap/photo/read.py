@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from vs_gainmap.photo.jpeg import JpegImage, appended_images, parse_jpeg
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.pictures import (
     Picture,
+    Sampling,
     check_size,
     decode_bmff,
     decode_jpeg,
@@ -51,6 +52,8 @@ class GainMapPhoto:
     source: MapSource
     map_primaries: PrimariesName | Primaries | None = None
     """Where the map applies in other primaries than the base's: which."""
+    sampling: Sampling = "libultrahdr"
+    """How the base's chroma was read, and how `render_photo` reads a smaller map."""
 
 
 class JpegGainMap(NamedTuple):
@@ -64,11 +67,12 @@ class JpegGainMap(NamedTuple):
     headroom: float
 
 
-def read_photo(path: Path) -> GainMapPhoto:
+def read_photo(path: Path, *, sampling: Sampling = "libultrahdr") -> GainMapPhoto:
     """Read a gain map photo.
 
     Args:
         path: JPEG (Ultra HDR, ISO 21496-1, Adobe's, Apple's), AVIF or HEIC.
+        sampling: how samples are read that are stored at less than the picture's size.
 
     Raises:
         NoGainMapError: a sound picture without gain map.
@@ -78,9 +82,9 @@ def read_photo(path: Path) -> GainMapPhoto:
     data = read_file(path)
     with naming(path):
         if data[:3] == b"\xff\xd8\xff":
-            return _read_jpeg(path, data)
+            return _read_jpeg(path, data, sampling)
         if is_bmff(data):
-            return _read_bmff(data)
+            return replace(_read_bmff(data), sampling=sampling)
         read_picture(path, data)
         raise NoGainMapError("this kind of file carries no gain map")
 
@@ -138,7 +142,7 @@ def check_aspect(width: int, height: int, map_width: int, map_height: int) -> No
         )
 
 
-def _read_jpeg(path: Path, data: bytes) -> GainMapPhoto:
+def _read_jpeg(path: Path, data: bytes, sampling: Sampling) -> GainMapPhoto:
     first = parse_jpeg(data)
     check_size(first.width, first.height)
     found = find_gain_map(first)
@@ -153,11 +157,12 @@ def _read_jpeg(path: Path, data: bytes) -> GainMapPhoto:
     if metadata is None:
         gain_map, metadata = apple.as_iso(gain_map[..., :1], found.headroom)
     return GainMapPhoto(
-        picture=read_picture(path, data),
+        picture=read_picture(path, data, sampling=sampling),
         gain_map=gain_map,
         metadata=metadata,
         source=found.source,
         map_primaries=None if own_color is None else own_color.primaries,
+        sampling=sampling,
     )
 
 
