@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vs_gainmap.color import PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.color import PQ_PEAK_NITS, PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MetadataError
 
 # ST 2086 and H.265 D.2.28: chromaticities in steps of 0.00002, luminance of 0.0001 cd/m2.
@@ -90,3 +90,63 @@ class ContentLight:
     def text(self) -> str:
         """Return ``MaxCLL,MaxFALL``, as x265's ``max-cll`` and SVT-AV1's ``content-light`` want."""
         return f"{self.max_cll},{self.max_fall}"
+
+
+class LightMeter:
+    """MaxCLL and MaxFALL of a title, frame by frame (CTA-861.3-A, annex P).
+
+    Black bars are no part of the picture that MaxFALL averages over. They are what is black in
+    every frame of the title, so that neither a fade nor a night scene counts as bars, and a
+    film that opens its format for some scenes has none there. A frame's average over the rest
+    follows from that over the whole, since bars add no light.
+
+    Args:
+        width: of the frames.
+        height: of the frames.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = width, height
+        self._area: tuple[int, int, int, int] | None = None
+        self._max_nits = self._average_nits = 0.0
+        self.frames = 0
+
+    def add(
+        self, max_nits: float, average_nits: float, area: tuple[int, int, int, int] | None
+    ) -> None:
+        """Take a frame in.
+
+        Args:
+            max_nits: of max(R, G, B).
+            average_nits: its mean over the whole frame.
+            area: left, top, right, bottom of what isn't black; None is the whole frame, all 0
+                nothing.
+        """
+        # Sharpened edges may overshoot the signal's range, but no display goes along.
+        self._max_nits = max(self._max_nits, min(max_nits, PQ_PEAK_NITS))
+        self._average_nits = max(self._average_nits, min(average_nits, PQ_PEAK_NITS))
+        self.frames += 1
+        one = (0, 0, *self._size) if area is None else area
+        if one[2] <= one[0]:
+            return
+        seen = self._area or one
+        self._area = (
+            min(seen[0], one[0]),
+            min(seen[1], one[1]),
+            max(seen[2], one[2]),
+            max(seen[3], one[3]),
+        )
+
+    @property
+    def active_area(self) -> tuple[int, int, int, int]:
+        """Return left, top, right, bottom of the picture without bars."""
+        return self._area or (0, 0, *self._size)
+
+    def result(self) -> ContentLight:
+        """Return the levels of the frames so far."""
+        left, top, right, bottom = self.active_area
+        width, height = self._size
+        whole = width * height / ((right - left) * (bottom - top))
+        return ContentLight.measured(
+            self._max_nits, min(self._average_nits * whole, self._max_nits)
+        )

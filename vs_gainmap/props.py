@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from vs_gainmap.color import Primaries
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.hdr10plus import FrameLight
 
 MATRIX = "_Matrix"
 TRANSFER = "_Transfer"
@@ -46,6 +49,12 @@ MAX_FALL = "ContentLightLevelAverage"
 # Per frame, cd/m2: the maximum and the mean of max(R, G, B) after CTA-861.3.
 FRAME_MAX_NITS = "FrameMaxNits"
 FRAME_AVERAGE_NITS = "FrameAverageNits"
+# Left, top, right, bottom edge of the picture without black bars, in pixels.
+FRAME_ACTIVE_AREA = "FrameActiveArea"
+# For HDR10+: the maxima of R, G and B, cd/m2, and little-endian 32-bit counts of pixels for
+# each 10-bit code of max(R, G, B) in full-range PQ.
+FRAME_MAX_RGB_NITS = "FrameMaxRGBNits"
+FRAME_LIGHT_HISTOGRAM = "FrameLightHistogram"
 
 PropValue = int | float | str | list[int] | list[float]
 
@@ -97,3 +106,24 @@ def read_light(props: Mapping[str, object]) -> ContentLight | None:
 def _floats(value: object) -> list[float]:
     values = value if isinstance(value, list | tuple) else [value]
     return [float(str(v)) for v in values]
+
+
+def read_active_area(props: Mapping[str, object]) -> tuple[int, int, int, int] | None:
+    """Return the active area that `measure` found, or None."""
+    if FRAME_ACTIVE_AREA not in props:
+        return None
+    left, top, right, bottom = (round(v) for v in _floats(props[FRAME_ACTIVE_AREA]))
+    return left, top, right, bottom
+
+
+def read_frame_light(props: Mapping[str, object]) -> FrameLight | None:
+    """Return what `measure(hdr10plus=True)` found, or None."""
+    histogram = props.get(FRAME_LIGHT_HISTOGRAM)
+    if not isinstance(histogram, bytes) or FRAME_MAX_RGB_NITS not in props:
+        return None
+    red, green, blue = _floats(props[FRAME_MAX_RGB_NITS])
+    return FrameLight(
+        max_rgb=(red, green, blue),
+        average=_floats(props[FRAME_AVERAGE_NITS])[0],
+        histogram=np.frombuffer(histogram, "<u4"),
+    )

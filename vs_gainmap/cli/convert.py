@@ -51,6 +51,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_encoder_options(parser)
     add_hdr10_options(parser)
+    parser.add_argument(
+        "--hdr10plus", action="store_true", help="add HDR10+ metadata of every scene (HEVC, AV1)"
+    )
     add_filter_options(parser)
     parser.set_defaults(run=run)
 
@@ -65,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     # In order, hardly a frame is asked for twice; by default VapourSynth fills most of the memory.
     vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
     light = content_light(args.max_cll, args.max_fall)
-    graph = make_graph(args, measure=light is None or args.stats is not None)
+    measured = light is None or args.stats is not None
+    graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
     recorders: list[Recorder] = []
 
     def watched(clip: vs.VideoNode) -> vs.VideoNode:
@@ -87,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
             preset=args.preset,
             encoder_params=args.encoder_params,
             content_light=light,
+            hdr10plus=args.hdr10plus,
             audio=args.audio,
             overwrite=args.overwrite,
             progress=bar.update,
@@ -108,4 +113,6 @@ def _summary(made: Encoded) -> str:
     if made.light is not None:
         how = "measured" if made.measured else "as given"
         parts.append(f"MaxCLL {made.light.max_cll}, MaxFALL {made.light.max_fall} ({how})")
+    if made.scenes:
+        parts.append(f"HDR10+ of {made.scenes} scenes")
     return f"{made.path}: " + ", ".join(parts)

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     light = content_light(args.max_cll, args.max_fall)
     clip = _open(args)
     if args.measure and light is None:
-        light = _measure(clip)
+        light = _measure(clip, args.percentile)
     with closing(clip.get_frame(0)) as first:
         known = dict(first.props)
     if light is None:
@@ -163,16 +163,20 @@ def _run_script(path: Path, index: int) -> vs.VideoNode:
     return clip
 
 
-def _measure(clip: vs.VideoNode) -> ContentLight:
+def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:
     from vs_gainmap import measure, props
-    from vs_gainmap.hdr10 import ContentLight
+    from vs_gainmap.hdr10 import LightMeter
     from vs_gainmap.video.encoder_pass import frames_in_order
 
-    highest, average = 0.0, 0.0
+    meter = LightMeter(clip.width, clip.height)
     with closing(ProgressBar("measuring")) as bar:
-        for n, frame in enumerate(frames_in_order(measure(clip))):
+        for n, frame in enumerate(frames_in_order(measure(clip, percentile=percentile))):
             with closing(frame):
-                highest = max(highest, float(str(frame.props[props.FRAME_MAX_NITS])))
-                average = max(average, float(str(frame.props[props.FRAME_AVERAGE_NITS])))
+                known = frame.props
+                meter.add(
+                    float(str(known[props.FRAME_MAX_NITS])),
+                    float(str(known[props.FRAME_AVERAGE_NITS])),
+                    props.read_active_area(known),
+                )
             bar.update(n + 1, clip.num_frames, 0)
-    return ContentLight.measured(highest, average)
+    return meter.result()

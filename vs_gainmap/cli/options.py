@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Argument of `sdr_to_hdr10` for each option of `add_filter_options`.
 _FILTER_ARGUMENTS = (
     "weights", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
-    "dtype", "streams", "radius", "output", "output_chroma_location", "dither", "matrix",
+    "dtype", "streams", "backend", "radius", "output", "output_chroma_location", "dither", "matrix",
     "transfer", "primaries", "range", "chroma_location",
 )  # fmt: skip
 
@@ -47,7 +47,11 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--scale", type=int, choices=(1, 2, 4), help="gain map at 1/N of the size")
     network.add_argument("--tile", type=positive_int, metavar="PIXELS", help="side of a tile")
     network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
-    network.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
+    network.add_argument("--dtype", choices=("float32", "float16", "bfloat16", "int8"))
+    network.add_argument(
+        "--backend", choices=("torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx"),
+        help="what runs the network (torch); vs-gainmap doctor says which are installed",
+    )  # fmt: skip
     network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
     network.add_argument(
         "--radius", type=int, metavar="N",
@@ -93,6 +97,10 @@ def add_hdr10_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--max-cll", type=int, metavar="NITS", help="instead of the measured one")
     group.add_argument("--max-fall", type=int, metavar="NITS", help="instead of the measured one")
+    group.add_argument(
+        "--percentile", type=float, default=100.0, metavar="P",
+        help="MaxCLL is the P-th percentile of a frame's pixels, such as 99.99 (100, CTA-861.3)",
+    )  # fmt: skip
 
 
 def read_mastering(args: argparse.Namespace) -> MasteringDisplay | None:
@@ -124,18 +132,28 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
 
 
 def make_graph(
-    args: argparse.Namespace, *, measure: bool
+    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
-    from vs_gainmap import sdr_to_hdr10
+    import vs_gainmap
 
     arguments = filter_arguments(args)
     clip_format = output_format(args)
     mastering = read_mastering(args)
 
+    # The plain measurement is cheaper on the light before it is coded as PQ.
+    apart = hdr10plus or (measure and args.percentile < 100)
+
     def graph(clip: vs.VideoNode) -> vs.VideoNode:
-        return sdr_to_hdr10(
-            clip, measure=measure, format=clip_format.id, mastering=mastering, **arguments
+        hdr = vs_gainmap.sdr_to_hdr10(
+            clip,
+            measure=measure and not apart,
+            format=clip_format.id,
+            mastering=mastering,
+            **arguments,
         )
+        if apart:
+            hdr = vs_gainmap.measure(hdr, percentile=args.percentile, hdr10plus=hdr10plus)
+        return hdr
 
     return graph

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import vapoursynth as vs
+from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import PQ_PEAK_NITS
+from vs_gainmap.color import PQ_C1, PQ_C2, PQ_C3, PQ_M1, PQ_M2, PQ_PEAK_NITS
 from vs_gainmap.colorimetry import HDR_TRANSFERS
+from vs_gainmap.hdr10plus import BINS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
 _UNIT_NITS = 100.0
+# What a bar is: no pixel of the row or column is brighter. Black after a codec and our gain
+# stays far below; of a dark scene the bars' size does not hang on it, since the brightest
+# pictures of a title decide.
+BLACK_NITS = 0.5
 
 
-def measure(clip: vs.VideoNode) -> vs.VideoNode:
+def measure(
+    clip: vs.VideoNode, *, percentile: float = 100.0, hdr10plus: bool = False
+) -> vs.VideoNode:
     """Attach the light levels of every frame after CTA-861.3.
 
     Args:
         clip: PQ or HLG (as a 1000 cd/m2 display shows it), YUV or RGB, with its color props.
+        percentile: of max(R, G, B), that is to count as a frame's maximum; 100 is CTA-861.3,
+            99.99 leaves out what a few pixels of ringing or noise do.
+        hdr10plus: also attach what `encode` makes HDR10+ metadata of.
 
     Returns:
-        The clip itself, with FrameMaxNits, the maximum over all pixels of max(R, G, B), and
-        FrameAverageNits, its mean, in cd/m2. MaxCLL and MaxFALL of a title are the maxima of
-        these two over its frames.
+        The clip itself, with FrameMaxNits, the maximum over all pixels of max(R, G, B);
+        FrameAverageNits, its mean over the whole frame, in cd/m2; and FrameActiveArea, the
+        left, top, right and bottom edge, in pixels, of what is left without black bars.
+        MaxCLL and MaxFALL of a title are made of these by `hdr10.LightMeter`. For HDR10+:
+        FrameMaxRGBNits and FrameLightHistogram, pixels a 10-bit PQ code of max(R, G, B).
 
     Raises:
-        vs.Error: the clip is neither PQ nor HLG.
+        vs.Error: the clip is neither PQ nor HLG, or the percentile is out of range.
     """
+    if not 0 < percentile <= 100:
+        raise vs.Error(f"measure: percentile must be above 0 and at most 100, got {percentile:g}")
     with clip.get_frame(0) as frame:
         transfer = frame.props.get(props.TRANSFER)
     if transfer not in HDR_TRANSFERS:
@@ -36,21 +54,28 @@ def measure(clip: vs.VideoNode) -> vs.VideoNode:
     linear = clip.resize.Bicubic(
         format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
     )
-    return attach_light_levels(clip, linear, _UNIT_NITS)
+    return attach_light_levels(clip, linear, _UNIT_NITS, percentile=percentile, hdr10plus=hdr10plus)
 
 
 def attach_light_levels(
-    target: vs.VideoNode, linear: vs.VideoNode, unit_nits: float
+    target: vs.VideoNode,
+    linear: vs.VideoNode,
+    unit_nits: float,
+    *,
+    percentile: float = 100.0,
+    hdr10plus: bool = False,
 ) -> vs.VideoNode:
     """Put the light levels of a linear clip on another clip's frames.
 
     Args:
-        target: gets FrameMaxNits and FrameAverageNits.
+        target: gets the props.
         linear: RGBS, linear light, BT.2020, the same length.
         unit_nits: cd/m2 of 1.0 in `linear`.
+        percentile: see `measure`.
+        hdr10plus: see `measure`.
 
     Returns:
-        `target` with the two props.
+        `target` with the props that `measure` describes.
     """
     # zimg goes on beyond PQ's end where chroma overshoots; a display does not.
     top = PQ_PEAK_NITS / unit_nits
@@ -62,5 +87,52 @@ def attach_light_levels(
             props.FRAME_AVERAGE_NITS: f"x.PlaneStatsAverage {unit_nits!r} *",
         }
     )
-    names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS]
-    return target.std.CopyFrameProps(levels, props=names)
+    sources = [levels]
+    names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
+    if hdr10plus:
+        signal = (
+            f"x {unit_nits / PQ_PEAK_NITS!r} * {PQ_M1!r} pow power! {PQ_C1!r} power@ {PQ_C2!r} * + "
+            f"1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow {BINS - 1} * 0.5 + floor"
+        )
+        sources += [vs.core.akarin.Expr(brightest, signal, format=vs.GRAY16), linear]
+        names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
+
+    def note(n: int, f: vs.VideoFrame | list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        frames = f if isinstance(f, list) else [f]
+        light = np.asarray(frames[0][0])
+        out = frames[0].copy()
+        out.props[props.FRAME_ACTIVE_AREA] = list(active_area(light, BLACK_NITS / unit_nits))
+        if percentile < 100:
+            place = math.ceil(light.size * percentile / 100) - 1
+            chosen = float(np.partition(light, place, axis=None)[place])
+            out.props[props.FRAME_MAX_NITS] = chosen * unit_nits
+        if hdr10plus:
+            counts = np.bincount(np.asarray(frames[1][0]).reshape(-1), minlength=BINS)
+            out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
+            tops = [min(max(float(np.asarray(frames[2][p]).max()), 0.0), top) for p in range(3)]
+            out.props[props.FRAME_MAX_RGB_NITS] = [value * unit_nits for value in tops]
+        return out
+
+    return target.std.CopyFrameProps(levels.std.ModifyFrame(sources, note), props=names)
+
+
+def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int, int]:
+    """Return the picture without black bars at its edges.
+
+    Args:
+        light: (H, W).
+        black: what no pixel of a bar is above.
+
+    Returns:
+        Left, top, right, bottom; all 0 when everything is black.
+    """
+    height, width = light.shape
+    # Most pictures have no bars: four lines tell, and the whole is looked at for the others.
+    edges = (light[:, 0], light[0], light[:, -1], light[-1])
+    if min(float(edge.max()) for edge in edges) > black:
+        return 0, 0, width, height
+    rows = np.flatnonzero(light.max(axis=1) > black)
+    if not rows.size:
+        return 0, 0, 0, 0
+    columns = np.flatnonzero(light.max(axis=0) > black)
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from vs_gainmap import props
 from vs_gainmap.color import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import measure
-from vs_gainmap.hdr10 import ContentLight
+from vs_gainmap.hdr10 import LightMeter
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.preview import png, tone_map
 from vs_gainmap.look.scopes import new_figure, nits_axis, to_svg
@@ -50,21 +51,14 @@ def measure_frames(
                 seconds=time,
                 max_nits=float(found[props.FRAME_MAX_NITS]),
                 average_nits=float(found[props.FRAME_AVERAGE_NITS]),
+                active_area=props.read_active_area(found),
             )
         )
         time += found.get("_DurationNum", 1) / found.get("_DurationDen", 25)
         if progress is not None:
             progress(n + 1, clip.num_frames, 0)
     cuts = find_cuts(steps)
-    return [
-        FrameStats(
-            seconds=f.seconds,
-            max_nits=f.max_nits,
-            average_nits=f.average_nits,
-            begins_shot=cut,
-        )
-        for f, cut in zip(frames, cuts, strict=True)
-    ]
+    return [replace(f, begins_shot=cut) for f, cut in zip(frames, cuts, strict=True)]
 
 
 def write_report(path: Path, clip: vs.VideoNode, frames: list[FrameStats], *, title: str) -> None:
@@ -145,8 +139,11 @@ def _metadata(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str, s
     rows.append(("mastering display", shown))
     told = "none" if light is None else f"{light.max_cll}, {light.max_fall} cd/m²"
     rows.append(("MaxCLL, MaxFALL in the file", told))
-    true = ContentLight.measured(
-        max(f.max_nits for f in frames), max(f.average_nits for f in frames)
-    )
+    meter = LightMeter(clip.width, clip.height)
+    for one in frames:
+        meter.add(one.max_nits, one.average_nits, one.active_area)
+    true = meter.result()
+    left, top, right, bottom = meter.active_area
+    rows.append(("picture without bars", f"{right - left}x{bottom - top} at {left}, {top}"))
     rows.append(("measured here, as decoded", f"{true.max_cll}, {true.max_fall} cd/m²"))
     return rows

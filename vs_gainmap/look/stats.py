@@ -15,11 +15,12 @@ from vs_gainmap.errors import MediaError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameStats:
-    """What is known of one frame: seconds, cd/m2, stops."""
+    """What is known of one frame: seconds, cd/m2, stops, and pixels of the active area."""
 
     seconds: float
     max_nits: float
     average_nits: float
+    active_area: tuple[int, int, int, int] | None = None
     qmax: float | None = None
     begins_shot: bool = False
 
@@ -39,9 +40,14 @@ def read_stats(path: Path) -> list[FrameStats]:
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["frames"]
-        return [FrameStats(**row) for row in rows]
+        return [FrameStats(**{**row, **_area(row.get("active_area"))}) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise MediaError(f"{path}: is no stats file of `convert --stats`: {error}") from error
+
+
+def _area(edges: list[int] | None) -> dict[str, tuple[int, ...]]:
+    """Return edges as they were before JSON made a list of them."""
+    return {"active_area": tuple(edges)} if edges is not None else {}
 
 
 class Recorder:
@@ -68,6 +74,7 @@ class Recorder:
                     seconds=seconds,
                     max_nits=_number(found, props.FRAME_MAX_NITS),
                     average_nits=_number(found, props.FRAME_AVERAGE_NITS),
+                    active_area=props.read_active_area(found),
                     qmax=_number(found, props.GAIN_MAP_MAX),
                     begins_shot=_number(found, props.SCENE_CHANGE_PREV) > 0,
                 )

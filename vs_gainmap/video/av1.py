@@ -14,9 +14,12 @@ from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 # 6.2.2, obu_type; 6.7.1, metadata_type.
 _SEQUENCE_HEADER = 1
+_FRAME_HEADER = 3
 _METADATA = 5
+_FRAME = 6
 _HDR_CLL = 1
 _HDR_MDCV = 2
+_ITUT_T35 = 4
 
 
 def leb128(value: int) -> bytes:
@@ -82,13 +85,15 @@ def hdr10_obus(mastering: MasteringDisplay | None, light: ContentLight | None) -
     return obus
 
 
-def with_hdr10(unit: bytes, obus: Sequence[bytes]) -> bytes:
-    """Put static HDR metadata into a temporal unit, and take any other out of it.
+def with_hdr10(unit: bytes, obus: Sequence[bytes], t35: bytes | None = None) -> bytes:
+    """Put HDR metadata into a temporal unit, and take other static ones out of it.
 
     Args:
         unit: one temporal unit in the low-overhead format (5.2).
         obus: what `hdr10_obus` returned; inserted after each sequence header, and so at
             every random access point.
+        t35: the HDR10+ message of the picture that the unit shows (5.8.2), inserted before its
+            first frame.
 
     Returns:
         The temporal unit; everything else is untouched and in order.
@@ -97,6 +102,9 @@ def with_hdr10(unit: bytes, obus: Sequence[bytes]) -> bytes:
     for kind, payload, whole in split_obus(unit):
         if kind == _METADATA and read_leb128(payload, 0)[0] in (_HDR_CLL, _HDR_MDCV):
             continue
+        if t35 is not None and kind in (_FRAME_HEADER, _FRAME):
+            out += metadata_obu(_ITUT_T35, t35)
+            t35 = None
         out += whole
         if kind == _SEQUENCE_HEADER:
             out += b"".join(obus)

@@ -15,9 +15,9 @@ import vapoursynth as vs
 from av.video.codeccontext import VideoCodecContext
 
 from vs_gainmap import props
-from vs_gainmap.color import PQ_PEAK_NITS
 from vs_gainmap.errors import MediaError
-from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
+from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
@@ -45,8 +45,8 @@ class EncodingPass:
         self.color = context_color(known)
         self.aspect = sample_aspect(known)
         self.durations: list[Fraction] = []
-        self._max_nits: list[float] = []
-        self._average_nits: list[float] = []
+        self._meter = LightMeter(clip.width, clip.height)
+        self._scenes = SceneMeter()
         if encoder.name == "svtav1":
             # The library talks to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
@@ -114,17 +114,41 @@ class EncodingPass:
             )
         self.durations.append(duration)
         if props.FRAME_MAX_NITS in known and props.FRAME_AVERAGE_NITS in known:
-            # Sharpened edges may overshoot the signal's range, but no display goes along.
-            self._max_nits.append(min(float(known[props.FRAME_MAX_NITS]), PQ_PEAK_NITS))
-            self._average_nits.append(min(float(known[props.FRAME_AVERAGE_NITS]), PQ_PEAK_NITS))
+            self._meter.add(
+                float(known[props.FRAME_MAX_NITS]),
+                float(known[props.FRAME_AVERAGE_NITS]),
+                props.read_active_area(known),
+            )
+        light = props.read_frame_light(known)
+        if light is not None:
+            # Where nothing tells shots apart, each frame is a scene of its own.
+            begins = known.get(props.SCENE_CHANGE_PREV, 1)
+            self._scenes.add(light, begins_scene=bool(begins))
 
     def measured(self) -> ContentLight | None:
         """Return MaxCLL and MaxFALL, if every frame was measured."""
-        if not self._max_nits or len(self._max_nits) < len(self.durations):
+        if not self._meter.frames or self._meter.frames < len(self.durations):
             return None
-        return ContentLight.measured(max(self._max_nits), max(self._average_nits))
+        return self._meter.result()
 
-    def track(self, mastering: MasteringDisplay | None, light: ContentLight | None) -> VideoTrack:
+    def dynamic(self) -> tuple[tuple[int, bytes], ...]:
+        """Return each scene's first frame and its HDR10+ message.
+
+        Raises:
+            MediaError: frames were not measured for it.
+        """
+        if self._scenes.frames < len(self.durations):
+            raise MediaError(
+                "encode: for HDR10+ every frame must be measured; use measure(clip, hdr10plus=True)"
+            )
+        return tuple(messages(self._scenes.scenes()))
+
+    def track(
+        self,
+        mastering: MasteringDisplay | None,
+        light: ContentLight | None,
+        dynamic: tuple[tuple[int, bytes], ...] = (),
+    ) -> VideoTrack:
         """Return what the container is to say about the video."""
         return VideoTrack(
             codec=self.encoder.codec,
@@ -134,6 +158,7 @@ class EncodingPass:
             aspect=self.aspect,
             mastering=mastering,
             light=light,
+            dynamic=dynamic,
         )
 
 

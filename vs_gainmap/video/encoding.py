@@ -37,8 +37,8 @@ _PQ = int(vs.TRANSFER_ST2084)
 class Encoded:
     """What `encode` made.
 
-    `measured` says whether `light` comes from the pixels; `notes` tell what of the source
-    the container could not hold.
+    `measured` says whether `light` comes from the pixels; `scenes` how many have HDR10+
+    metadata; `notes` tell what of the source the container could not hold.
     """
 
     path: Path
@@ -46,6 +46,7 @@ class Encoded:
     mastering: MasteringDisplay | None
     light: ContentLight | None
     measured: bool
+    scenes: int
     notes: tuple[str, ...]
 
 
@@ -58,6 +59,7 @@ class EncodeOptions(TypedDict, total=False):
     encoder_params: str | None
     mastering: MasteringDisplay | None
     content_light: ContentLight | None
+    hdr10plus: bool
     audio: bool
     overwrite: bool
     progress: Progress | None
@@ -74,6 +76,7 @@ def encode(
     encoder_params: str | None = None,
     mastering: MasteringDisplay | None = None,
     content_light: ContentLight | None = None,
+    hdr10plus: bool = False,
     audio: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -98,6 +101,8 @@ def encode(
         encoder_params: raw parameters of the encoder, ``key=value:key=value``.
         mastering: None takes the first frame's props.
         content_light: MaxCLL and MaxFALL; None measures.
+        hdr10plus: also write HDR10+ metadata of every scene (ST 2094-40, HEVC and AV1); the
+            clip must come from ``measure(clip, hdr10plus=True)``.
         audio: take the audio along.
         overwrite: replace an existing file.
         progress: called after each frame with frames done, all frames, and bytes so far.
@@ -114,7 +119,9 @@ def encode(
     """
     target = Path(path)
     origin = Path(source) if source is not None else None
-    row, container = check_target(target, origin, {"encoder": encoder, "overwrite": overwrite})
+    row, container = check_target(
+        target, origin, {"encoder": encoder, "overwrite": overwrite, "hdr10plus": hdr10plus}
+    )
     plan = plan_streams(origin, container, audio=audio) if origin else None
     if origin and index is None:
         index = scan(origin)
@@ -123,6 +130,8 @@ def encode(
     with closing(clip.get_frame(0)) as first:
         known = dict(first.props)
     is_pq = context_color(known)["color_trc"] == _PQ
+    if hdr10plus and not (is_pq and props.read_frame_light(known)):
+        raise MediaError("encode: HDR10+ needs PQ frames from measure(clip, hdr10plus=True)")
     mastering = (mastering or props.read_mastering(known)) if is_pq else None
     options = codec_options(
         row,
@@ -140,7 +149,8 @@ def encode(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         coded = job.run(Path(folder) / "video", progress)
         light = content_light or job.measured() or props.read_light(known)
-        track = job.track(mastering, light if is_pq else None)
+        dynamic = job.dynamic() if hdr10plus else ()
+        track = job.track(mastering, light if is_pq else None, dynamic)
         times = _times(job.durations, index, span)
         finished = Path(folder) / f"finished.{container.suffix}"
         mux(finished, container, track, coded, times, plan=plan, span=span)
@@ -151,6 +161,7 @@ def encode(
         mastering=track.mastering,
         light=track.light,
         measured=content_light is None and job.measured() is not None and is_pq,
+        scenes=len(track.dynamic),
         notes=plan.notes if plan else (),
     )
 
@@ -165,6 +176,8 @@ def check_target(
     """
     encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
     container = find_container(target, encoder)
+    if options.get("hdr10plus", False) and encoder.codec not in ("hevc", "av1"):
+        raise MediaError(f"HDR10+ goes into HEVC and AV1 alone, not into {encoder.codec}")
     if not target.parent.is_dir():
         raise MediaError(f"{target}: the folder doesn't exist")
     if target.is_dir():

@@ -18,6 +18,7 @@ _IRAP = range(16, 24)
 _VPS, _SPS, _PPS = 32, 33, 34
 _PREFIX_SEI = 39
 # D.2.1, SEI payload types.
+_REGISTERED_T35 = 4
 _MASTERING_DISPLAY = 137
 _CONTENT_LIGHT = 144
 _STATIC_HDR = (_MASTERING_DISPLAY, _CONTENT_LIGHT)
@@ -128,32 +129,38 @@ def hdr10_sei(mastering: MasteringDisplay | None, light: ContentLight | None) ->
     return nals
 
 
-def with_hdr10(nals: Sequence[bytes], sei: Sequence[bytes]) -> list[bytes]:
-    """Put static HDR metadata into an access unit, and take any other out of it.
+def with_hdr10(
+    nals: Sequence[bytes], sei: Sequence[bytes], t35: bytes | None = None
+) -> list[bytes]:
+    """Put HDR metadata into an access unit, and take other static ones out of it.
 
     Args:
         nals: the NAL units of one access unit.
         sei: what `hdr10_sei` returned; inserted before the first slice of a random access
             point, after other SEI (a buffering period must come first, 7.4.2.4.4).
+        t35: this picture's HDR10+ message (D.2.6), inserted behind them.
 
     Returns:
         The NAL units; everything else is untouched and in order.
     """
     kept = list(_without_static_hdr(nals))
     first_slice = next((i for i, nal in enumerate(kept) if nal_type(nal) <= _LAST_VCL), None)
-    if first_slice is not None and nal_type(kept[first_slice]) in _IRAP:
-        kept[first_slice:first_slice] = sei
+    if first_slice is not None:
+        added = list(sei) if nal_type(kept[first_slice]) in _IRAP else []
+        if t35 is not None:
+            added.append(build_sei([(_REGISTERED_T35, t35)]))
+        kept[first_slice:first_slice] = added
     return kept
 
 
-def sample_with_hdr10(packet: bytes, sei: Sequence[bytes]) -> bytes:
+def sample_with_hdr10(packet: bytes, sei: Sequence[bytes], t35: bytes | None = None) -> bytes:
     """Turn an encoder's packet with start codes into a sample of MP4 or Matroska.
 
     Parameter sets are left to the container's header, as the sample entry hvc1 demands
     (ISO/IEC 14496-15, 8.3.2.1).
     """
     nals = [nal for nal in split_annexb(packet) if nal_type(nal) not in (_VPS, _SPS, _PPS)]
-    return join_length_prefixed(with_hdr10(nals, sei))
+    return join_length_prefixed(with_hdr10(nals, sei, t35))
 
 
 def hvcc_with_hdr10(hvcc: bytes, sei: Sequence[bytes]) -> bytes:

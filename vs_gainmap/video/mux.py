@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -47,7 +48,8 @@ class VideoTrack:
     """What the container is to say about the video.
 
     `header` is a Matroska header by the encoder itself, `rate` None where frames last
-    differently, `aspect` None where it is unknown.
+    differently, `aspect` None where it is unknown. `dynamic` has the first frame of each scene
+    and its HDR10+ message (ITU-T T.35).
     """
 
     codec: str
@@ -57,6 +59,7 @@ class VideoTrack:
     aspect: Fraction | None
     mastering: MasteringDisplay | None
     light: ContentLight | None
+    dynamic: tuple[tuple[int, bytes], ...] = ()
 
 
 class _Output(NamedTuple):
@@ -211,12 +214,15 @@ def _pictures(
     """Yield the coded pictures with HDR10 metadata in them and exact times on them."""
     sei = hevc.hdr10_sei(track.mastering, track.light)
     obus = av1.hdr10_obus(track.mastering, track.light)
+    firsts = [first for first, _ in track.dynamic]
     for picture in coded:
         data = picture.data
+        scene = bisect_right(firsts, picture.pts) - 1
+        message = track.dynamic[scene][1] if scene >= 0 else None
         if track.codec == "hevc":
-            data = hevc.sample_with_hdr10(data, sei)
+            data = hevc.sample_with_hdr10(data, sei, message)
         elif track.codec == "av1":
-            data = av1.with_hdr10(data, obus)
+            data = av1.with_hdr10(data, obus, message)
         packet: Packet[Any] = Packet(data)
         packet.stream = stream
         packet.time_base = times.time_base

@@ -1,0 +1,76 @@
+"""MaxCLL and MaxFALL: black bars, percentiles, and titles frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import vapoursynth as vs
+
+from tests.clips import drawn, frame_props, noise
+from vs_gainmap import measure
+from vs_gainmap.filters.light import active_area
+from vs_gainmap.hdr10 import ContentLight, LightMeter
+
+PQ = {"_Matrix": 0, "_Transfer": 16, "_Primaries": 9, "_Range": 1}
+
+
+def boxed(codes: np.ndarray) -> vs.VideoNode:
+    """Return gray RGB48 PQ frames of (N, H, W) codes."""
+    count, height, width = codes.shape
+    clip = noise(width, height, count, vs.RGB48, **PQ)
+    return drawn(clip, lambda n, p, shape: codes[n])  # noqa: ARG005
+
+
+def test_bars_are_found_at_every_edge() -> None:
+    light = np.zeros((40, 60), np.float32)
+    assert active_area(light, 0.1) == (0, 0, 0, 0)
+    light[10:30, 5:50] = 2.0
+    assert active_area(light, 0.1) == (5, 10, 50, 30)
+    light[0, 20] = 0.2  # one bright pixel is no bar
+    assert active_area(light, 0.1) == (5, 0, 50, 30)
+    assert active_area(light, 0.3) == (5, 10, 50, 30)
+    assert active_area(np.ones((4, 6), np.float32), 0.1) == (0, 0, 6, 4)
+
+
+def test_measure_tells_the_picture_without_bars() -> None:
+    codes = np.zeros((2, 64, 96))
+    codes[0, 8:56] = 0.58 * 65535
+    found = frame_props(measure(boxed(codes)), 0)
+    assert found["FrameActiveArea"] == [0, 8, 96, 56]
+    # The average stays that of the whole frame: the bars are known when the title is.
+    assert found["FrameAverageNits"] == pytest.approx(found["FrameMaxNits"] * 48 / 64, rel=1e-3)
+    assert frame_props(measure(boxed(codes)), 1)["FrameActiveArea"] == [0, 0, 0, 0]
+
+
+def test_bars_are_what_is_black_in_the_whole_title() -> None:
+    meter = LightMeter(100, 80)
+    meter.add(0.0, 0.0, (0, 0, 0, 0))  # fade in
+    meter.add(400.0, 60.0, (0, 10, 100, 70))
+    meter.add(50.0, 1.0, (40, 30, 60, 40))  # a face in the dark
+    assert meter.active_area == (0, 10, 100, 70)
+    assert meter.result() == ContentLight(max_cll=400, max_fall=80)
+    meter.add(300.0, 50.0, (0, 0, 100, 80))  # the format opens
+    assert meter.result() == ContentLight(max_cll=400, max_fall=60)
+
+
+def test_unknown_areas_and_black_titles_count_whole() -> None:
+    meter = LightMeter(100, 80)
+    meter.add(200.0, 20.0, None)
+    meter.add(100.0, 10.0, (0, 20, 100, 60))
+    assert meter.result() == ContentLight(max_cll=200, max_fall=20)
+    black = LightMeter(100, 80)
+    black.add(0.0, 0.0, (0, 0, 0, 0))
+    assert black.result() == ContentLight(max_cll=0, max_fall=0)
+    assert black.active_area == (0, 0, 100, 80)
+
+
+def test_a_percentile_leaves_a_few_pixels_out() -> None:
+    codes = np.full((1, 100, 100), 0.508078 * 65535)  # 100 cd/m2
+    codes[0, 50, :5] = 0.751827 * 65535  # five pixels of 1000
+    clip = boxed(codes)
+    assert frame_props(measure(clip))["FrameMaxNits"] == pytest.approx(1000, rel=1e-3)
+    for percentile, want in ((99.96, 1000), (99.94, 100), (50, 100)):
+        found = frame_props(measure(clip, percentile=percentile))
+        assert found["FrameMaxNits"] == pytest.approx(want, rel=1e-3)
+    with pytest.raises(vs.Error, match="measure: percentile must be above 0"):
+        measure(clip, percentile=0)
