@@ -15,7 +15,7 @@ from tests.browser import dump_dom, find_browser
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
 from vs_gainmap.cli import main
-from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.color import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters.rendering import apply
 from vs_gainmap.look.false_color import NitsScale, StopsScale, legend
@@ -23,6 +23,9 @@ from vs_gainmap.look.preview import Previewer, tone_map
 from vs_gainmap.look.report import measure_frames
 from vs_gainmap.look.scopes import histogram, waveform
 from vs_gainmap.look.stats import FrameStats, read_stats, write_stats
+from vs_gainmap.look.ultrahdr import ultra_hdr
+from vs_gainmap.photo.read import read_photo
+from vs_gainmap.photo.render import render_photo
 from vs_gainmap.video import encode, open_clip
 
 
@@ -188,11 +191,57 @@ def test_preview_page(
     text = page.read_text()
     assert text.count("<h2>") == 2
     assert text.count("image/avif") == 2
+    assert text.count("image/jpeg") == 2
     sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
-    assert len(sizes) == 14
-    # SDR, tone-mapped and the true HDR AVIF at the frame's size: Chromium decodes them all.
-    assert sizes.count((128, 96)) == 6
+    assert len(sizes) == 16
+    # SDR, tone-mapped, the true HDR AVIF and the Ultra HDR JPEG at the frame's size: Chromium
+    # decodes them all.
+    assert sizes.count((128, 96)) == 8
     assert all(w and h for w, h in sizes)
+
+
+def test_contact_sheet(
+    tmp_path: Path,
+    tiny_weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    in_ci: bool,
+) -> None:
+    source = tmp_path / "sdr.mkv"
+    encode(noise(128, 96, 12, vs.YUV420P10, _ChromaLocation=0, **BT709), source, encoder="ffv1")
+    arguments = ["preview", str(source), "--weights", str(tiny_weights), "--overwrite"]
+    assert main([*arguments, "--sheet", "4"]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    text = page.read_text()
+    assert text.count("<h2>") == 1
+    # The middles of four parts of half a second at 24 frames a second.
+    assert [text.count(f">{n / 24:.2f} s: ") for n in (1, 4, 7, 10)] == [1] * 4
+    sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
+    assert sizes == [(320, 720), (320, 240)] * 4 + [(320, 44)]
+    assert main([*arguments, "--sheet", "2", "--at", "0.2"]) == 0
+    assert page.read_text().count("<h2>") == 2
+
+
+def test_ultra_hdr_is_the_light_that_apply_gave(tiny_weights: Path, tmp_path: Path) -> None:
+    ramp = drawn(
+        noise(96, 64, 1, vs.YUV444P8, **BT709),
+        lambda n, p, shape: (  # noqa: ARG005
+            np.add.outer(
+                np.arange(shape[0]), np.arange(shape[1]) if p == 0 else 60 - np.arange(shape[1])
+            )
+            + (30 if p == 0 else 60)
+        ),
+    )
+    look = Previewer(ramp, {"weights": tiny_weights}, {"strength": 0.7}).look(0)
+    data = ultra_hdr(look.sdr, look.pq, sdr_white=look.sdr_white, eotf=look.eotf)
+    path = tmp_path / "hdr.jpg"
+    path.write_bytes(data)
+    shown = torch.from_numpy(render_photo(read_photo(path), primaries="bt2020")).movedim(-1, 0)
+    want = pq_eotf(torch.from_numpy(look.pq)) / look.sdr_white
+    error = (pq_inverse_eotf(shown * 203) - pq_inverse_eotf(want * 203)).abs()
+    # Two JPEGs of 8 bits lie between.
+    assert float(error.mean()) < 0.006
+    assert float(want.amax()) > 1.01  # brighter than SDR white
 
 
 def test_convert_keeps_stats_for_the_report(

@@ -25,11 +25,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
     parser.add_argument(
         "--at", type=seconds, action="append", metavar="TIME",
-        help="seconds or HH:MM:SS.mmm; may be given several times",
+        help="seconds or HH:MM:SS.mmm; may be given several times (3 frames, without --sheet)",
     )  # fmt: skip
     parser.add_argument(
-        "--sheet", type=positive_int, metavar="N", help="N frames evenly spread (default 3)"
-    )
+        "--sheet", type=positive_int, metavar="N",
+        help="a contact sheet of N frames, evenly spread",
+    )  # fmt: skip
     parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="IN.preview.html")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     add_filter_options(parser)
@@ -52,10 +53,15 @@ def run(args: argparse.Namespace) -> int:
         {k: v for k, v in given.items() if k in _APPLY},
     )
     frames = [previewer.frame_at(float(at)) for at in args.at or ()]
-    if args.sheet or not frames:
-        count = args.sheet or 3
-        frames += [int((i + 0.5) * clip.num_frames / count) for i in range(count)]
+    if not frames and not args.sheet:
+        frames = _spread(3, clip.num_frames)
     looks = [previewer.look(n) for n in sorted(set(frames))]
-    write_preview(page, looks, title=f"{args.input.name}: SDR to HDR10")
+    sheet = [previewer.look(n) for n in _spread(args.sheet or 0, clip.num_frames)]
+    write_preview(page, looks, title=f"{args.input.name}: SDR to HDR10", sheet=sheet)
     print(page)
     return 0
+
+
+def _spread(count: int, length: int) -> list[int]:
+    """Return the middles of so many equal parts of a clip, each frame once."""
+    return sorted({int((i + 0.5) * length / count) for i in range(count)})

@@ -14,6 +14,7 @@ body { background: #181818; color: #ddd; font: 15px/1.5 system-ui, sans-serif;
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; flex: 1 1 400px; max-width: 640px; }
+.small figure { flex: 0 1 320px; }
 figcaption { color: #aaa; font-size: .85rem; margin-bottom: .3rem; }
 img, svg { display: block; height: auto; max-width: 100%; }
 table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
@@ -49,7 +50,7 @@ class Page:
         )
         self._parts.append(f"<table>{cells}</table>")
 
-    def figures(self, items: Sequence[tuple[str, bytes, str]]) -> None:
+    def figures(self, items: Sequence[tuple[str, bytes, str]], *, small: bool = False) -> None:
         """Add pictures side by side: caption, encoded picture, MIME type."""
         made = "".join(
             f"<figure><figcaption>{html.escape(caption)}</figcaption>"
@@ -57,7 +58,8 @@ class Page:
             f'{base64.b64encode(data).decode()}"></figure>'
             for caption, data, mime in items
         )
-        self._parts.append(f'<div class="row">{made}</div>')
+        kind = "row small" if small else "row"
+        self._parts.append(f'<div class="{kind}">{made}</div>')
 
     def svg(self, element: str) -> None:
         """Add a drawing; the element is put in as it is."""

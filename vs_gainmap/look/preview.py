@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import convert_primaries, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
+from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.pq import write_pq
 
 MAX_WIDTH = 960
+SHEET_WIDTH = 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class Look:
     """One frame, every way a page shows it.
 
     `sdr` is (H, W, 3) 8-bit; `stops` (H, W) log gain; `pq` (3, H, W) BT.2020 PQ, 0..1;
-    `found` the HDR frame's props.
+    `sdr_white` and `eotf` how SDR became light; `found` the HDR frame's props.
     """
 
     seconds: float
@@ -39,6 +41,7 @@ class Look:
     stops_range: tuple[float, float]
     pq: NDArray[np.float32]
     sdr_white: float
+    eotf: Eotf
     found: dict[str, Any]
 
 
@@ -62,6 +65,8 @@ class Previewer:
         self._sdr = clip.resize.Bicubic(format=vs.RGB24, **matrix)
         self._rate = clip.fps_num / clip.fps_den if clip.fps_num else 25.0
         self._strength = float(apply_options.get("strength", 1.0))
+        self._white = apply_options.get("sdr_white")
+        self._eotf = apply_options.get("eotf")
 
     def frame_at(self, seconds: float) -> int:
         """Return the frame shown at a time, by the clip's rate."""
@@ -77,7 +82,8 @@ class Previewer:
             low = float(found[props.GAIN_MAP_MIN])
             high = float(found[props.GAIN_MAP_ALTERNATE_HEADROOM])
             stops = low + np.array(frame[0]) * (float(found[props.GAIN_MAP_MAX]) - low)
-            white = float(found[props.GAIN_MAP_SDR_WHITE])
+            white = float(self._white or found[props.GAIN_MAP_SDR_WHITE])
+            eotf = self._eotf or found[props.GAIN_MAP_EOTF]
         with self._hdr.get_frame(n) as frame:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
@@ -91,6 +97,7 @@ class Previewer:
             stops_range=(min(low, 0.0), high),
             pq=np.stack([_shrink(p, size) for p in pq]),
             sdr_white=white,
+            eotf=eotf,
             found=levels,
         )
 
@@ -121,31 +128,32 @@ def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
 
 
 def write_preview(
-    path: Path,
-    looks: Sequence[Look],
-    *,
-    title: str,
-    ultra_hdr: Callable[[Look], bytes] | None = None,
+    path: Path, looks: Sequence[Look], *, title: str, sheet: Sequence[Look] = ()
 ) -> None:
     """Write the page.
 
     Args:
         path: of the page, HTML with everything inside.
-        looks: frames, in order.
+        looks: frames to show every way, in order.
         title: of the page.
-        ultra_hdr: makes an Ultra HDR JPEG of a look; None leaves it out.
+        sheet: frames to show small, as a contact sheet.
 
     Raises:
-        MediaError: matplotlib or imagecodecs is not installed.
+        MediaError: matplotlib, imagecodecs or Pillow is not installed.
     """
     page = Page(title)
     page.note(
-        "The HDR picture is AVIF in PQ: a browser on an HDR screen shows it as HDR. The "
-        "tone-mapped one is for ordinary screens and only hints at it."
+        "The HDR pictures are AVIF in PQ and Ultra HDR JPEG: a browser on an HDR screen shows "
+        "them as HDR. The tone-mapped one is for ordinary screens and only hints at it."
     )
+    if sheet:
+        page.heading("Contact sheet: SDR, gain map, tone-mapped; HDR below")
+        page.figures([figure for look in sheet for figure in _thumbnails(look)], small=True)
+        low, high = sheet[0].stops_range
+        page.figures([("gain map, stops", png(_legend(StopsScale(low, high))), "image/png")])
     for look in looks:
         page.heading(f"{look.seconds:.3f} s")
-        page.figures(_figures(look, ultra_hdr))
+        page.figures(_figures(look))
         page.table(
             [
                 ("Qmax", f"{float(look.found[props.GAIN_MAP_MAX]):+.2f} stops"),
@@ -156,7 +164,27 @@ def write_preview(
     page.write(path)
 
 
-def _figures(look: Look, ultra_hdr: Callable[[Look], bytes] | None) -> list[tuple[str, bytes, str]]:
+def _thumbnails(look: Look) -> list[tuple[str, bytes, str]]:
+    """Return a frame's strip for ordinary screens, and its HDR, both small."""
+    height, width = look.sdr.shape[:2]
+    size = (SHEET_WIDTH, max(round(height * SHEET_WIDTH / width), 1))
+    pq = np.stack([_shrink(plane, size) for plane in look.pq])
+    nits = pq_eotf(torch.from_numpy(pq))
+    rows = [
+        _shrink(look.sdr, size),
+        StopsScale(*look.stops_range).paint(_shrink(look.stops, size)),
+        tone_map(nits, look.sdr_white),
+    ]
+    levels = (float(look.found[name]) for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS))
+    top, average = levels
+    caption = f"{look.seconds:.2f} s: {top:.0f} cd/m², average {average:.0f}"
+    return [
+        (caption, png(np.concatenate(rows)), "image/png"),
+        (f"{look.seconds:.2f} s, HDR (PQ)", _avif(nits), "image/avif"),
+    ]
+
+
+def _figures(look: Look) -> list[tuple[str, bytes, str]]:
     nits = pq_eotf(torch.from_numpy(look.pq))
     stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale()
     width = look.sdr.shape[1]
@@ -165,24 +193,29 @@ def _figures(look: Look, ultra_hdr: Callable[[Look], bytes] | None) -> list[tupl
         [stops_scale.paint(look.stops), legend(stops_scale, width, "stops")]
     )
     painted_nits = np.concatenate([nits_scale.paint(brightest), legend(nits_scale, width, "cd/m2")])
-    with tempfile.TemporaryDirectory() as folder:
-        avif = Path(folder) / "hdr.avif"
-        write_pq(avif, (nits / 203).movedim(0, -1).contiguous().numpy(), "bt2020", 203.0)
-        hdr = avif.read_bytes()
-    figures = [
+    jpeg = ultra_hdr(look.sdr, look.pq, sdr_white=look.sdr_white, eotf=look.eotf)
+    return [
         ("SDR", png(look.sdr), "image/png"),
         ("gain map, stops", png(painted_stops), "image/png"),
         ("HDR, tone-mapped for this page", png(tone_map(nits, look.sdr_white)), "image/png"),
-        ("HDR as it is (PQ)", hdr, "image/avif"),
-    ]
-    if ultra_hdr is not None:
-        figures.append(("HDR as Ultra HDR JPEG", ultra_hdr(look), "image/jpeg"))
-    return [
-        *figures,
+        ("HDR as it is (PQ)", _avif(nits), "image/avif"),
+        ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
         ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
         ("waveform", waveform(look.pq), "image/png"),
         ("histogram", histogram(look.pq), "image/png"),
     ]
+
+
+def _avif(nits: torch.Tensor) -> bytes:
+    """Return (3, H, W), BT.2020, cd/m2 as an AVIF in PQ."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "hdr.avif"
+        write_pq(path, (nits / 203).movedim(0, -1).contiguous().numpy(), "bt2020", 203.0)
+        return path.read_bytes()
+
+
+def _legend(scale: StopsScale) -> Rgb:
+    return legend(scale, SHEET_WIDTH, "stops")
 
 
 def png(picture: Rgb) -> bytes:
