@@ -13,6 +13,7 @@ from vs_gainmap.color import SDR_EOTFS
 from vs_gainmap.colorimetry import NAMES, ColorOverrides, tag_sdr_clip
 from vs_gainmap.errors import MetadataError
 from vs_gainmap.filters.light import attach_light_levels
+from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 Output = Literal["pq", "hlg", "linear"]
@@ -22,14 +23,13 @@ OUTPUT_TRANSFERS: dict[str, int] = {
     "linear": int(vs.TRANSFER_LINEAR),
 }
 DITHERS = ("none", "ordered", "random", "error_diffusion")
-# zimg has these curves as display-referred: a power of 2.2, BT.1886 with black at zero, sRGB.
-EOTF_TRANSFERS: dict[str, int] = {
-    "gamma22": int(vs.TRANSFER_BT470_M),
-    "bt1886": int(vs.TRANSFER_BT709),
-    "srgb": int(vs.TRANSFER_IEC_61966_2_1),
-}
 # Gain below 2^-16 of anything is darker than PQ can say.
 MAX_STRENGTH = 4.0
+# For 10 bit, half floats in between are exact enough (0.1 codes) and half the memory. They are
+# kept at 64 times the light, so that black stays above their smallest normal number, which
+# leaves room for nine stops and an overshoot.
+_HALF_UNIT = 64.0
+_HALF_STOPS = 8.0
 
 
 def apply(
@@ -115,19 +115,18 @@ def apply(
         raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {dither!r}")
     metadata = _hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
 
-    # Props beat arguments in zimg, so the curve goes in as a prop.
-    linear = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
-    linear = linear.resize.Bicubic(
-        format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR), primaries=int(vs.PRIMARIES_BT2020)
-    )
-    gain = _gain(gain_map, clip.width, clip.height, constants, strength, math.log2(peak / white))
+    stops = math.log2(peak / white)
+    half = _half_is_enough(format, stops * strength)
+    working, unit = (vs.RGBH, _HALF_UNIT) if half else (vs.RGBS, 1.0)
+    sdr, linear = linear_light(tagged, curve, working)
+    gain = _gain(gain_map, sdr, constants, strength, stops, unit)
+    hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear, unit))
     # A gain of one number per pixel commutes with the change of primaries.
-    hdr = vs.core.akarin.Expr([linear, gain], constants.render_expr())
     result = hdr.resize.Bicubic(
         format=format,
         transfer=OUTPUT_TRANSFERS[output],
         primaries=int(vs.PRIMARIES_BT2020),
-        nominal_luminance=white,
+        nominal_luminance=white / unit,
         dither_type=dither,
         # Fast curves are per channel; HLG's OOTF (BT.2100) works on luminance.
         approximate_gamma=output != "hlg",
@@ -137,7 +136,17 @@ def apply(
     # For whoever plots or logs them later.
     kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
     result = result.std.CopyFrameProps(gain_map, props=kept)
-    return attach_light_levels(result, hdr, white) if measure else result
+    if not measure:
+        return result
+    light = hdr.resize.Bicubic(format=vs.RGBS, primaries=int(vs.PRIMARIES_BT2020))
+    return attach_light_levels(result, light, white / unit)
+
+
+def _half_is_enough(format_id: int, stops: float) -> bool:
+    """Say whether half floats in between can't be seen in the output."""
+    target = vs.core.get_video_format(format_id)
+    integer = target.sample_type == vs.INTEGER
+    return integer and target.bits_per_sample <= 10 and stops <= _HALF_STOPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,10 +160,11 @@ class _Constants:
     base_offset: float
     alternate_offset: float
 
-    def render_expr(self) -> str:
+    def render_expr(self, linear: str, unit: float) -> str:
+        """Return HDR times `unit` of x, SDR, which `linear` decodes, and y, gain times `unit`."""
         if self.base_offset == 0 and self.alternate_offset == 0:
-            return "x y *"
-        return f"x {self.base_offset!r} + y * {self.alternate_offset!r} -"
+            return f"{linear} y *"
+        return f"{linear} {self.base_offset!r} + y * {self.alternate_offset * unit!r} -"
 
 
 def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
@@ -195,13 +205,13 @@ def _require_gain_map_max(found: dict[str, object], n: int) -> None:
 
 def _gain(
     gain_map: vs.VideoNode,
-    width: int,
-    height: int,
+    sdr: vs.VideoNode,
     constants: _Constants,
     strength: float,
     headroom: float,
+    unit: float,
 ) -> vs.VideoNode:
-    """Return the linear gain at the clip's size, the same in three planes (RGBS)."""
+    """Return the linear gain times `unit` in the size and format of `sdr`, three equal planes."""
 
     def checked(n: int, f: vs.VideoFrame) -> vs.VideoNode:
         _require_gain_map_max(dict(f.props), n)
@@ -209,10 +219,11 @@ def _gain(
 
     # Without this a frame that lost its props would come out black: NaN in akarin's Expr.
     grays = gain_map.std.FrameEval(checked, prop_src=gain_map)
-    if grays.format.id != vs.GRAYS:
-        grays = grays.resize.Point(format=vs.GRAYS)
-    if (grays.width, grays.height) != (width, height):
-        grays = grays.resize.Bilinear(width, height)
+    floating = vs.GRAYH if sdr.format.id == vs.RGBH else vs.GRAYS
+    if grays.format.id != floating:
+        grays = grays.resize.Point(format=floating)
+    if (grays.width, grays.height) != (sdr.width, sdr.height):
+        grays = grays.resize.Bilinear(sdr.width, sdr.height)
     value = "x" if constants.gamma == 1 else f"x 0 max {1 / constants.gamma!r} pow"
     low = f"x.{props.GAIN_MAP_MIN}"
     with gain_map.get_frame(0) as frame:
@@ -224,7 +235,7 @@ def _gain(
     if abs(stretch - 1) > 1e-6:
         # A brighter or darker display changes the headroom, not the grade below SDR white.
         log_gain += f" dup 0 max {stretch!r} * swap 0 min +"
-    gain = vs.core.akarin.Expr(grays, f"2 {log_gain} {float(strength)!r} * pow")
+    gain = vs.core.akarin.Expr(grays, f"2 {log_gain} {float(strength)!r} * pow {unit!r} *")
     # Expr wants as many planes everywhere; three references to one cost nothing.
     return vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
 
