@@ -18,6 +18,8 @@ from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
 from vs_gainmap.photo.bmff import Items, _boxes, read_items
 from vs_gainmap.photo.jpeg import parse_jpeg
+from vs_gainmap.photo.pictures import Sampling
+from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg
 from vs_gainmap.weights import save_weights
 
@@ -206,6 +208,15 @@ def with_gain_map(
 
     first = ftyp_end + len(meta(0)) + 8
     return base[:ftyp_end] + meta(first) + _box(b"mdat", *payloads)
+
+
+def read_bytes(
+    tmp_path: Path, data: bytes, name: str = "photo.jpg", *, sampling: Sampling = "libultrahdr"
+) -> GainMapPhoto:
+    """Write a photo to a folder and read it from there."""
+    path = tmp_path / name
+    path.write_bytes(data)
+    return read_photo(path, sampling=sampling)
 
 
 def relative(

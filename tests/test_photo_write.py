@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import imagecodecs
@@ -20,14 +19,12 @@ from PIL import Image, MpoImagePlugin
 from tests.browser import dump_dom, find_browser
 from tests.photo_samples import (
     METADATA,
-    chroma_at_half_size,
     exif_orientation,
     gray_scene,
     picture_bytes,
     relative,
     scene,
     smooth_map,
-    textured_scene,
     ultrahdr,
     write_weights,
 )
@@ -47,13 +44,14 @@ from vs_gainmap.photo.jpeg import (
     parse_jpeg,
 )
 from vs_gainmap.photo.linear import read_linear, write_linear
-from vs_gainmap.photo.pictures import Sampling, as_bytes, read_picture
+from vs_gainmap.photo.pictures import as_bytes, read_picture
 from vs_gainmap.photo.pq import encode_pq, write_pq
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import srgb_curve_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
 from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+from vs_gainmap.photo.xmp import CONTAINER, HDRGM, ITEM, read_properties
 
 OPTIONS = ConvertOptions()
 
@@ -84,55 +82,6 @@ def test_standard_reader_gets_our_hdr(
     assert np.abs(theirs - ours).mean() / ours.mean() < 0.01
     mine = render_photo(read_photo(target))
     assert relative(mine, ours).mean() < 0.01
-
-
-@pytest.fixture(scope="module")
-def bundled() -> PhotoPredictor:
-    return PhotoPredictor("video", device="cpu", dtype="float32")
-
-
-@pytest.mark.parametrize("kind", ["420", "png"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_bundled_weights_through_libultrahdr(
-    tmp_path: Path, bundled: PhotoPredictor, kind: str, channels: Literal[1, 3]
-) -> None:
-    source, target, linear = (tmp_path / name for name in ("in", "out.jpg", "out.exr"))
-    pixels = textured_scene()
-    source.write_bytes(
-        chroma_at_half_size(pixels) if kind == "420" else imagecodecs.png_encode(pixels)
-    )
-    options = ConvertOptions(map_channels=channels)
-    convert_photo(source, target, bundled, options)
-    convert_photo(source, linear, bundled, options)
-    theirs = imagecodecs.ultrahdr_decode(target.read_bytes())[..., :3].astype(np.float32)
-    # Our own reading of the file.
-    mine = render_photo(read_photo(target))
-    assert np.abs(mine - theirs).mean() / theirs.mean() < 0.0025
-    assert np.quantile(relative(mine, theirs), 0.99) < 0.01
-    # The HDR picture that we would have written as EXR: all is in the file, coding included.
-    ours, _ = read_linear(linear)
-    assert ours.max() > 1.2
-    difference = np.abs(theirs - ours).mean() / ours.mean()
-    assert difference < (0.01 if channels == 3 else 0.06)
-    # No color noise: the map's error is no bias of a channel, and small at nearly every pixel.
-    assert np.abs(theirs.mean((0, 1)) / ours.mean((0, 1)) - 1).max() < (
-        0.002 if channels == 3 else 0.06
-    )
-    if channels == 3:
-        assert np.quantile(relative(theirs, ours), 0.95) < 0.035
-
-
-@pytest.mark.parametrize("sampling", ["libultrahdr", "smooth"])
-def test_map_does_not_depend_on_the_sampling_of_chroma(
-    tmp_path: Path, bundled: PhotoPredictor, sampling: Sampling
-) -> None:
-    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
-    source.write_bytes(chroma_at_half_size(textured_scene()))
-    convert_photo(source, target, bundled, ConvertOptions(sampling=sampling))
-    # A reader that filters chroma gets our HDR of filtered chroma, whichever the map was made of.
-    ours = bundled(read_picture(source, sampling="smooth")).render()
-    smooth = render_photo(read_photo(target, sampling="smooth"))
-    assert np.abs(smooth - ours).mean() / ours.mean() < 0.015
 
 
 def test_prediction_is_the_published_form(tmp_path: Path, predictor: PhotoPredictor) -> None:
@@ -196,8 +145,66 @@ def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> 
     assert b'dc:title="kept"' in (after.xmp or b"")
     assert b'Item:Semantic="GainMap"' in (after.xmp or b"")
     (gain_map,) = appended_images(after)
-    assert gain_map.end == len(target.read_bytes())
+    assert target.read_bytes()[gain_map.end :] == b"trailing bytes"
     assert f'Item:Length="{len(gain_map.stream)}"'.encode() in (after.xmp or b"")
+
+
+MOTION_XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
+    b'22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:G="http://ns.google.com/photos/1.0/'
+    b'camera/" xmlns:C="http://ns.google.com/photos/1.0/container/" xmlns:I="http://ns.google.com/'
+    b'photos/1.0/container/item/" G:MotionPhoto="1"><C:Directory><rdf:Seq>'
+    b'<rdf:li rdf:parseType="Resource"><C:Item I:Mime="image/jpeg" I:Semantic="Primary"/></rdf:li>'
+    b'%b<rdf:li rdf:parseType="Resource"><C:Item I:Mime="video/mp4" I:Semantic="MotionPhoto"'
+    b' I:Length="%d"/></rdf:li></rdf:Seq></C:Directory></rdf:Description></rdf:RDF></x:xmpmeta>'
+)
+STALE_ITEM = (
+    b'<rdf:li rdf:parseType="Resource"><C:Item I:Semantic="GainMap" I:Length="77"/></rdf:li>'
+)
+
+
+@pytest.mark.parametrize("stale", [b"", STALE_ITEM], ids=["", "stale"])
+def test_motion_photo_keeps_its_clip(
+    tmp_path: Path, predictor: PhotoPredictor, stale: bytes
+) -> None:
+    clip = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40
+    plain = encode_jpeg(scene())
+    moving = plain[:2] + segment(APP1, XMP + MOTION_XMP % (stale, len(clip))) + plain[2:] + clip
+    for name, data in (("plain", plain), ("moving", moving)):
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+        convert_photo(tmp_path / f"{name}.jpg", tmp_path / f"{name}_hdr.jpg", predictor, OPTIONS)
+    made = (tmp_path / "moving_hdr.jpg").read_bytes()
+    assert made.endswith(clip)
+    first = parse_jpeg(made)
+    (gain_map,) = appended_images(first)
+    assert gain_map.end == len(made) - len(clip)
+    # One directory, in the order of the file, from whose end the clip is found.
+    items = read_properties(first.xmp or b"", CONTAINER)
+    assert len(items["Directory"]) <= 1
+    semantics = read_properties(first.xmp or b"", ITEM)
+    assert semantics["Semantic"] == ["Primary", "GainMap", "MotionPhoto"]
+    assert semantics["Length"] == [str(len(gain_map.stream)), str(len(clip))]
+    assert read_properties(first.xmp or b"", HDRGM) == {"Version": ["1.0"]}
+    still = (tmp_path / "plain_hdr.jpg").read_bytes()
+    np.testing.assert_array_equal(
+        imagecodecs.ultrahdr_decode(made), imagecodecs.ultrahdr_decode(still)
+    )
+    np.testing.assert_array_equal(
+        render_photo(read_photo(tmp_path / "moving_hdr.jpg")),
+        render_photo(read_photo(tmp_path / "plain_hdr.jpg")),
+    )
+
+
+def test_previews_of_an_old_mpf_are_left_out(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    buffer = io.BytesIO()
+    pictures = [Image.fromarray(scene()), Image.fromarray(scene(48, 32))]
+    pictures[0].save(buffer, "MPO", save_all=True, append_images=pictures[1:])
+    (tmp_path / "in.jpg").write_bytes(buffer.getvalue() + b"maker's own")
+    convert_photo(tmp_path / "in.jpg", tmp_path / "out.jpg", predictor, OPTIONS)
+    made = (tmp_path / "out.jpg").read_bytes()
+    (gain_map,) = appended_images(parse_jpeg(made))
+    assert made[gain_map.end :] == b"maker's own"
+    assert read_photo(tmp_path / "out.jpg").gain_map.shape == (64, 96, 3)
 
 
 def test_mpf_says_where_the_map_is() -> None:

@@ -220,6 +220,19 @@ def appended_images(first: JpegImage) -> Iterator[JpegImage]:
         position = image.end if image is not None else position + 3
 
 
+def trailer(first: JpegImage) -> bytes:
+    """Return what stands behind a photo's pictures, such as a motion photo's clip.
+
+    Pictures that MPF names, and what lies between them, do not count.
+    """
+    end = first.end
+    for offset in _mpf_offsets(first):
+        image = _try_parse(first.data, offset)
+        if image is not None:
+            end = max(end, image.end)
+    return first.data[end:]
+
+
 def _try_parse(data: bytes, start: int) -> JpegImage | None:
     try:
         return parse_jpeg(data, start)

@@ -1,8 +1,9 @@
 """Put an Ultra HDR JPEG together: base, gain map, XMP, ISO 21496-1 and MPF.
 
 The base's coded data, its EXIF and its ICC profile stay byte for byte; segments are added
-before its first table. What stood behind the base's end (previews that an MPF named, a
-motion photo's clip) and its old MPF are left out, because their offsets would no longer hold.
+before its first table. What stood behind the base (a motion photo's clip, a maker's own data)
+stays at the end of the file, from where it is found. Previews that an MPF named are left out
+with that MPF: the second picture of the new one has to be the gain map.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from vs_gainmap.photo.jpeg import (
     XMP,
     JpegImage,
     parse_jpeg,
+    trailer,
 )
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
@@ -105,7 +107,7 @@ def assemble(
     tiff_at = len(head) + 4 + len(MPF)
     first_size = tiff_at + MPF_SIZE + len(tail)
     index = _mpf(first_size, len(second), first_size - tiff_at)
-    return b"".join((head, segment(APP2, MPF + index), tail, second))
+    return b"".join((head, segment(APP2, MPF + index), tail, second, trailer(base)))
 
 
 def _map_stream(gain_map: NDArray[np.uint8], metadata: GainMapMetadata, quality: int) -> bytes:

@@ -151,7 +151,9 @@ def write_directory(gain_map_bytes: int) -> bytes:
 def merge_directory(packet: bytes, gain_map_bytes: int) -> bytes:
     """Add version and container directory to a packet that a photo has already.
 
-    Everything else in the packet stays as it is, but for the padding where space is short.
+    Where the packet has a directory (a motion photo's, which names the clip behind the
+    picture), the gain map becomes its second item. Everything else in the packet stays as it
+    is, but for the padding where space is short.
 
     Raises:
         MediaError: the packet ends otherwise than XMP does, or has no room left.
@@ -160,8 +162,13 @@ def merge_directory(packet: bytes, gain_map_bytes: int) -> bytes:
     if end is None:
         raise MediaError("XMP: the photo's own packet has no end of rdf:RDF")
     attributes, children = _directory(gain_map_bytes)
+    extended = _extend_directory(packet[: end.start()], gain_map_bytes)
+    if extended is None:
+        extended = packet[: end.start()]
+    else:
+        attributes, children = _VERSION, ""
     description = _description(attributes, children).encode()
-    merged = packet[: end.start()] + description + b"\n" + packet[end.start() :]
+    merged = extended + description + b"\n" + packet[end.start() :]
     if len(merged) > MAX_SEGMENT:
         merged = re.sub(rb"\s+(<\?xpacket end)", rb"\n\1", merged)
     if len(merged) > MAX_SEGMENT:
@@ -169,11 +176,45 @@ def merge_directory(packet: bytes, gain_map_bytes: int) -> bytes:
     return merged
 
 
-def _directory(gain_map_bytes: int) -> tuple[str, str]:
-    attributes = (
-        f' xmlns:hdrgm="{HDRGM}" xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}"'
-        ' hdrgm:Version="1.0"'
+def _extend_directory(packet: bytes, gain_map_bytes: int) -> bytes | None:
+    """Put the gain map behind the first item of a packet's directory; None where it has none.
+
+    The entry uses the packet's own prefixes, which simple readers go by.
+    """
+    container, item, rdf = (_prefix(packet, uri) for uri in (CONTAINER, ITEM, RDF))
+    if container is None or item is None or rdf is None:
+        return None
+    found = re.search(
+        rb"<%b:Directory\b.*?</%b:Directory\s*>" % (container, container), packet, re.S
     )
+    if found is None:
+        return None
+    entries = list(re.finditer(rb"<%b:li\b.*?</%b:li\s*>" % (rdf, rdf), found[0], re.S))
+    # An entry for a map that is gone would shift every place that a reader computes.
+    kept = [e[0] for e in entries if not re.search(rb"Semantic\s*=\s*[\"']GainMap", e[0])]
+    if not kept:
+        return None
+    entry = (
+        b'<%b:li %b:parseType="Resource"><%b:Item %b:Semantic="GainMap" %b:Length="%d" '
+        b'%b:Mime="image/jpeg"/></%b:li>'
+        % (rdf, rdf, container, item, item, gain_map_bytes, item, rdf)
+    )
+    inside = b"\n".join((kept[0], entry, *kept[1:]))
+    first, last = found.start() + entries[0].start(), found.start() + entries[-1].end()
+    return packet[:first] + inside + packet[last:]
+
+
+def _prefix(packet: bytes, namespace: str) -> bytes | None:
+    declared = rb"xmlns:([\w.-]+)\s*=\s*[\"']%b[\"']" % re.escape(namespace.encode())
+    found = re.search(declared, packet)
+    return found[1] if found else None
+
+
+_VERSION = f' xmlns:hdrgm="{HDRGM}" hdrgm:Version="1.0"'
+
+
+def _directory(gain_map_bytes: int) -> tuple[str, str]:
+    attributes = f'{_VERSION} xmlns:Container="{CONTAINER}" xmlns:Item="{ITEM}"'
     items = ('Item:Semantic="Primary"', f'Item:Semantic="GainMap" Item:Length="{gain_map_bytes}"')
     entries = "".join(
         '\n     <rdf:li rdf:parseType="Resource">'
