@@ -27,3 +27,7 @@ class AlreadyHdrError(MediaError):
 
 class DeviceError(GainMapError):
     """The device or precision asked for is not there."""
+
+
+class BackendError(GainMapError):
+    """A runtime for networks is missing, or can't do what is asked of it."""

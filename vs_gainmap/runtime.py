@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.errors import DeviceError
-from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures, GMNet
+from vs_gainmap.models import GMNet, Model
+from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {
@@ -129,14 +130,16 @@ class _Slot:
 
 
 class Predictor:
-    """GMNet on a device.
+    """A model on a device.
 
     Args:
-        model: float32, on the CPU; it is copied.
+        model: float32, on the CPU; it is copied. Any has `analyze` (thumbnail to a named tuple
+            that ends in qmax_norm) and `predict` (picture and that tuple to map); GMNet's own
+            two halves are used for tiles, strips and precision.
         device: where to run.
-        dtype: precision of the local branch. The global branch, which sets Qmax, and the last
-            convolution, which sets the steps of the map, stay in float32 where dtype is
-            bfloat16: eight bits of mantissa would show as bands.
+        dtype: precision of GMNet's local branch; other models stay in float32. The global
+            branch, which sets Qmax, and the last convolution, which sets the steps of the map,
+            stay in float32 where dtype is bfloat16: eight bits of mantissa would show as bands.
         tile: side of a square tile in pixels of the map, even; None works on the whole
             picture up to 2160p and in tiles above; 0 never tiles.
         streams: frames in flight.
@@ -144,7 +147,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: GMNet,
+        model: Model,
         *,
         device: torch.device,
         dtype: torch.dtype,
@@ -152,12 +155,15 @@ class Predictor:
         streams: int = 1,
     ) -> None:
         self.device, self.dtype, self.tile = device, dtype, tile
-        # channels_last is what oneDNN and cuDNN convolve fastest.
         self._global = copy.deepcopy(model).to(device)
-        self._local = copy.deepcopy(model).to(device=device, dtype=dtype)
-        self._local.to(memory_format=torch.channels_last)
-        if dtype == torch.bfloat16:
-            self._local.conv_last.float()
+        self._local: GMNet | None = None
+        if isinstance(model, GMNet):
+            self._local = copy.deepcopy(model).to(device=device, dtype=dtype)
+            # channels_last is what oneDNN and cuDNN convolve fastest.
+            self._local.to(memory_format=torch.channels_last)
+            if dtype == torch.bfloat16:
+                self._local.conv_last.float()
+        self._kind, self._shapes = _describe_features(model)
         self._slots: SimpleQueue[_Slot] = SimpleQueue()
         for _ in range(streams):
             self._slots.put(_Slot(device))
@@ -179,8 +185,7 @@ class Predictor:
     @property
     def features_size(self) -> int:
         """Return the length of the vector that `analyze` makes."""
-        channels = self._global.HRconv.in_channels
-        return 10 * channels + 1
+        return sum(shape.numel() for shape in self._shapes)
 
     @torch.inference_mode()
     def analyze(self, thumbnail: list[Plane]) -> Plane:
@@ -190,8 +195,8 @@ class Predictor:
             thumbnail: three planes R, G, B of 256x256, full range, 0..1 (clamped to it).
 
         Returns:
-            (features_size,), float32: kernel, attention, and last qmax_norm. Vectors of
-            several pictures may be averaged.
+            (features_size,), float32: what the model's `analyze` says, flat; qmax_norm is last.
+            Vectors of several pictures may be averaged.
         """
         with self._slot() as slot:
             staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
@@ -231,27 +236,27 @@ class Predictor:
             slot.wait()
             return out.numpy().copy()
 
-    def _unpack(self, vector: Tensor) -> GlobalFeatures:
-        channels = self._global.HRconv.in_channels
-        return GlobalFeatures(
-            vector[: 9 * channels].view(1, channels, 3, 3),
-            vector[9 * channels : -1].view(1, channels, 1, 1),
-            vector[-1:].view(1, 1, 1, 1),
+    def _unpack(self, vector: Tensor) -> Any:
+        parts = torch.split(vector, [shape.numel() for shape in self._shapes])
+        return self._kind(
+            *(part.view(shape) for part, shape in zip(parts, self._shapes, strict=True))
         )
 
     def _upload(self, staged: Tensor) -> Tensor:
         return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)
 
-    def predict(self, sdr_signal: Tensor, features: GlobalFeatures) -> Tensor:
+    def predict(self, sdr_signal: Tensor, features: Any) -> Tensor:
         """Run the local branch on the device, in tiles where the picture is large.
 
         Args:
             sdr_signal: (1, 3, H, W), float32, 0..1, on the device.
-            features: float32, on the device.
+            features: the model's own named tuple, float32, on the device.
 
         Returns:
             (1, 1, H, W), float32.
         """
+        if self._local is None:
+            return self._global.predict(sdr_signal, features)
         height, width = sdr_signal.shape[-2:]
         x = functional.pad(sdr_signal, (0, width % 2, 0, height % 2), mode="replicate")
         x = x.to(self.dtype, memory_format=torch.channels_last)
@@ -260,12 +265,13 @@ class Predictor:
         if tile is None and height * width > WHOLE_PIXELS:
             tile = DEFAULT_TILE
         if not tile or (tile >= height and tile >= width):
-            gain_map = self._decode(self._local.encode(x, features))
+            gain_map = _decode(self._local, self._local.encode(x, features))
         else:
-            gain_map = self._tiled(x, features, tile)
+            gain_map = self._tiled(self._local, x, features, tile)
         return gain_map[..., :height, :width].float()
 
-    def _tiled(self, x: Tensor, features: GlobalFeatures, tile: int) -> Tensor:
+    @staticmethod
+    def _tiled(model: GMNet, x: Tensor, features: GlobalFeatures, tile: int) -> Tensor:
         height, width = x.shape[-2:]
         out = x.new_empty((1, 1, height, width), dtype=torch.float32)
         for top, bottom in _spans(height, tile):
@@ -274,21 +280,29 @@ class Predictor:
                 y0, x0 = max(top - HALO, 0), max(left - HALO, 0)
                 part = x[..., y0 : bottom + HALO, x0 : right + HALO]
                 part = part.contiguous(memory_format=torch.channels_last)
-                gain_map = self._decode(self._local.encode(part, features))
+                gain_map = _decode(model, model.encode(part, features))
                 out[..., top:bottom, left:right] = gain_map[
                     ..., top - y0 : bottom - y0, left - x0 : right - x0
                 ]
         return out
 
-    def _decode(self, x: Tensor) -> Tensor:
-        """Decode in strips of rows: the same result, a fraction of the memory, faster."""
-        rows = x.shape[-2]
-        strips = []
-        for top, bottom in _spans(rows, DECODE_ROWS):
-            first = max(top - DECODE_HALO, 0)
-            strip = self._local.decode(x[..., first : bottom + DECODE_HALO, :])
-            strips.append(strip[..., 2 * (top - first) : 2 * (bottom - first), :])
-        return torch.cat(strips, dim=-2)
+
+def _decode(model: GMNet, x: Tensor) -> Tensor:
+    """Decode in strips of rows: the same result, a fraction of the memory, faster."""
+    rows = x.shape[-2]
+    strips = []
+    for top, bottom in _spans(rows, DECODE_ROWS):
+        first = max(top - DECODE_HALO, 0)
+        strip = model.decode(x[..., first : bottom + DECODE_HALO, :])
+        strips.append(strip[..., 2 * (top - first) : 2 * (bottom - first), :])
+    return torch.cat(strips, dim=-2)
+
+
+def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
+    """Return the named tuple that `analyze` makes and its shapes, without computing it."""
+    ghost = copy.deepcopy(model).to("meta")
+    features = ghost.analyze(torch.empty(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE, device="meta"))
+    return type(features), [tensor.shape for tensor in features]
 
 
 def _spans(length: int, step: int) -> list[tuple[int, int]]:

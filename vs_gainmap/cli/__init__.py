@@ -13,7 +13,7 @@ from vs_gainmap.errors import GainMapError
 
 # Modules of this package. Each has `add_parser(subparsers)`, which must not import torch or
 # vapoursynth (`--help` is to be quick), and `run(args) -> int`, which may.
-COMMANDS = ("convert", "ffmpeg_args", "preview", "report", "photo", "still", "doctor")
+COMMANDS = ("convert", "ffmpeg_args", "preview", "report", "photo", "still", "quantize", "doctor")
 
 
 def build_parser() -> argparse.ArgumentParser:

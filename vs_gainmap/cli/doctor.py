@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     """Report."""
     failed = False
-    for section in (_python, _vapoursynth, _device, _weights, _encoders):
+    for section in (_python, _vapoursynth, _device, _backends, _weights, _encoders):
         for finding in _guarded(section):
             sign = "!!" if finding.fatal else "--" if finding.advice else "ok"
             print(f"{sign} {finding.subject:<14} {finding.text}")
@@ -105,6 +105,21 @@ def _device() -> Iterator[Finding]:
     if device.type == "cpu":
         bf16 = "bfloat16 in hardware" if has_native_bf16() else "no bfloat16 in hardware"
         yield Finding(subject="cpu", text=f"{torch.get_num_threads()} torch threads, {bf16}")
+
+
+def _backends() -> Iterator[Finding]:
+    from vs_gainmap.backends.plugins import PLUGINS
+    from vs_gainmap.errors import BackendError
+
+    yield Finding(subject="backend torch", text="PyTorch: NVIDIA and Apple GPUs, CPUs")
+    for name, plugin in PLUGINS.items():
+        subject = f"backend {name}"
+        try:
+            yield Finding(subject=subject, text=f"{plugin.version()}, {plugin.about}")
+        except BackendError:
+            install = f'if wanted: pip install "vs-gainmap[{plugin.extra}]"'
+            text = f"not installed; {plugin.about}"
+            yield Finding(subject=subject, text=text, advice=install)
 
 
 def _weights() -> Iterator[Finding]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.backends import Backend, RunOptions, open_backend
 from vs_gainmap.colorimetry import (
     NARROW_PRIMARIES,
     ColorOverrides,
@@ -19,9 +16,10 @@ from vs_gainmap.colorimetry import (
     tag_sdr_clip,
 )
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
+from vs_gainmap.runtime import Plane
 from vs_gainmap.temporal import (
     MAX_RADIUS,
     SIGNATURE_SIZE,
@@ -34,8 +32,6 @@ from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
 SCALES = (1, 2, 4)
 # Catmull-Rom, the bicubic of the published thumbnails.
 BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
-# Enough to keep one upload, one network and one download busy at a time.
-CUDA_STREAMS = 3
 DEFAULT_RADIUS = 8
 
 _announced: set[str] = set()
@@ -51,6 +47,7 @@ def predict(
     device: str | None = None,
     dtype: str | None = None,
     streams: int | None = None,
+    backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
     matrix: str | int | None = None,
     transfer: str | int | None = None,
@@ -68,10 +65,15 @@ def predict(
             None takes what the weights say.
         scale: the network sees the frame, and the map comes out, smaller by 1, 2 or 4; None
             is what the weights were trained for.
-        tile: side of the tiles in map pixels (even); None tiles above 2160p only, 0 never.
-        device: "cuda", "cuda:1", "mps" or "cpu"; None takes a GPU where there is one.
-        dtype: "float32", "float16" or "bfloat16"; None takes what the device is good at.
+        tile: side of the tiles in map pixels (even); None tiles above 2160p only, 0 never. Only
+            "torch" has tiles.
+        device: "cuda", "cuda:1", "mps" or "cpu"; None takes a GPU where there is one. Other
+            backends have names of their own: docs/backends.md.
+        dtype: "float32", "float16", "bfloat16", and "int8" with some backends; None takes
+            what the device is good at.
         streams: frames in flight on the device; None is 3 on CUDA, else 1.
+        backend: what runs the network: "torch", or one of vs-mlrt's plugins, "ov", "ort",
+            "ncnn", "trt", "trt_rtx" or "migx".
         radius: frames on either side over which Qmax and the rest of the global branch are
             averaged, within a shot and among frames that look alike; 0 judges each frame
             alone. Any order of requests gives the same frames.
@@ -93,8 +95,6 @@ def predict(
     """
     try:
         loaded = load_weights(weights, preset=preset)
-        where = choose_device(device)
-        precision = choose_dtype(where, dtype)
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
     scale = loaded.preset.map_scale if scale is None else scale
@@ -102,9 +102,7 @@ def predict(
         raise vs.Error(f"predict: scale must be 1, 2 or 4, got {scale}")
     if tile is not None and (tile < 0 or tile % 2 or 0 < tile < 64):
         raise vs.Error(f"predict: tile must be even and at least 64, or 0, got {tile}")
-    if streams is None:
-        streams = CUDA_STREAMS if where.type == "cuda" else 1
-    if not 1 <= streams <= 16:
+    if streams is not None and not 1 <= streams <= 16:
         raise vs.Error(f"predict: streams must be 1 to 16, got {streams}")
     if not 0 <= radius <= MAX_RADIUS:
         raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {radius}")
@@ -117,41 +115,39 @@ def predict(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "predict")
-    picture = _network_picture(tagged, -(-clip.width // scale), -(-clip.height // scale))
-    thumbnail = _network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    predictor = Predictor(loaded.model, device=where, dtype=precision, tile=tile, streams=streams)
-    _announce(where, precision)
-
-    features = _features(thumbnail, predictor, radius, streams)
+    picture = network_picture(tagged, -(-clip.width // scale), -(-clip.height // scale))
+    thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    options = RunOptions(device=device, dtype=dtype, tile=tile, streams=streams)
+    try:
+        network = open_backend(backend, loaded.model, options)
+        _announce(network)
+        features = _features(thumbnail, network, radius)
+        gain_map = network.local(picture, features)
+    except GainMapError as error:
+        raise vs.Error(f"predict: {error}") from error
     constants = _constant_props(loaded.preset)
-    # A view of the first plane: right size, length and props, no pixels of its own.
-    base = picture.std.ShufflePlanes(0, vs.GRAY)
+    size = network.features_size
 
-    def local(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        out, pixels, vector = f[0].copy(), f[1], np.asarray(f[2][0])[0]
-        check_frame_color(pixels.props, "predict", n)
-        with _frame_errors(n):
-            np.copyto(np.asarray(out[0]), predictor.local(_planes(pixels), vector[:size]))
+    def describe(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        out, row = f[0].copy(), np.asarray(f[1][0])[0]
+        check_frame_color(out.props, "predict", n)
         for name in (props.MATRIX, props.TRANSFER, props.PRIMARIES, props.CHROMA_LOCATION):
             if name in out.props:
                 del out.props[name]
         for name, value in constants.items():
             out.props[name] = value
-        if props.SCENE_CHANGE_PREV in f[2].props:
-            out.props[props.SCENE_CHANGE_PREV] = f[2].props[props.SCENE_CHANGE_PREV]
-        qmax_norm = float(vector[size - 1])
+        if props.SCENE_CHANGE_PREV in f[1].props:
+            out.props[props.SCENE_CHANGE_PREV] = f[1].props[props.SCENE_CHANGE_PREV]
+        qmax_norm = float(row[size - 1])
         out.props[props.GAIN_MAP_MAX] = qmax_norm * loaded.preset.max_log_gain
         return out
 
-    size = predictor.features_size
-    return _modify(base, [base, picture, features], local, streams)
+    return gain_map.std.ModifyFrame([gain_map, features], describe)
 
 
-def _features(
-    thumbnail: vs.VideoNode, predictor: Predictor, radius: int, streams: int
-) -> vs.VideoNode:
+def _features(thumbnail: vs.VideoNode, network: Backend, radius: int) -> vs.VideoNode:
     """Return a clip of one row a frame: the global branch's vector, then the signature."""
-    size = predictor.features_size
+    size = network.features_size
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS,
         width=size + SIGNATURE_SIZE,
@@ -160,31 +156,19 @@ def _features(
         keep=True,
     )
 
-    def analyze(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        out, planes = f[0].copy(), _planes(f[1])
+    def sign(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        out = f[0].copy()
         row = np.asarray(out[0])[0]
-        with _frame_errors(n):
-            row[:size] = predictor.analyze(planes)
-        row[size:] = signature(planes)
+        row[:size] = np.asarray(f[1][0]).reshape(-1)[:size]
+        row[size:] = signature(_planes(f[2]))
         return out
 
-    each = _modify(blank, [blank, thumbnail], analyze, streams)
+    each = blank.std.ModifyFrame([blank, network.analyze(thumbnail), thumbnail], sign)
     if radius == 0 or thumbnail.num_frames == 1:
         return each
 
-    # The window as clips: shifted[i] shows frame n + i - radius, and its end frames beyond.
-    last = thumbnail.num_frames - 1
-    shifted = []
-    for offset in builtins.range(-radius, radius + 1):
-        if offset < 0:
-            shifted.append((each[0] * -offset + each)[: last + 1])
-        elif offset > 0:
-            shifted.append((each + each[last] * offset)[offset:])
-        else:
-            shifted.append(each)
-
     def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        near = builtins.range(max(n - radius, 0), min(n + radius, last) + 1)
+        near = inside(n, radius, thumbnail.num_frames)
         rows = [np.asarray(f[i - n + radius][0])[0] for i in near]
         window = look_around([row[size:] for row in rows], near.index(n))
         out = f[radius].copy()
@@ -192,32 +176,10 @@ def _features(
         out.props[props.SCENE_CHANGE_PREV] = int(window.begins_shot)
         return out
 
-    return each.std.ModifyFrame(shifted, average_window)
+    return each.std.ModifyFrame(shifted(each, radius), average_window)
 
 
-def _modify(
-    base: vs.VideoNode,
-    sources: list[vs.VideoNode],
-    callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
-    streams: int,
-) -> vs.VideoNode:
-    if streams == 1:
-        return base.std.ModifyFrame(sources, callback)
-    # ModifyFrame runs one callback at a time; a fresh one for every frame lets as many run as
-    # VapourSynth has threads, and the predictor's slots bound how many reach the device.
-    return base.std.FrameEval(lambda n: base.std.ModifyFrame(sources, callback))  # noqa: ARG005
-
-
-@contextmanager
-def _frame_errors(n: int) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        hint = "; try a smaller tile=" if isinstance(error, torch.OutOfMemoryError) else ""
-        raise vs.Error(f"predict: frame {n}: {error}{hint}") from error
-
-
-def _network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
+def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
     """Return gamma-coded full-range RGBS in (about) BT.709 primaries, as trained on."""
     with tagged.get_frame(0) as frame:
         narrow = int(frame.props[props.PRIMARIES]) in NARROW_PRIMARIES
@@ -242,12 +204,9 @@ def _planes(frame: vs.VideoFrame) -> list[Plane]:
     return [np.asarray(frame[plane]) for plane in (0, 1, 2)]
 
 
-def _announce(device: torch.device, dtype: torch.dtype) -> None:
+def _announce(network: Backend) -> None:
     """Say once a process where the network runs."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-    text = f"vs_gainmap runs on {name}, {str(dtype).removeprefix('torch.')}"
-    if device.type == "cpu":
-        text += f", {torch.get_num_threads()} threads"
+    text = f"vs_gainmap runs on {network.describe()}"
     if text not in _announced:
         _announced.add(text)
         vs.core.log_message(vs.MESSAGE_TYPE_INFORMATION, text)

@@ -1,0 +1,6 @@
+"""What runs the network: PyTorch, or a native VapourSynth plugin, behind one interface."""
+
+from vs_gainmap.backends.base import Backend, RunOptions
+from vs_gainmap.backends.choose import BACKENDS, open_backend
+
+__all__ = ["BACKENDS", "Backend", "RunOptions", "open_backend"]

@@ -1,0 +1,194 @@
+"""The backends of vs-mlrt: native VapourSynth plugins that run an ONNX graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import vapoursynth as vs
+
+from vs_gainmap.backends.base import RunOptions
+from vs_gainmap.backends.engines import compile_engine
+from vs_gainmap.backends.export import (
+    GRAPH_VERSION,
+    export_global,
+    export_local,
+    save,
+    weights_digest,
+)
+from vs_gainmap.backends.graphs import vector_rows, vector_size
+from vs_gainmap.backends.plugins import PLUGINS, Precision
+from vs_gainmap.backends.quantize import load_ranges, quantize
+from vs_gainmap.backends.verify import verify_global, verify_local
+from vs_gainmap.cache import cache_folder, replacing
+from vs_gainmap.errors import BackendError
+from vs_gainmap.models import GMNet, Model
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+
+
+class MlrtBackend:
+    """GMNet in one of the plugins.
+
+    Args:
+        name: a key of `PLUGINS`.
+        model: GMNet, float32, on the CPU.
+        options: device, precision and streams; no tiles.
+
+    Raises:
+        BackendError: the plugin is missing, or the model or an option is not for it.
+        DeviceError: the plugin has no such device or precision.
+    """
+
+    def __init__(self, name: str, model: Model, options: RunOptions) -> None:
+        self._plugin = PLUGINS[name]
+        self._core = self._plugin.load()
+        if not isinstance(model, GMNet):
+            raise BackendError(f'backend {name} runs GMNet only; use backend="torch"')
+        if options.tile:
+            raise BackendError(
+                f"backend {name} takes the whole picture; leave tile out, or make the map smaller "
+                "by scale"
+            )
+        self._model = model
+        self._place = self._plugin.place(options.device)
+        self._precision = self._plugin.precision(self._place, options.dtype)
+        self._streams = options.streams or 1
+        self._digest = weights_digest(model)
+        if self._precision == "int8":
+            # Fails here, not after an export, where these weights were never calibrated.
+            load_ranges(self._digest)
+
+    @property
+    def features_size(self) -> int:
+        """Return the length of a frame's vector."""
+        return vector_size(self._model)
+
+    def describe(self) -> str:
+        """Return plugin, device and precision in words."""
+        version = self._plugin.version()
+        place = (
+            f"{self._place.kind}:{self._place.number}" if self._place.number else self._place.kind
+        )
+        return f"{self._plugin.namespace} {version}, {place}, {self._precision}"
+
+    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
+        """Run the global branch, in float32: it sets Qmax."""
+        network = self._network("global", "float32", (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+        rows = vector_rows(self.features_size, THUMBNAIL_SIZE)
+        return self._run(network, "float32", [thumbnail]).std.CropAbs(THUMBNAIL_SIZE, rows)
+
+    def local(self, picture: vs.VideoNode, features: vs.VideoNode) -> vs.VideoNode:
+        """Run the local branch on picture and vector as four planes."""
+        width, height = picture.width, picture.height
+        if width * height < self.features_size:
+            raise BackendError(
+                f"backend {self._plugin.namespace} needs a map of at least {self.features_size} "
+                f'pixels, got {width}x{height}; use backend="torch" or a smaller scale'
+            )
+        even = _even(picture)
+        network = self._network("local", self._precision, (even.width, even.height))
+        plane = self._as_plane(features, even.width, even.height)
+        gain_map = self._run(network, self._precision, [even, plane])
+        return gain_map.std.CropAbs(width, height)
+
+    def _run(self, network: Path, precision: Precision, clips: list[vs.VideoNode]) -> vs.VideoNode:
+        arguments = self._plugin.arguments(network, self._place, precision, self._streams)
+        try:
+            found = self._core.Model(clips, **arguments)
+        except vs.Error as error:
+            raise BackendError(f"backend {self._plugin.namespace}: {error}") from error
+        assert isinstance(found, vs.VideoNode)
+        return found
+
+    def _as_plane(self, features: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
+        """Lay each frame's vector out in the first samples of a plane."""
+        size = self.features_size
+        rows = vector_rows(size, width)
+        blank = vs.core.std.BlankClip(
+            format=vs.GRAYS, width=width, height=rows, length=features.num_frames, keep=True
+        )
+
+        def lay_out(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+            out = f[0].copy()
+            flat = np.zeros(rows * width, dtype=np.float32)
+            flat[:size] = np.asarray(f[1][0])[0, :size]
+            np.copyto(np.asarray(out[0]), flat.reshape(rows, width))
+            return out
+
+        packed = blank.std.ModifyFrame([blank, features], lay_out)
+        return packed.std.AddBorders(bottom=height - rows) if height > rows else packed
+
+    def _network(self, part: str, precision: Precision, size: tuple[int, int]) -> Path:
+        """Return the network's file, made and held against PyTorch's result if it is new."""
+        plugin, place = self._plugin, self._place
+        name = "-".join(
+            [
+                "gmnet", self._digest, f"g{GRAPH_VERSION}", part, f"{size[0]}x{size[1]}", precision,
+                plugin.namespace, plugin.version(), place.kind,
+            ]
+        )  # fmt: skip
+        if plugin.network != ".onnx":
+            name += f"-{_gpu_name(place.number)}"
+        path = cache_folder() / (name + plugin.network)
+        if path.exists():
+            return path
+        text = f"vs_gainmap: making {path.name}; once for this size and precision"
+        vs.core.log_message(vs.MESSAGE_TYPE_INFORMATION, text)
+        with replacing(path) as partial:
+            self._make(part, precision, size, partial)
+
+            def run(clips: list[vs.VideoNode]) -> vs.VideoNode:
+                return self._run(partial, precision, clips)
+
+            try:
+                if part == "global":
+                    verify_global(self._model, run)
+                else:
+                    verify_local(self._model, run, size, precision)
+            except (BackendError, vs.Error) as error:
+                raise BackendError(f"backend {plugin.namespace}: {error}") from error
+        return path
+
+    def _make(self, part: str, precision: Precision, size: tuple[int, int], path: Path) -> None:
+        plugin = self._plugin
+        compiled = plugin.network != ".onnx"
+        if part == "global":
+            graph = export_global(self._model)
+        else:
+            graph = export_local(
+                self._model,
+                *size,
+                # Tried where it is used; what GPUs' runtimes want is constant weights.
+                dynamic_kernel=self._place.kind == "cpu",
+                # TensorRT computes in the graph's own types; the others convert by themselves.
+                half=precision == "float16" and plugin.namespace in ("trt", "trt_rtx"),
+                split_sum=precision in ("bfloat16", "int8"),
+            )
+        if precision == "int8":
+            graph = quantize(graph, load_ranges(self._digest))
+        if not compiled:
+            save(graph, path)
+            return
+        source = path.with_suffix(".onnx")
+        try:
+            save(graph, source)
+            compile_engine(plugin, source, path, self._place, precision)
+        finally:
+            source.unlink(missing_ok=True)
+
+
+def _even(picture: vs.VideoNode) -> vs.VideoNode:
+    """Repeat the last column or row where a size is odd, as `Predictor` does."""
+    if picture.width % 2:
+        picture = vs.core.std.StackHorizontal([picture, picture.std.Crop(left=picture.width - 1)])
+    if picture.height % 2:
+        picture = vs.core.std.StackVertical([picture, picture.std.Crop(top=picture.height - 1)])
+    return picture
+
+
+def _gpu_name(index: int) -> str:
+    """Return a GPU's name as part of a file's: an engine is for the GPU that it was made on."""
+    import torch
+
+    name = torch.cuda.get_device_name(index) if torch.cuda.is_available() else "gpu"
+    return "".join(c if c.isalnum() else "_" for c in name)
