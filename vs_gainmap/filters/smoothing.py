@@ -22,9 +22,9 @@ from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
 
-# Three frames on either side calm a still shot more than ten times (docs/steady.md); more calm
-# it little more, and each costs a run of the network when a frame is asked for by itself.
-DEFAULT_RADIUS = 3
+# Four frames on either side calm a still shot about ten times (docs/steady.md); each more costs
+# two runs of the network when a frame is asked for by itself, and memory.
+DEFAULT_RADIUS = 4
 # Cells across the picture: large enough for grain to average out, small enough for the blocks
 # that an encoder codes anew at a key frame.
 CELLS = 32
