@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.photo_samples import (
     APPLE_XMP,
     METADATA,
+    MOTION_XMP,
     apple_maker_note,
     exif_orientation,
     picture_bytes,
@@ -34,7 +35,7 @@ from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg
 from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.photo.ultrahdr import encode_jpeg, segment
+from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0
@@ -53,10 +54,12 @@ def seeds() -> dict[str, bytes]:
     gain_map = encode_jpeg(smooth_map())
     apple += gain_map[:2] + segment(APP1, XMP + APPLE_XMP.format("").encode()) + gain_map[2:]
     iso = write_iso(METADATA)
+    moving = encode_jpeg(scene()) + encode_jpeg(smooth_map()) + bytes(400)
     return {
         "ultrahdr.jpg": ultrahdr(icc=srgb_curve_icc("p3d65"), exif=exif_orientation(8)),
         "three.jpg": ultrahdr(gain_map=smooth_map(96, 64, 3)),
         "apple.jpg": apple,
+        "motion.jpg": moving[:2] + segment(APP1, XMP + MOTION_XMP % (b"", 400)) + moving[2:],
         "tmap.avif": with_gain_map(
             picture_bytes("avif", scene()), picture_bytes("avif", smooth_map(48, 32, 3)), iso=iso
         ),
@@ -110,7 +113,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 
 def parse(data: bytes) -> None:
-    """Read structure and metadata, without decoding pixels."""
+    """Read structure and metadata, and make another photo of them, without decoding pixels."""
     if is_bmff(data):
         items = read_items(data)
         tone_map = find_tone_map(data, items)
@@ -121,6 +124,8 @@ def parse(data: bytes) -> None:
     find_gain_map(first)
     for image in (first, *appended_images(first)):
         profile_from_icc(image.icc)
+    # The way out starts from a photo's structure as well.
+    parse_jpeg(assemble(first, smooth_map(8, 8), METADATA))
 
 
 def decode(data: bytes, path: Path) -> None:

@@ -115,6 +115,18 @@ APPLE_XMP = (
 )
 
 
+# A motion photo's directory, with room for an entry before the clip's, and for its length.
+MOTION_XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
+    b'22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:G="http://ns.google.com/photos/1.0/'
+    b'camera/" xmlns:C="http://ns.google.com/photos/1.0/container/" xmlns:I="http://ns.google.com/'
+    b'photos/1.0/container/item/" G:MotionPhoto="1"><C:Directory><rdf:Seq>'
+    b'<rdf:li rdf:parseType="Resource"><C:Item I:Mime="image/jpeg" I:Semantic="Primary"/></rdf:li>'
+    b'%b<rdf:li rdf:parseType="Resource"><C:Item I:Mime="video/mp4" I:Semantic="MotionPhoto"'
+    b' I:Length="%d"/></rdf:li></rdf:Seq></C:Directory></rdf:Description></rdf:RDF></x:xmpmeta>'
+)
+
+
 def write_weights(path: Path, *, preset: str = "real-world") -> Path:
     """Write a small random network whose map varies smoothly and lies well within 0..1."""
     torch.manual_seed(5)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
@@ -252,6 +253,41 @@ def test_sixteen_bit_pictures(tmp_path: Path) -> None:
     imagecodecs.imwrite(tmp_path / "b.tif", deep)
     for name in ("a.png", "b.tif"):
         np.testing.assert_array_equal(read_picture(tmp_path / name).signal, deep)
+
+
+def test_exif_of_a_tiff_is_not_how_its_pixels_lie(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6
+    exif.get_ifd(0x8769)[0x829A] = 0.5
+    Image.fromarray(scene()).save(
+        tmp_path / "a.tif", exif=exif.tobytes(), icc_profile=srgb_curve_icc("p3d65")
+    )
+    picture = read_picture(tmp_path / "a.tif")
+    assert picture.orientation == 6
+    kept = Image.Exif()
+    kept.load(picture.exif or b"")
+    assert {tag: kept[tag] for tag in kept if tag != 0x8769} == {271: "Maker", 274: 6}
+    assert kept.get_ifd(0x8769) == {0x829A: 0.5}
+
+
+@pytest.mark.parametrize("kind", ["heic", "avif"])
+def test_exif_and_turns_of_heic_and_avif(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[271], exif[274] = "Maker", 6
+    image = Image.fromarray(scene())
+    if kind == "avif":
+        image.save(tmp_path / "a.avif", quality=95, subsampling="4:4:4", exif=exif.tobytes())
+    else:
+        file = pillow_heif.from_pillow(image)
+        file.save(tmp_path / "a.heic", quality=95, chroma=444, exif=exif.tobytes())
+    picture = read_picture(tmp_path / f"a.{kind}")
+    # libheif turns the pixels; of AVIF they come as stored, like a JPEG's.
+    assert picture.orientation == (1 if kind == "heic" else 6)
+    kept = Image.Exif()
+    kept.load(picture.exif or b"")
+    assert dict(kept) == {271: "Maker", 274: picture.orientation}
+    pixels = upright(as_bytes(picture.signal), picture.orientation)
+    assert np.abs(pixels.astype(int) - upright(scene(), 6)).mean() < 2.5
 
 
 def bad_files() -> dict[str, tuple[bytes, str]]:

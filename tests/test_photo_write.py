@@ -19,6 +19,7 @@ from PIL import Image, MpoImagePlugin
 from tests.browser import dump_dom, find_browser
 from tests.photo_samples import (
     METADATA,
+    MOTION_XMP,
     exif_orientation,
     gray_scene,
     picture_bytes,
@@ -149,15 +150,6 @@ def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> 
     assert f'Item:Length="{len(gain_map.stream)}"'.encode() in (after.xmp or b"")
 
 
-MOTION_XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
-    b'22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:G="http://ns.google.com/photos/1.0/'
-    b'camera/" xmlns:C="http://ns.google.com/photos/1.0/container/" xmlns:I="http://ns.google.com/'
-    b'photos/1.0/container/item/" G:MotionPhoto="1"><C:Directory><rdf:Seq>'
-    b'<rdf:li rdf:parseType="Resource"><C:Item I:Mime="image/jpeg" I:Semantic="Primary"/></rdf:li>'
-    b'%b<rdf:li rdf:parseType="Resource"><C:Item I:Mime="video/mp4" I:Semantic="MotionPhoto"'
-    b' I:Length="%d"/></rdf:li></rdf:Seq></C:Directory></rdf:Description></rdf:RDF></x:xmpmeta>'
-)
 STALE_ITEM = (
     b'<rdf:li rdf:parseType="Resource"><C:Item I:Semantic="GainMap" I:Length="77"/></rdf:li>'
 )

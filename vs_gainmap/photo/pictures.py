@@ -35,6 +35,11 @@ MAX_PIXELS = 1 << 28
 MAX_FILE_BYTES = 1 << 30
 # A block of 8x8 takes one bit at the very least; a header that says more is a bomb.
 MAX_PIXELS_PER_BYTE = 1024
+# CIPA DC-008, table 3: description, make, model, orientation, resolution, software, date, artist,
+# copyright, and the two directories of EXIF and GPS.
+TIFF_TAGS_OF_EXIF = frozenset(
+    (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 0x8769, 0x8825)
+)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BAND_ROWS = 256
 
@@ -245,9 +250,10 @@ def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
     """Decode the primary item of an AVIF or HEIC file.
 
     Returns:
-        The pixels, (H, W, 3), at 8 or 16 bits, upright, and the library's ``info``.
+        The pixels, (H, W, 3), at 8 or 16 bits, and the library's ``info``. HEIC comes upright;
+        AVIF as stored, with its turns as the orientation in EXIF.
     """
-    if b"avi" in data[8:64]:
+    if _is_avif(data):
         return _decode_avif(data)
     heif = load("pillow_heif", "pillow-heif")
     file = heif.open_heif(data, convert_hdr_to_8bit=False)
@@ -255,16 +261,19 @@ def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
     return _rgb(np.asarray(file)), dict(file.info)
 
 
+def _is_avif(data: bytes) -> bool:
+    return b"avi" in data[8:64]
+
+
 def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
     image = load("PIL.Image", "pillow")
     with image.open(io.BytesIO(data), formats=["AVIF"]) as file:
         check_size(*file.size)
         info = dict(file.info)
-        turned = bool(file.getexif().get(0x0112, 1) != 1)
         pixels = np.asarray(file.convert("RGB"))
     deep = load("imagecodecs", "imagecodecs").avif_decode(data)
-    # Pillow gives 8 bits alone, and the frame's turns as EXIF orientation: so does the other.
-    if deep.dtype == np.uint16 and not turned and deep.shape[:2] == pixels.shape[:2]:
+    # Pillow gives 8 bits alone; neither library applies the file's turns.
+    if deep.dtype == np.uint16 and deep.shape[:2] == pixels.shape[:2]:
         depth = 10 if int(deep.max()) < 1024 else 12
         codes = deep.astype(np.uint32) * 65535 // ((1 << depth) - 1)
         return _rgb(codes.astype(np.uint16)), info
@@ -272,7 +281,7 @@ def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
 
 
 def read_bmff(data: bytes) -> Picture:
-    """Read AVIF or HEIC; decoders turn the pixels upright."""
+    """Read AVIF or HEIC."""
     signal, info = decode_bmff(data)
     icc, exif = info.get("icc_profile"), info.get("exif")
     if exif and exif.startswith(b"Exif\0\0"):
@@ -280,7 +289,11 @@ def read_bmff(data: bytes) -> Picture:
     items = read_items(data)
     color = items.color_of(items.primary)
     profile = profile_from_icc(icc) if icc or color is None else profile_from_h273(*color)
-    return Picture(signal=signal, profile=profile, icc=icc, exif=reset_orientation(exif))
+    if not _is_avif(data):
+        exif = reset_orientation(exif)
+    return Picture(
+        signal=signal, profile=profile, icc=icc, exif=exif, orientation=read_orientation(exif)
+    )
 
 
 def _read_other(data: bytes) -> Picture:
@@ -309,6 +322,10 @@ def _exif(file: Any) -> bytes | None:
     raw = file.info.get("exif")
     if raw is None:
         tags = file.getexif()
+        if file.format == "TIFF":
+            # The directory is the file's own: what says how its pixels lie stays behind.
+            for tag in set(tags) - TIFF_TAGS_OF_EXIF:
+                del tags[tag]
         raw = tags.tobytes() if tags else None
     return raw.removeprefix(b"Exif\0\0") if raw else None
 
