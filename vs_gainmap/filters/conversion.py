@@ -7,19 +7,19 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.prediction import DEFAULT_RADIUS, DEFAULT_SURVEY, predict
+from vs_gainmap.filters.prediction import DEFAULT_RADIUS, predict
 from vs_gainmap.filters.rendering import Output, apply
 from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
+from vs_gainmap.weights import DEFAULT_WEIGHTS
 
 
 def sdr_to_hdr10(
     clip: vs.VideoNode,
     *,
-    weights: str | Path | None = None,
-    model: str | None = None,
+    weights: str | Path = DEFAULT_WEIGHTS,
     preset: str | GainMapPreset | None = None,
     sdr_white: float | None = None,
     peak_nits: float | None = None,
@@ -32,7 +32,6 @@ def sdr_to_hdr10(
     streams: int | None = None,
     backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
-    survey: int = DEFAULT_SURVEY,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
     output_chroma_location: str = "left",
@@ -51,21 +50,19 @@ def sdr_to_hdr10(
 
     Args:
         clip: SDR, as for `predict`.
-        weights: see `predict`, as for the following ones down to `survey`.
-        model: "gmnet" or "fast".
+        weights: see `predict`, as for the following ones down to `radius`.
         preset: how published weights are applied.
         sdr_white: see `apply`: cd/m2 of SDR white.
         peak_nits: see `apply`: the brightest output.
         strength: see `apply`: factor on the log gain.
         eotf: see `apply`: "gamma22", "bt1886" or "srgb".
-        scale: map size, 1, 2, 4 or 8.
+        scale: map size, 1, 2 or 4.
         tile: tile side in map pixels.
         device: "cuda", "mps" or "cpu".
         dtype: "float32", "float16", "bfloat16" or "int8".
         streams: frames in flight on the device.
         backend: what runs the network: "torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx".
         radius: steadiness over time, in frames on either side; 0 judges each frame alone.
-        survey: pictures from all over the clip that are judged together.
             `smooth` gets at most 4 of them.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
@@ -99,7 +96,6 @@ def sdr_to_hdr10(
     gain_map = predict(
         tagged,
         weights=weights,
-        model=model,
         preset=preset,
         scale=scale,
         tile=tile,
@@ -108,7 +104,6 @@ def sdr_to_hdr10(
         streams=streams,
         backend=backend,
         radius=radius,
-        survey=survey,
     )
     return apply(
         tagged,
