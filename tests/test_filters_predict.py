@@ -60,6 +60,18 @@ def test_map_size(tiny_weights: Path, scale: int | None, size: tuple[int, int]) 
     assert planes(gain_map)[0].shape == size[::-1]
 
 
+@pytest.mark.parametrize(
+    ("size", "map_size"),
+    [((96, 64), (48, 32)), ((1920, 1080), (960, 540)), ((3840, 2160), (960, 540))],
+)
+def test_auto_scale_bounds_the_map(
+    tiny_weights: Path, size: tuple[int, int], map_size: tuple[int, int]
+) -> None:
+    clip = vs.core.std.BlankClip(None, *size, vs.YUV420P8, 1).std.SetFrameProps(**BT709)
+    gain_map = predict(clip, weights=tiny_weights, scale="auto")
+    assert (gain_map.width, gain_map.height) == map_size
+
+
 @pytest.mark.parametrize("streams", [1, 3])
 def test_any_order_in_parallel_and_again_is_bit_identical(tiny_weights: Path, streams: int) -> None:
     def fresh() -> vs.VideoNode:
@@ -154,7 +166,7 @@ def test_a_tag_that_changes_later_is_caught_with_its_frame(tiny_weights: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 3}, "scale must be 1, 2 or 4"),
+        ({"scale": 3}, 'scale must be 1, 2, 4, 8 or "auto"'),
         ({"tile": 63}, "tile must be even"),
         ({"streams": 0}, "streams must be"),
         ({"device": "tpu"}, "device must be"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FILTER_ARGUMENTS = (
     "weights", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
     "dtype", "streams", "backend", "radius", "output", "output_chroma_location", "dither", "matrix",
-    "transfer", "primaries", "range", "chroma_location",
+    "transfer", "primaries", "range", "chroma_location", "upsampling",
 )  # fmt: skip
 
 
@@ -44,7 +44,13 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
         "--weights-preset", dest="filter_preset", metavar="NAME",
         help="how published weights are applied: synthetic or real-world",
     )  # fmt: skip
-    network.add_argument("--scale", type=int, choices=(1, 2, 4), help="gain map at 1/N of the size")
+    network.add_argument(
+        "--scale", type=_scale, choices=(1, 2, 4, 8, "auto"), help="gain map at 1/N of the size"
+    )
+    network.add_argument(
+        "--upsampling", choices=("bilinear", "guided"),
+        help="a smaller map's way up: bilinear as published, or guided by the picture's luma",
+    )  # fmt: skip
     network.add_argument("--tile", type=positive_int, metavar="PIXELS", help="side of a tile")
     network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
     network.add_argument("--dtype", choices=("float32", "float16", "bfloat16", "int8"))
@@ -61,6 +67,10 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     color = parser.add_argument_group("color of the input, where the file is silent or wrong")
     for name in ("matrix", "transfer", "primaries", "range", "chroma-location"):
         color.add_argument(f"--{name}", type=color_code, metavar="NAME|CODE")
+
+
+def _scale(text: str) -> int | str:
+    return text if text == "auto" else int(text)
 
 
 def filter_arguments(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.errors import MediaError
 
 # Options of the filter that are `apply`'s; the rest are `predict`'s.
-_APPLY = ("sdr_white", "peak_nits", "strength", "eotf")
+_APPLY = ("sdr_white", "peak_nits", "strength", "eotf", "upsampling")
 _UNUSED = ("output", "output_chroma_location", "dither")
 
 

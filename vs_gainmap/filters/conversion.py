@@ -7,10 +7,11 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.prediction import DEFAULT_RADIUS, predict
+from vs_gainmap.filters.prediction import DEFAULT_RADIUS, Scale, predict
 from vs_gainmap.filters.rendering import Output, apply
 from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
+from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.weights import DEFAULT_WEIGHTS
@@ -25,7 +26,8 @@ def sdr_to_hdr10(
     peak_nits: float | None = None,
     strength: float = 1.0,
     eotf: str | None = None,
-    scale: int | None = None,
+    scale: Scale | None = None,
+    upsampling: Upsampling = "bilinear",
     tile: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -56,7 +58,8 @@ def sdr_to_hdr10(
         peak_nits: see `apply`: the brightest output.
         strength: see `apply`: factor on the log gain.
         eotf: see `apply`: "gamma22", "bt1886" or "srgb".
-        scale: map size, 1, 2 or 4.
+        scale: map size, 1, 2, 4, 8 or "auto".
+        upsampling: see `apply`: "bilinear" or "guided".
         tile: tile side in map pixels.
         device: "cuda", "mps" or "cpu".
         dtype: "float32", "float16", "bfloat16" or "int8".
@@ -112,6 +115,7 @@ def sdr_to_hdr10(
         peak_nits=peak_nits,
         strength=strength,
         eotf=eotf,
+        upsampling=upsampling,
         format=format,
         output=output,
         output_chroma_location=output_chroma_location,

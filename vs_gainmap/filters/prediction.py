@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import vapoursynth as vs
@@ -29,7 +30,10 @@ from vs_gainmap.temporal import (
 )
 from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
 
-SCALES = (1, 2, 4)
+Scale = int | Literal["auto"]
+SCALES = (1, 2, 4, 8)
+# Map pixels that `scale="auto"` stays below: a fourth of 1080p.
+AUTO_PIXELS = 960 * 540
 # Catmull-Rom, the bicubic of the published thumbnails.
 BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 DEFAULT_RADIUS = 8
@@ -42,7 +46,7 @@ def predict(
     *,
     weights: str | Path = DEFAULT_WEIGHTS,
     preset: str | GainMapPreset | None = None,
-    scale: int | None = None,
+    scale: Scale | None = None,
     tile: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
@@ -63,8 +67,9 @@ def predict(
         weights: a bundled name, or a path to .safetensors, .pth or .pt.
         preset: "synthetic" or "real-world" for a published checkpoint, or one of your own;
             None takes what the weights say.
-        scale: the network sees the frame, and the map comes out, smaller by 1, 2 or 4; None
-            is what the weights were trained for.
+        scale: the network sees the frame, and the map comes out, smaller by 1, 2, 4 or 8;
+            None is what the weights were trained for, and "auto" that or more, until the map
+            has at most as many pixels as 960x540.
         tile: side of the tiles in map pixels (even); None tiles above 2160p only, 0 never. Only
             "torch" has tiles.
         device: "cuda", "cuda:1", "mps" or "cpu"; None takes a GPU where there is one. Other
@@ -97,9 +102,11 @@ def predict(
         loaded = load_weights(weights, preset=preset)
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
-    scale = loaded.preset.map_scale if scale is None else scale
+    if scale is None or scale == "auto":
+        limit = AUTO_PIXELS if scale == "auto" else None
+        scale = _own_scale(clip, loaded.preset.map_scale, limit)
     if scale not in SCALES:
-        raise vs.Error(f"predict: scale must be 1, 2 or 4, got {scale}")
+        raise vs.Error(f'predict: scale must be 1, 2, 4, 8 or "auto", got {scale}')
     if tile is not None and (tile < 0 or tile % 2 or 0 < tile < 64):
         raise vs.Error(f"predict: tile must be even and at least 64, or 0, got {tile}")
     if streams is not None and not 1 <= streams <= 16:
@@ -143,6 +150,16 @@ def predict(
         return out
 
     return gain_map.std.ModifyFrame([gain_map, features], describe)
+
+
+def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:
+    """Return the scale of the weights, doubled until the map is small enough."""
+    scale = trained
+    while limit is not None and scale < max(SCALES):
+        if -(-clip.width // scale) * -(-clip.height // scale) <= limit:
+            break
+        scale *= 2
+    return scale
 
 
 def _features(thumbnail: vs.VideoNode, network: Backend, radius: int) -> vs.VideoNode:
