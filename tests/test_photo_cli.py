@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.photo_samples import (
 from training.layout import list_layout
 from vs_gainmap.cli import main
 from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder
 from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.pictures import Sampling, as_bytes, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
@@ -203,6 +205,25 @@ def test_folder_goes_on_after_an_error_and_skips_what_is_done(
     assert (
         "1 converted, 2 were done already, 1 left out as HDR, 0 failed" in capsys.readouterr().out
     )
+
+
+def test_folder_is_converted_in_parallel(tmp_path: Path, weights: str) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(scene()).save(tmp_path / "in" / name)
+    together = threading.Barrier(2, timeout=20)
+
+    def meet(source: Path, target: Path, *_: object) -> None:
+        # Broken, and so a failure, unless two photos are on their way at once.
+        together.wait()
+        target.write_bytes(source.read_bytes())
+
+    jobs = plan_folder(tmp_path / "in", tmp_path / "out", ".jpg")
+    done = list(
+        convert_folder(jobs, PhotoPredictor(weights), ConvertOptions(), workers=2, convert=meet)
+    )
+    assert [error for _, error in done] == [None, None]
+    assert all(job.is_done for job in jobs)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import tracemalloc
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +35,7 @@ from vs_gainmap.photo import pictures
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
 from vs_gainmap.photo.iso21496 import write_iso
 from vs_gainmap.photo.jpeg import APP1, APP14, XMP, appended_images, parse_jpeg
+from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.pictures import as_bytes, read_picture
 from vs_gainmap.photo.profile import SRGB, Signal, profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map, read_photo
@@ -317,6 +321,51 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "aspect": (other_aspect, "another aspect"),
         "two_plain": (good[: first.end] + wide, "no gain map"),
     }
+
+
+def huge_files() -> dict[str, bytes]:
+    png = io.BytesIO()
+    Image.fromarray(scene()).save(png, "PNG")
+    header = b"IHDR" + struct.pack(">II", 60000, 60000) + png.getvalue()[24:29]
+    jpeg = bytearray(ultrahdr())
+    at = next(s for s in parse_jpeg(bytes(jpeg)).segments if s.marker == 0xC0).payload_start + 1
+    # The right aspect for the map, of pixels that the file's few bytes can't hold.
+    jpeg[at : at + 4] = struct.pack(">HH", 10240, 15360)
+    jpeg_map = bytearray(ultrahdr(gain_map=smooth_map(96, 64)))
+    (second,) = appended_images(parse_jpeg(bytes(jpeg_map)))
+    at = next(s for s in second.segments if s.marker == 0xC0).payload_start + 1
+    jpeg_map[at : at + 4] = struct.pack(">HH", 10240, 15360)
+    avif = bytearray(picture_bytes("avif", scene()))
+    at = avif.index(b"ispe") + 8
+    # Within libavif's own limit.
+    avif[at : at + 8] = struct.pack(">II", 16000, 12000)
+    return {
+        "picture.avif": bytes(avif),
+        "picture.png": png.getvalue()[:12]
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + png.getvalue()[33:],
+        "picture.jpg": bytes(jpeg),
+        "map.jpg": bytes(jpeg_map),
+        "linear.hdr": b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n",
+    }
+
+
+@pytest.mark.parametrize("name", list(huge_files()))
+def test_huge_sizes_are_refused_before_any_pixel(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(huge_files()[name])
+    read = {".png": read_picture, ".avif": read_picture, ".jpg": read_photo, ".hdr": read_linear}[
+        path.suffix
+    ]
+    tracemalloc.start()
+    try:
+        with pytest.raises(MediaError, match=r"Mi pixels|few bytes|exceeds limit"):
+            read(path)  # type: ignore[operator]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
 
 
 @pytest.mark.parametrize("name", list(bad_files()))

@@ -261,14 +261,33 @@ def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
     return _rgb(np.asarray(file)), dict(file.info)
 
 
+@contextmanager
+def _opened(data: bytes, *formats: str) -> Iterator[Any]:
+    """Open a picture with Pillow, its size checked.
+
+    Raises:
+        MediaError: none of these formats, or too large, for us or for Pillow.
+    """
+    image = load("PIL.Image", "pillow")
+    with warnings.catch_warnings():
+        # Limits are errors here; Pillow's warnings about large pictures and odd tags say nothing.
+        warnings.simplefilter("ignore")
+        try:
+            with image.open(io.BytesIO(data), formats=list(formats)) as file:
+                check_size(*file.size)
+                yield file
+        except image.DecompressionBombError as error:
+            raise MediaError(str(error)) from error
+        except image.UnidentifiedImageError as error:
+            raise MediaError("not a picture that can be read here") from error
+
+
 def _is_avif(data: bytes) -> bool:
     return b"avi" in data[8:64]
 
 
 def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
-    image = load("PIL.Image", "pillow")
-    with image.open(io.BytesIO(data), formats=["AVIF"]) as file:
-        check_size(*file.size)
+    with _opened(data, "AVIF") as file:
         info = dict(file.info)
         pixels = np.asarray(file.convert("RGB"))
     deep = load("imagecodecs", "imagecodecs").avif_decode(data)
@@ -297,21 +316,11 @@ def read_bmff(data: bytes) -> Picture:
 
 
 def _read_other(data: bytes) -> Picture:
-    image = load("PIL.Image", "pillow")
-    with warnings.catch_warnings():
-        # Our own limit stands; Pillow's warnings about large pictures and odd tags don't.
-        warnings.simplefilter("ignore")
-        try:
-            with image.open(io.BytesIO(data), formats=["PNG", "TIFF", "WEBP"]) as file:
-                check_size(*file.size)
-                icc = file.info.get("icc_profile")
-                exif = _exif(file)
-                deep = _deep(data)
-                signal = deep if deep is not None else _shallow(file)
-        except image.DecompressionBombError as error:
-            raise MediaError(str(error)) from error
-        except image.UnidentifiedImageError as error:
-            raise MediaError("not a picture that can be read here") from error
+    with _opened(data, "PNG", "TIFF", "WEBP") as file:
+        icc = file.info.get("icc_profile")
+        exif = _exif(file)
+        deep = _deep(data)
+        signal = deep if deep is not None else _shallow(file)
     profile = _png_cicp(data) or profile_from_icc(icc)
     return Picture(
         signal=signal, profile=profile, icc=icc, exif=exif, orientation=read_orientation(exif)
