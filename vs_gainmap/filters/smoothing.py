@@ -103,7 +103,12 @@ def smooth(
 def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
     """Return cells of mean luma, and under them as many of the HDR's mean PQ signal."""
     gray = {"matrix": int(vs.MATRIX_BT709)} if tagged.format.color_family == vs.RGB else {}
-    luma = tagged.resize.Bilinear(gain_map.width, gain_map.height, format=vs.GRAYS, **gray)
+    # Whatever the map's size: PQ is no straight line, so grain that is averaged before it does
+    # not show what it does to the mean.
+    size = (-(-tagged.width // 2), -(-tagged.height // 2))
+    luma = tagged.resize.Bilinear(*size, format=vs.GRAYS, **gray)
+    if (gain_map.width, gain_map.height) != size:
+        gain_map = gain_map.resize.Bilinear(*size)
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
     white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
