@@ -21,6 +21,7 @@ import torch
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.video.encoder_pass import frames_in_order
@@ -120,6 +121,30 @@ def milliseconds(build: Callable[[], vs.VideoNode]) -> tuple[float, float]:
     return (time.perf_counter() - clock) * scale, (time.process_time() - cpu) * scale
 
 
+def print_memory(args: argparse.Namespace) -> int:
+    """Print peaks of resident memory, each of a process of its own."""
+    print(f"{'size':8}{'what':40}{'peak, MB':>9}")
+    rows = []
+    for size in args.sizes:
+        width, height = SIZES[size]
+        options = ("--scale", str(args.scale), "--weights", args.weights)
+        for what, peak in (
+            (
+                f"filter, map 1/{args.scale}, {FILTER_FRAMES} frames",
+                filter_peak(width, height, scale=args.scale, weights=args.weights),
+            ),
+            (
+                f"convert, map 1/{args.scale}, {args.frames} frames",
+                convert_peak(width, height, args.frames, *options),
+            ),
+        ):
+            rows.append({"size": size, "what": what, "peak_mb": round(peak)})
+            print(f"{size:8}{what:40}{peak:9.0f}", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps({"rows": rows}, indent=1))
+    return 0
+
+
 def main() -> int:
     """Run the benchmark and print a table; with --json also write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -127,14 +152,19 @@ def main() -> int:
     parser.add_argument("--scale", type=int, default=2, help="map scale (default 2)")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--memory", action="store_true", help="peaks of memory instead, convert's with the network"
+    )
     parser.add_argument("--network", action="store_true", help="time predict() as well (slow)")
     parser.add_argument("--weights", default="video")
     parser.add_argument("--device")
     parser.add_argument("--dtype")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     args = parser.parse_args()
+    if args.memory:
+        return print_memory(args)
 
-    rows = []
+    rows: list[dict[str, str | float]] = []
     for size in args.sizes:
         clip = noise_clip(*SIZES[size], args.frames)
         cases: dict[str, Callable[[], vs.VideoNode]] = {

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from vs_gainmap.video import Encoded
 
-CACHE_MB = 512
-
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Describe the command."""
@@ -60,13 +58,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
-    import vapoursynth as vs
-
     from vs_gainmap.look.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
+    from vs_gainmap.video.memory import bound_memory
 
-    # In order, hardly a frame is asked for twice; by default VapourSynth fills most of the memory.
-    vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
+    bound_memory()
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)

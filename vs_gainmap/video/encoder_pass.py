@@ -19,6 +19,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options
+from vs_gainmap.video.memory import frames_in_flight
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
 from vs_gainmap.video.spool import PacketSpool
@@ -175,7 +176,8 @@ def can_open(encoder: Encoder) -> str | None:
 
 def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
     """Yield all frames, with a few on their way; none any more when it ends, however it ends."""
-    waiting = deque(clip.get_frame_async(n) for n in range(min(_prefetch(), clip.num_frames)))
+    at_once = min(frames_in_flight(clip.width, clip.height), clip.num_frames)
+    waiting = deque(clip.get_frame_async(n) for n in range(at_once))
     following = len(waiting)
     try:
         while waiting:
@@ -188,15 +190,6 @@ def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
         for future in waiting:
             if future.exception() is None:
                 future.result().close()
-
-
-def _prefetch() -> int:
-    """Return how many frames to ask for at once.
-
-    Enough to keep a GPU's streams and the encoder busy. More would only take memory, and time
-    to wait for after Ctrl-C.
-    """
-    return min(max(int(vs.core.num_threads), 2), 8)
 
 
 def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:

@@ -1,0 +1,77 @@
+"""What bounds memory at large sizes; `python -m vs_gainmap.bench --memory` measures it."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import vapoursynth as vs
+
+from vs_gainmap.video import memory
+from vs_gainmap.video.encoder_pass import frames_in_order
+
+
+@pytest.fixture
+def many_threads() -> Iterator[None]:
+    before = vs.core.num_threads
+    vs.core.num_threads = 16
+    yield
+    vs.core.num_threads = before
+
+
+@pytest.mark.usefixtures("many_threads")
+@pytest.mark.parametrize(
+    ("size", "frames"),
+    [((640, 360), 8), ((1920, 1080), 8), ((3840, 2160), 3), ((7680, 4320), 2)],
+)
+def test_large_frames_are_few_at_once(size: tuple[int, int], frames: int) -> None:
+    assert memory.frames_in_flight(*size) == frames
+
+
+@pytest.mark.usefixtures("many_threads")
+def test_no_frame_is_asked_for_far_ahead() -> None:
+    blank = vs.core.std.BlankClip(format=vs.GRAY8, width=3840, height=2160, length=12, keep=True)
+    asked: list[int] = []
+
+    def note(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        asked.append(n)
+        return f
+
+    ahead = []
+    for n, frame in enumerate(frames_in_order(blank.std.ModifyFrame(blank, note))):
+        frame.close()
+        ahead.append(max(asked) - n)
+    assert len(asked) == 12
+    assert max(ahead) <= 3
+
+
+# Freeing the first 16 MB teaches glibc to keep such blocks; then one below a used one stays.
+_SCRIPT = """
+import numpy as np, vapoursynth as vs
+from vs_gainmap.video.memory import bound_memory
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+bound_memory()
+vs.core.std
+block = np.ones(2_000_000); del block
+before = resident()
+lower = np.ones(2_000_000); upper = np.ones(2_000_000)
+del lower
+print(vs.core.max_cache_size, round(resident() - before))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_cache_is_bounded_and_freed_planes_go_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=True, timeout=120
+    )
+    cache, grown = map(int, done.stdout.split())
+    assert cache <= memory.CACHE_MB
+    # One of the two blocks of 16 MB is in use; without the bound both are resident.
+    assert 15 <= grown <= 20

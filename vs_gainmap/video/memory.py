@@ -1,0 +1,44 @@
+"""Bounds on memory while a file is converted: caches, frames on their way, freed blocks."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+import vapoursynth as vs
+
+# VapourSynth's own cache, MB. In order, hardly a frame is asked for twice, and by default it
+# fills most of the machine.
+CACHE_MB = 256
+# Pixels of all frames on their way: eight frames of 1080p, three of 2160p.
+_PIXELS_IN_FLIGHT = 3 * 3840 * 2160
+_FRAMES_IN_FLIGHT = 8
+# Planes of 2160p are above, those of 1080p mostly below.
+_LARGE_BLOCK = 8_000_000
+# <malloc.h> of glibc.
+_M_MMAP_THRESHOLD = -3
+
+
+def bound_memory() -> None:
+    """Keep what VapourSynth and the C library hold back small; for a process of our own.
+
+    glibc raises the size from which it returns a freed block to the system up to 32 MB, the
+    more such blocks it sees, and a plane of 2160p is half of that. What many threads free
+    then stays in the process: with it, rendering 2160p took 2.4 GB instead of 1.2 GB.
+    """
+    vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
+    if sys.platform == "linux":
+        # Other C libraries, musl for one, have no such function and no such habit.
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+        if set_option is not None:
+            set_option(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+
+
+def frames_in_flight(width: int, height: int) -> int:
+    """Return how many frames to ask for at once.
+
+    Enough to keep a GPU's streams and the encoder busy. More would only take memory, and time
+    to wait for after Ctrl-C.
+    """
+    most = min(max(int(vs.core.num_threads), 2), _FRAMES_IN_FLIGHT)
+    return max(min(most, _PIXELS_IN_FLIGHT // (width * height)), 2)
