@@ -119,7 +119,8 @@ class LocalGraph(nn.Module):
         seen = self._steer(x, kernel)
         x = x * torch.sigmoid(model.mask_est(seen))
         x = model.res3(model.res2(x) * attention)
-        x = torch.relu(functional.pixel_shuffle(model.upconv(x), 2))
+        # ReLU first is the same, and lets 8-bit runtimes shuffle bytes.
+        x = functional.pixel_shuffle(torch.relu(model.upconv(x)), 2)
         x = torch.relu(model.HRconv(x))
         if not self.split_sum:
             whole: Tensor = model.conv_last(x)

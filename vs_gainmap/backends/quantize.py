@@ -3,7 +3,8 @@
 Static quantisation after training (Nagel et al., "A White Paper on Neural Network Quantization",
 2021): weights per output channel and symmetric, activations per tensor from ranges seen on
 calibration frames, and the mean error that rounded weights make on those frames taken out of
-the biases. First and last convolution stay as they are: they are cheap and set the detail.
+the biases. What residual blocks add is rounded likewise, so that nearly all that goes through
+memory is bytes. The first convolution stays as it is: it is cheap and sees the finest steps.
 Ranges belong to the weights, not to a size, so they are measured once.
 """
 
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 # Rare outliers would stretch the steps of all the rest.
 TAIL = 5e-5
 SAMPLES = 500_000
-KEPT = ("down_x.conv.0", "conv_last")
-# Names of the graph's weights begin with the wrapper's attribute.
-PREFIX = "model."
+KEPT = ("down_x.conv.0",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +141,7 @@ def quantize(graph: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
     editor = _Editor()
     for node in graph.graph.node:
         weight = node.input[1] if node.op_type == "Conv" else ""
-        name = weight.removeprefix(PREFIX).removesuffix(".weight")
+        name = _module(weight)
         if weight in tensors and name in ranges and not name.startswith(KEPT):
             seen = ranges[name]
             exact = numpy_helper.to_array(tensors[weight])
@@ -158,11 +157,19 @@ def quantize(graph: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
             _replace(tensors[weight], rounded)
             node.input[0] = editor.activation(node.input[0], seen)
             node.input[1] = editor.weight(weight, steps.astype(np.float32))
+        elif node.op_type == "Add":
+            editor.reuse(node)
         editor.nodes.append(node)
     del graph.graph.node[:]
     graph.graph.node.extend(editor.nodes)
     graph.graph.initializer.extend(editor.tensors)
     return graph
+
+
+def _module(weight: str) -> str:
+    """Return the model's name of a convolution from that of its weights in `LocalGraph`."""
+    name = weight.removeprefix("model.").removesuffix(".weight")
+    return "conv_last" if name == "last" else name
 
 
 def _replace(tensor: onnx.TensorProto, values: NDArray[Any]) -> None:
@@ -191,6 +198,14 @@ class _Editor:
 
         if name in self._done:
             return self._done[name]
+        moved = next((node for node in self.nodes if name in node.output), None)
+        if moved is not None and moved.op_type == "DepthToSpace":
+            # It only moves values: round before, and move bytes.
+            self.nodes.remove(moved)
+            moved.input[0] = self.activation(moved.input[0], seen)
+            self.nodes.append(moved)
+            self._done[name] = name
+            return name
         step = max((seen.high - seen.low) / 255, 1e-12)
         scale = self._constant(f"{name}_step", np.asarray(step, dtype=np.float32))
         zero = self._constant(f"{name}_zero", np.asarray(round(-seen.low / step), dtype=np.uint8))
@@ -199,6 +214,11 @@ class _Editor:
         self.nodes.append(helper.make_node("DequantizeLinear", [coded, scale, zero], [done]))
         self._done[name] = done
         return done
+
+    def reuse(self, node: onnx.NodeProto) -> None:
+        """Let a node read the rounded form of what was rounded for a convolution already."""
+        for index, name in enumerate(node.input):
+            node.input[index] = self._done.get(name, name)
 
     def weight(self, name: str, steps: NDArray[np.float32]) -> str:
         """Return the name of weights that are stored as whole steps."""
