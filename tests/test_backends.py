@@ -12,6 +12,7 @@ import torch
 import vapoursynth as vs
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
+from tests.media import Media, decode
 from vs_gainmap import predict, sdr_to_hdr10
 from vs_gainmap.backends import BACKENDS, mlrt
 from vs_gainmap.backends.engines import migraphx_command
@@ -20,6 +21,7 @@ from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph, vector_rows
 from vs_gainmap.backends.plugins import PLUGINS, Place
 from vs_gainmap.backends.quantize import calibrate, load_ranges, save_ranges
 from vs_gainmap.cache import CACHE_VARIABLE, replacing
+from vs_gainmap.cli import doctor, main
 from vs_gainmap.models import GMNet
 from vs_gainmap.weights import load_weights
 
@@ -275,6 +277,37 @@ def test_int8_wants_calibration_and_is_close(tiny_weights: Path, model: GMNet) -
     for name in ("ov", "ort"):
         small = predict(clip, weights=tiny_weights, backend=name, dtype="int8")
         assert 45 < hdr_distance(small, exact, clip) < 100
+
+
+def test_quantize_and_convert_on_the_command_line(
+    tiny_weights: Path,
+    model: GMNet,
+    media: Media,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights = ["--weights", str(tiny_weights)]
+    assert main(["quantize", str(media.plain), "--frames", "2", *weights]) == 0
+    assert "is calibrated" in capsys.readouterr().out
+    ranges = load_ranges(weights_digest(model))
+    assert ranges["conv_last"].high > 0
+    target = tmp_path / "out.mkv"
+    network = ["--backend", "ov", "--dtype", "int8", "--upsampling", "guided", "--scale", "2"]
+    fast = ["--preset", "ultrafast", "--frames", "2", "--quiet"]
+    assert main(["convert", str(media.plain), str(target), *weights, *network, *fast]) == 0
+    assert len(decode(target)) == 2
+    assert main(["quantize", str(tmp_path / "none.mkv"), *weights]) == 1
+
+
+def test_doctor_lists_what_is_there_and_what_to_install() -> None:
+    found = {finding.subject: finding for finding in doctor._backends()}
+    assert set(found) == {f"backend {name}" for name in BACKENDS}
+    assert "OpenVINO" in found["backend ov"].text
+    assert found["backend ov"].advice is None
+    for name, plugin in PLUGINS.items():
+        if not hasattr(vs.core, name):
+            assert f"vs-gainmap[{plugin.extra}]" in (found[f"backend {name}"].advice or "")
+    assert not any(finding.fatal for finding in found.values())
 
 
 @pytest.mark.parametrize(
