@@ -124,14 +124,17 @@ def test_every_format_guides(format_id: vs.PresetVideoFormat) -> None:
     assert np.mean((got - curve(window_frames())) ** 2) < 0.003
 
 
-def test_apply_guides_only_when_asked() -> None:
+def test_apply_guides_maps_below_half_size() -> None:
     clip = clip_of(subtitles())
     full = gray(curve(subtitles()))
     small = full.resize.Bicubic(WIDTH // 4, HEIGHT // 4)
     want = planes(apply(clip, full))[0].astype(float)
-    bilinear = planes(apply(clip, small))[0].astype(float)
+    bilinear = planes(apply(clip, small, upsampling="bilinear"))[0].astype(float)
     guided = planes(apply(clip, small, upsampling="guided"))[0].astype(float)
-    assert np.array_equal(bilinear, planes(apply(clip, small, upsampling="bilinear"))[0])
+    assert np.array_equal(guided, planes(apply(clip, small))[0])
+    half = full.resize.Bicubic(WIDTH // 2, HEIGHT // 2)
+    halves = [planes(apply(clip, half, **way))[0] for way in ({}, {"upsampling": "bilinear"})]
+    assert np.array_equal(*halves)
     assert np.mean((guided - want) ** 2) < 0.15 * np.mean((bilinear - want) ** 2)
     # At full size there is no way up.
     assert np.array_equal(want, planes(apply(clip, full, upsampling="guided"))[0])

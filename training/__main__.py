@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
     evaluate.add_argument("--preset", help="for weights that carry none")
     evaluate.add_argument("--count", type=int, default=4, help="views an operator, or frames")
+    evaluate.add_argument("--survey", type=int, default=0, help="more views of each film")
     evaluate.add_argument("--lines", type=int, default=540, help="shrink video to this height")
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
@@ -133,7 +134,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     methods["oracle map"] = oracle_method(preset)
     if args.views is not None:
         _, held_out = split_views(read_index(args.views))
-        items = items_from_views(held_out, preset, args.count)
+        items = items_from_views(held_out, preset, args.count, args.survey)
     else:
         items = items_from_video(args.video, preset, count=args.count, lines=args.lines)
     scorer = Scorer(peak_nits=preset.peak_nits, color_video_vdp=args.cvvdp)

@@ -60,12 +60,15 @@ class DataConfig:
     `source` is "views" (rendered by `render`; pairs are made on the fly) or "layout" (a
     folder in the paper's layout). Crops must be even; 0 takes the whole picture. Views are
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
+    `film` pictures in a row share what a film shares: operator, its settings, color space,
+    encoding and mastering peak; a batch must hold whole films.
     """
 
     source: Literal["views", "layout"] = "views"
     folder: str = "runs/views"
     crop: int = 128
     shrink: int = 1
+    film: int = 1
     batch: int = 8
     workers: int = 1
 

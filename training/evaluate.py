@@ -18,7 +18,7 @@ from training.layout import LayoutItem, list_layout, rebuild, shrink
 from training.metrics import Scorer, linear_psnr, normalised_psnr
 from training.operators import OPERATORS
 from training.pairs import View, make_sdr, make_thumbnail, robust_qmax, show, true_log_gain
-from training.validate import make_examples, to_nits
+from training.validate import make_examples, run_network, to_nits
 from training.video_source import frames
 from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
@@ -31,7 +31,8 @@ class Item:
     """A picture to measure on.
 
     `sdr_signal` (3, H, W), 0..1; `truth` (3, H, W), BT.2020, cd/m2; `sequence` names the
-    video that a frame belongs to, None for stills.
+    video that a frame belongs to, None for stills; `survey` (K, 3, 256, 256), thumbnails of other
+    pictures of the same film.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Item:
     sdr_signal: Tensor
     truth: Tensor
     sequence: str | None = None
+    survey: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +64,22 @@ class Row:
     values: dict[str, float] = field(default_factory=dict)
 
 
-def predict_map(model: Model, signal: Tensor, map_scale: int) -> tuple[Tensor, Tensor]:
+def predict_map(
+    model: Model, signal: Tensor, map_scale: int, survey: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Predict at 1/map_scale and bring the map up bilinearly.
 
     Args:
         model: the network.
         signal: (3, H, W), 0..1; H and W multiples of twice the scale.
         map_scale: factor by which the network sees the picture smaller.
+        survey: (K, 3, 256, 256), other pictures of the film, for models that can.
 
     Returns:
         Map (1, 1, H, W) and qmax_norm (1, 1, 1, 1).
     """
-    gain_map, qmax_norm = model(shrink(signal, map_scale)[None], make_thumbnail(signal[None]))
+    small = shrink(signal, map_scale)[None]
+    gain_map, qmax_norm = run_network(model, small, make_thumbnail(signal[None]), survey)
     if map_scale > 1:
         gain_map = functional.interpolate(
             gain_map, size=signal.shape[-2:], mode="bilinear", align_corners=False
@@ -87,7 +93,7 @@ def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
 
     @torch.inference_mode()
     def run(item: Item) -> Output:
-        gain_map, qmax_norm = predict_map(weights.model, item.sdr_signal, scale)
+        gain_map, qmax_norm = predict_map(weights.model, item.sdr_signal, scale, item.survey)
         light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, weights.preset)
         return Output(nits=to_nits(light, weights.preset)[0], qmax_norm=float(qmax_norm))
 
@@ -117,13 +123,18 @@ def baseline_method(baseline: Baseline, peak_nits: float) -> Method:
     return run
 
 
-def items_from_views(views: list[View], preset: GainMapPreset, per_operator: int) -> Iterator[Item]:
+def items_from_views(
+    views: list[View], preset: GainMapPreset, per_operator: int, survey: int = 0
+) -> Iterator[Item]:
     """Yield held-out views through every operator, as validation has them."""
-    for number, example in enumerate(make_examples(views, preset, per_operator=per_operator)):
+    for number, example in enumerate(
+        make_examples(views, preset, per_operator=per_operator, survey=survey)
+    ):
         yield Item(
             name=f"{example.scene}_{number:03d}",
             operator=example.operator,
             sdr_signal=example.sdr_signal.float(),
+            survey=example.survey,
             truth=example.hdr.float() * preset.sdr_white,
         )
 
@@ -145,7 +156,7 @@ def items_from_video(
         count: frames of a file, spread over it.
         lines: larger frames are shrunk to this height, in light; 0 leaves them.
         step: sides are cut to multiples of it.
-        seed: of the SDR's color space.
+        seed: 1 swaps the color space that each operator works in.
     """
     for row, path in enumerate(paths):
         pictures = [_even(_shrink(frame, lines), step) for frame in frames(path, count=count)]
@@ -154,8 +165,8 @@ def items_from_video(
         for column, (name, operator) in enumerate(settings):
             for number, nits in enumerate(pictures):
                 master = Master(nits=nits, peak_nits=max(peak, 300.0))
-                rng = np.random.default_rng([seed, row, column])
-                signal = make_sdr(master, operator, rng, encoding="bt1886")
+                wide = (row + column + seed) % 2 == 0
+                signal = make_sdr(master, operator, wide=wide, encoding="bt1886")
                 yield Item(
                     name=f"{path.stem}_{number:03d}",
                     operator=name,

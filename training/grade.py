@@ -28,6 +28,11 @@ class Master:
     peak_nits: float
 
 
+def draw_peak(rng: np.random.Generator) -> float:
+    """Draw the peak of a film's grade: at or somewhat below its mastering display's, cd/m2."""
+    return float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
     """What a colorist did.
@@ -48,12 +53,12 @@ class Grade:
     hard: bool = False
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Grade:
+    def draw(cls, rng: np.random.Generator, *, peak_nits: float) -> Grade:
         """Draw a grade as films and broadcasts have it, dark scenes included."""
         warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
         return cls(
             average_nits=float(np.exp(np.clip(rng.normal(math.log(16), 1.05), 0.2, 4.8))),
-            peak_nits=float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0),
+            peak_nits=peak_nits,
             contrast=rng.uniform(0.85, 1.35),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
             balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from training.config import PresetConfig
 from training.layout import write_pair, write_preset
-from training.pairs import View, make_pair, read_index
+from training.pairs import Film, View, make_pair, read_index
 from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
@@ -50,4 +50,9 @@ def make_layout(
         for index in tqdm(range(number), desc=split):
             rng = np.random.default_rng([seed, split == "test", index])
             view: View = rows[int(rng.integers(len(rows)))]
-            write_pair(make_pair(view, rng, preset), f"{index + 1:07d}", out / split, preset)
+            write_pair(
+                make_pair(view, rng, preset, Film.draw(rng)),
+                f"{index + 1:07d}",
+                out / split,
+                preset,
+            )

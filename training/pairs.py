@@ -20,6 +20,7 @@ from training.grade import (
     Master,
     add_caption,
     draw_letterbox,
+    draw_peak,
     letterbox,
     quantize_pq,
     regrade,
@@ -44,6 +45,9 @@ Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
 # photographs and web video are sRGB or 2.2; the camera's OETF of BT.709 turns up where
 # software takes it for the display's curve. No picture tells which it was, and between 2.4 and
 # 2.2 lie half a stop in the shadows: every tenth that goes elsewhere costs all the others.
+# Keeps a film's draws apart from its pictures'.
+FILM_STREAM = 1
+
 ENCODINGS: dict[Encoding, float] = {"bt1886": 0.85, "gamma22": 0.08, "srgb": 0.05, "bt709": 0.02}
 
 # Fixed: whole panoramas (and photographs) that training never sees.
@@ -68,6 +72,38 @@ HELD_OUT_SCENES = frozenset(
         "android_train_station_night",
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """What all pictures of a film share: how its SDR was made of its master."""
+
+    name: str
+    operator: Operator
+    encoding: Encoding
+    wide: bool
+    """Whether the operator works in BT.2020 (or in BT.709)."""
+    mastering_nits: float
+    """Peak of the grade."""
+    told: float
+    """Peak the operator is told: times `mastering_nits`, or 0 for the display's class."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, *, operator: str | None = None) -> Film:
+        """Draw a film; None draws an operator that training may see."""
+        if operator is None:
+            name, chosen = draw_operator(rng)
+        else:
+            name, chosen = operator, OPERATORS[operator].draw(rng)
+        names = list(ENCODINGS)
+        return cls(
+            name=name,
+            operator=chosen,
+            encoding=names[int(rng.choice(len(names), p=list(ENCODINGS.values())))],
+            wide=bool(rng.random() < 0.5),
+            mastering_nits=draw_peak(rng),
+            told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
+        )
 
 
 class Pair(NamedTuple):
@@ -129,37 +165,36 @@ def encode_sdr(linear: Tensor, encoding: Encoding) -> Tensor:
     return curves[encoding](linear)
 
 
-def draw_master(view: Tensor, rng: np.random.Generator, *, graded: bool) -> Master:
+def draw_master(view: Tensor, rng: np.random.Generator, film: Film, *, graded: bool) -> Master:
     """Grade a view, with captions and bars for some, rounded as a 10-bit PQ master is.
 
     Args:
         view: (3, H, W), BT.2020; relative light, or cd/m2 when `graded`.
         rng: of everything drawn here.
+        film: whose picture it becomes; it sets the peaks.
         graded: what `view` is.
     """
     if rng.random() < 0.5:
         view = view.flip(-1)
-    grade = Grade.draw(rng)
+    grade = Grade.draw(rng, peak_nits=film.mastering_nits)
     nits = regrade(view, rng) if graded else grade(view)
     peak = float(nits.max())
     if rng.random() < 0.08:
         nits = add_caption(nits, rng)
     nits = letterbox(nits, draw_letterbox(rng, *nits.shape[-2:]))
     # Metadata: the mastering display, or the clip's own light level.
-    told = rng.random()
-    if told < 0.7:
-        display = min((p for p in (1000.0, 4000.0) if p >= 0.99 * peak), default=4000.0)
-        peak = display if not graded else max(peak, 1000.0)
+    if graded:
+        peak = max(peak, 1000.0) if film.told == 0 else max(peak * film.told, 300.0)
+    elif film.told == 0:
+        peak = min(p for p in (1000.0, 4000.0) if p >= 0.99 * film.mastering_nits)
     else:
-        peak = max(peak * rng.uniform(0.9, 1.3), 300.0)
+        peak = max(film.mastering_nits * film.told, 300.0)
     return Master(nits=quantize_pq(nits), peak_nits=peak)
 
 
-def make_sdr(
-    master: Master, operator: Operator, rng: np.random.Generator, *, encoding: Encoding
-) -> Tensor:
-    """Tone map a master in BT.2020 or BT.709, clip to BT.709, encode: (3, H, W), 0..1."""
-    if rng.random() < 0.5:
+def make_sdr(master: Master, operator: Operator, *, wide: bool, encoding: Encoding) -> Tensor:
+    """Tone map a master in BT.2020 (`wide`) or BT.709, clip to BT.709, encode: (3, H, W), 0..1."""
+    if wide:
         light = Light(rgb=master.nits, peak_nits=master.peak_nits)
         linear = convert_primaries(operator(light), "bt2020", "bt709")
     else:
@@ -182,27 +217,19 @@ def show(master: Master, preset: GainMapPreset, *, rolled: bool) -> Tensor:
     return (nits / preset.sdr_white).clamp(0.0, preset.peak)
 
 
-def make_pair(
-    view: View, rng: np.random.Generator, preset: GainMapPreset, *, operator: str | None = None
-) -> Pair:
+def make_pair(view: View, rng: np.random.Generator, preset: GainMapPreset, film: Film) -> Pair:
     """Make a pair out of a view.
 
     Args:
         view: what to load.
-        rng: of everything drawn.
+        rng: of everything drawn that is the picture's own.
         preset: SDR white and peak of the truth.
-        operator: a name of `OPERATORS`; None draws one that training may see.
+        film: how SDR is made.
     """
-    master = draw_master(view.load(), rng, graded=view.graded)
-    if operator is None:
-        name, chosen = draw_operator(rng)
-    else:
-        name, chosen = operator, OPERATORS[operator].draw(rng)
-    names = list(ENCODINGS)
-    encoding = names[int(rng.choice(len(names), p=list(ENCODINGS.values())))]
-    signal = make_sdr(master, chosen, rng, encoding=encoding)
+    master = draw_master(view.load(), rng, film, graded=view.graded)
+    signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
     signal = Degradation.draw(rng)(signal, rng)
-    return Pair(signal, show(master, preset, rolled=bool(rng.random() < 0.15)), name)
+    return Pair(signal, show(master, preset, rolled=bool(rng.random() < 0.15)), film.name)
 
 
 def make_thumbnail(sdr_signal: Tensor) -> Tensor:
@@ -244,13 +271,21 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, views: list[View], preset: GainMapPreset, *, crop: int, seed: int, length: int
+        self,
+        views: list[View],
+        preset: GainMapPreset,
+        *,
+        crop: int,
+        seed: int,
+        length: int,
+        film: int = 1,
     ) -> None:
         self.views = views
         self.preset = preset
         self.crop = crop
         self.seed = seed
         self.length = length
+        self.film = film
 
     def __len__(self) -> int:
         """Return how many items the whole run draws."""
@@ -260,7 +295,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         """Make item `index`."""
         rng = np.random.default_rng([self.seed, index])
         view = self.views[int(rng.integers(len(self.views)))]
-        sdr, hdr, _ = make_pair(view, rng, self.preset)
+        film = Film.draw(np.random.default_rng([self.seed, index // self.film, FILM_STREAM]))
+        sdr, hdr, _ = make_pair(view, rng, self.preset, film)
         thumbnail = make_thumbnail(sdr[None])[0]
         qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), sdr, self.preset)
         height, width = sdr.shape[-2:]

@@ -100,10 +100,8 @@ class Scene:
         """Return a view as SDR signal and as true HDR, cd/m2; `light` is a flash's factor."""
         nits = self.grade(view * light)
         master = Master(nits=quantize_pq(nits), peak_nits=self.grade.peak_nits)
-        # The generator chooses the primaries to tone map in: the same in every frame.
-        sdr = make_sdr(
-            master, OPERATORS[self.operator].usual[0], np.random.default_rng(1), encoding="bt1886"
-        )
+        operator = OPERATORS[self.operator].usual[0]
+        sdr = make_sdr(master, operator, wide=False, encoding="bt1886")
         return sdr, show(master, preset, rolled=False) * preset.sdr_white
 
 

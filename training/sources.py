@@ -113,7 +113,7 @@ def read_gain_map_folder(base_path: Path) -> np.ndarray:
 
 def read_gain_map_photo(path: Path) -> np.ndarray:
     """Read a gain map photo (Ultra HDR, ISO 21496-1, Adobe, Apple) in full, in BT.709."""
-    return render_photo(read_photo(path), primaries="bt709")
+    return render_photo(read_photo(path, sampling="smooth"), primaries="bt709")
 
 
 def read_pq_png(path: Path) -> np.ndarray:

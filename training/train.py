@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -145,7 +146,19 @@ def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], l
         return layout, [], layout.fingerprint
     views = [replace(view, shrink=config.data.shrink) for view in read_index(folder)]
     train, held_out = split_views(views)
-    pairs = PairDataset(train, preset, crop=config.data.crop, seed=config.run.seed, length=length)
+    if config.data.batch % config.data.film:
+        raise ConfigError(
+            f"train: data.batch must be a multiple of data.film, got {config.data.batch} "
+            f"and {config.data.film}"
+        )
+    pairs = PairDataset(
+        train,
+        preset,
+        crop=config.data.crop,
+        seed=config.run.seed,
+        length=length,
+        film=config.data.film,
+    )
     return pairs, held_out, fingerprint(folder)
 
 
@@ -200,13 +213,19 @@ def train(
     average.to(fabric.device)
     teacher = _load_teacher(config, preset, fabric.device)
     examples = (
-        make_examples(held_out, preset, per_operator=config.run.validation_views)
+        make_examples(
+            held_out,
+            preset,
+            per_operator=config.run.validation_views,
+            survey=config.data.film - 1,
+        )
         if fabric.is_global_zero and held_out
         else []
     )
     board = _Board(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
+    surveyed = isinstance(bare, GridNet) and config.data.film > 1
     batches = endless(dataset, config, start, fabric.global_rank, fabric.world_size)
     for step in range(start, end):
         batch = fabric.to_device(next(batches))
@@ -218,7 +237,8 @@ def train(
         if teacher is not None:
             with torch.no_grad():
                 taught = _teach(teacher, batch, preset)
-        gain_map, qmax_norm = model(sdr, thumbnail)
+        among = draw_among(config, step).to(sdr)
+        gain_map, qmax_norm = model(sdr, thumbnail, *([among] if surveyed else []))
         # A flat map means a dead local branch: watch it beside the loss.
         spread = gain_map.detach().float().std(dim=(1, 2, 3)).mean()
         terms = gain_map_loss(
@@ -258,11 +278,29 @@ def train(
     return average.cpu().eval()
 
 
+def draw_among(config: Config, step: int) -> Tensor:
+    """Draw which pictures of its film each picture of a batch is judged with, itself among them.
+
+    Returns:
+        (batch, batch), rows that sum to 1: the mean over 1 to `film` pictures.
+    """
+    batch, film = config.data.batch, config.data.film
+    rng = np.random.default_rng([config.run.seed, step])
+    among = torch.zeros(batch, batch)
+    for row in range(batch):
+        first = row // film * film
+        others = [n for n in range(first, first + film) if n != row]
+        chosen = rng.permutation(others)[: int(rng.integers(0, film))]
+        among[row, [row, *map(int, chosen)]] = 1 / (1 + len(chosen))
+    return among
+
+
 def _load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:
     if not config.loss.teacher:
         return None
     weights = load_weights(config.loss.teacher)
-    if weights.preset != preset:
+    # It sees the crop at the map's own size, whatever that is of the frame.
+    if replace(weights.preset, map_scale=preset.map_scale) != preset:
         raise ConfigError(
             f"train: the teacher {config.loss.teacher} was trained for {weights.preset}, "
             f"this run is for {preset}"

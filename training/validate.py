@@ -10,10 +10,10 @@ from torch import Tensor
 
 from training.metrics import delta_e_itp, pq_psnr
 from training.operators import OPERATORS
-from training.pairs import HELD_OUT_SCENES, View, make_pair, make_thumbnail
+from training.pairs import HELD_OUT_SCENES, Film, View, make_pair, make_thumbnail
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.models import Model
+from vs_gainmap.models import GridNet, Model
 
 VALIDATION_SEED = 2390
 
@@ -26,6 +26,8 @@ class Example:
     scene: str
     sdr_signal: Tensor
     hdr: Tensor
+    survey: Tensor | None = None
+    """(K, 3, 256, 256): thumbnails of other scenes of the same film."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,17 @@ def split_views(views: list[View]) -> tuple[list[View], list[View]]:
     return train, [view for view in views if view.scene in HELD_OUT_SCENES]
 
 
-def make_examples(views: list[View], preset: GainMapPreset, *, per_operator: int) -> list[Example]:
-    """Make the same examples every time: `per_operator` views of different scenes for each."""
+def make_examples(
+    views: list[View], preset: GainMapPreset, *, per_operator: int, survey: int = 0
+) -> list[Example]:
+    """Make the same examples every time: `per_operator` views of different scenes for each.
+
+    Args:
+        views: of held-out scenes.
+        preset: SDR white and peak of the truth.
+        per_operator: examples, and films, an operator.
+        survey: how many more pictures of the same film come along as thumbnails.
+    """
     scenes: dict[str, list[View]] = {}
     for view in views:
         scenes.setdefault(view.scene, []).append(view)
@@ -55,24 +66,57 @@ def make_examples(views: list[View], preset: GainMapPreset, *, per_operator: int
     for row, operator in enumerate(OPERATORS):
         for column in range(per_operator):
             rng = np.random.default_rng([VALIDATION_SEED, row, column])
-            choices = scenes[names[(row * per_operator + column) % len(names)]]
-            view = choices[int(rng.integers(len(choices)))]
-            pair = make_pair(view, rng, preset, operator=operator)
+            scene = row * per_operator + column
+            choices = scenes[names[scene % len(names)]]
+            view = _any(choices, rng)
+            film = Film.draw(rng, operator=operator)
+            pair = make_pair(view, rng, preset, film)
+            others = [_any(scenes[names[(scene + 1 + k) % len(names)]], rng) for k in range(survey)]
             examples.append(
                 Example(
                     operator=operator,
                     scene=view.scene,
                     sdr_signal=pair.sdr_signal.half(),
                     hdr=pair.hdr.half(),
+                    survey=_survey(others, rng, preset, film),
                 )
             )
     return examples
 
 
+def _any(views: list[View], rng: np.random.Generator) -> View:
+    return views[int(rng.integers(len(views)))]
+
+
+def _survey(
+    views: list[View], rng: np.random.Generator, preset: GainMapPreset, film: Film
+) -> Tensor | None:
+    if not views:
+        return None
+    pictures = [make_pair(view, rng, preset, film).sdr_signal for view in views]
+    return torch.cat([make_thumbnail(picture[None]) for picture in pictures]).half()
+
+
+def run_network(
+    model: Model, sdr_signal: Tensor, thumbnail: Tensor, survey: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run a network, with other pictures of the film where there are some and it can."""
+    if survey is None or not isinstance(model, GridNet):
+        return model(sdr_signal, thumbnail)  # type: ignore[no-any-return]
+    heard = model.testify(torch.cat([thumbnail, survey.float()])).mean(0, keepdim=True)
+    features = model.analyze(thumbnail, heard)
+    return model.predict(sdr_signal, features), features.qmax_norm
+
+
 @torch.inference_mode()
-def predict_nits(model: Model, sdr_signal: Tensor, preset: GainMapPreset) -> Tensor:
-    """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2."""
-    gain_map, qmax_norm = model(sdr_signal, make_thumbnail(sdr_signal))
+def predict_nits(
+    model: Model, sdr_signal: Tensor, preset: GainMapPreset, survey: Tensor | None = None
+) -> Tensor:
+    """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2.
+
+    `survey`, thumbnails of other pictures of the film, is used by models that can.
+    """
+    gain_map, qmax_norm = run_network(model, sdr_signal, make_thumbnail(sdr_signal), survey)
     light = render_hdr(sdr_signal, gain_map.float(), qmax_norm.float(), preset)
     return to_nits(light, preset)
 
@@ -102,7 +146,7 @@ def validate(model: Model, examples: list[Example], preset: GainMapPreset) -> li
     for example in examples:
         signal = example.sdr_signal.float()[None]
         truth = example.hdr.float()[None] * preset.sdr_white
-        predicted = predict_nits(model, signal, preset)
+        predicted = predict_nits(model, signal, preset, example.survey)
         scaled = to_nits(SDR_EOTFS[preset.eotf](signal), preset)
         rows.append(
             (

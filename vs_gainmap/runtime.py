@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.errors import DeviceError
-from vs_gainmap.models import GMNet, Model
+from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures
+from vs_gainmap.models.gridnet import GridFeatures
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {
@@ -187,22 +188,57 @@ class Predictor:
         """Return the length of the vector that `analyze` makes."""
         return sum(shape.numel() for shape in self._shapes)
 
+    @property
+    def testimony_size(self) -> int:
+        """Return the length of the vector that `testify` makes; 0 where the model can't."""
+        return self._global.hidden if isinstance(self._global, GridNet) else 0
+
     @torch.inference_mode()
-    def analyze(self, thumbnail: list[Plane]) -> Plane:
+    def testify(self, thumbnail: list[Plane]) -> Plane:
+        """Let one picture say how its film was made; see `GridNet.testify`.
+
+        Args:
+            thumbnail: as for `analyze`.
+
+        Returns:
+            (testimony_size,), float32.
+
+        Raises:
+            DeviceError: the model can't.
+        """
+        if not isinstance(self._global, GridNet):
+            raise DeviceError("this model judges every picture by itself")
+        with self._slot() as slot:
+            said = self._global.testify(self._upload(self._stage_thumbnail(slot, thumbnail)))
+            out: Plane = said[0].cpu().numpy().copy()
+            return out
+
+    def _stage_thumbnail(self, slot: _Slot, thumbnail: list[Plane]) -> Tensor:
+        staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+        for channel in range(3):
+            np.copyto(staged[0, channel].numpy(), thumbnail[channel])
+        return staged
+
+    @torch.inference_mode()
+    def analyze(self, thumbnail: list[Plane], survey: Plane | None = None) -> Plane:
         """Run the global branch on one picture; safe to call from several threads.
 
         Args:
             thumbnail: three planes R, G, B of 256x256, full range, 0..1 (clamped to it).
+            survey: (testimony_size,), mean of `testify` over pictures of the film.
 
         Returns:
             (features_size,), float32: what the model's `analyze` says, flat; qmax_norm is last.
             Vectors of several pictures may be averaged.
         """
         with self._slot() as slot:
-            staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-            for channel in range(3):
-                np.copyto(staged[0, channel].numpy(), thumbnail[channel])
-            features = self._global.analyze(self._upload(staged))
+            picture = self._upload(self._stage_thumbnail(slot, thumbnail))
+            features: GlobalFeatures | GridFeatures
+            if survey is not None and isinstance(self._global, GridNet):
+                heard = torch.tensor(survey, device=self.device)[None]
+                features = self._global.analyze(picture, heard)
+            else:
+                features = self._global.analyze(picture)
             out = slot.buffer("features", self.features_size)
             out.copy_(torch.cat([f.reshape(-1) for f in features]), non_blocking=True)
             slot.wait()

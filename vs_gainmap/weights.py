@@ -20,7 +20,7 @@ from torch import Tensor
 from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
-from vs_gainmap.models import MODELS, GMNet, Model
+from vs_gainmap.models import MODELS, GMNet, GridNet, Model
 
 DATA = Path(__file__).parent / "data"
 
@@ -32,6 +32,8 @@ class WeightsEntry:
     file: str
     sha256: str
     about: str
+    teacher: str | None = None
+    """The set that taught this one levels, and may go on to tell it what a survey says."""
 
 
 # Made by `python -m training export`; the model cards stand beside the files in data/.
@@ -40,10 +42,18 @@ WEIGHTS: dict[str, WeightsEntry] = {
         file="gmnet_video.safetensors",
         sha256="98d19d2be05d765e12aebbe7829e2d2917811d9b2a8f4cd3be02a6eb2788c569",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
+        teacher="fast",
+    ),
+    "fast": WeightsEntry(
+        file="gridnet_fast.safetensors",
+        sha256="66e29dffbe1c9053e4d6d46cd09e9b7afd524c0f2b9e410cf7a7c3c27c871976",
+        about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }
 
 DEFAULT_WEIGHTS = "video"
+# What `model=` says, and the set that it stands for.
+MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +65,30 @@ class Weights:
     preset: GainMapPreset
 
 
-def load_weights(source: str | Path, *, preset: str | GainMapPreset | None = None) -> Weights:
+def default_weights(model: str | None, *, on_cpu: bool) -> str:
+    """Return the bundled set of a model, or of the one that suits the machine.
+
+    Args:
+        model: "gmnet" or "fast"; None takes the fast one on a CPU, where GMNet takes a second
+            a frame.
+        on_cpu: whether the network runs on the CPU, in PyTorch.
+
+    Raises:
+        WeightsError: no such model.
+    """
+    if model is None:
+        model = "fast" if on_cpu else "gmnet"
+    if model not in MODEL_WEIGHTS:
+        raise WeightsError(f'model must be {" or ".join(MODEL_WEIGHTS)}, got "{model}"')
+    return MODEL_WEIGHTS[model]
+
+
+def load_weights(
+    source: str | Path,
+    *,
+    preset: str | GainMapPreset | None = None,
+    model: str | None = None,
+) -> Weights:
     """Load bundled weights by name, or a checkpoint by path.
 
     Args:
@@ -63,6 +96,7 @@ def load_weights(source: str | Path, *, preset: str | GainMapPreset | None = Non
             state dict as published (with or without ``module.``), ``.pth`` / ``.pt``.
         preset: a name of `PRESETS` or a preset of your own; None takes the file's own, and
             for a file that has none "synthetic" or "real-world" must be said.
+        model: "gmnet" or "fast", which the weights must be for; None takes any.
 
     Returns:
         The network in float32, on the CPU, ready for inference.
@@ -86,11 +120,16 @@ def load_weights(source: str | Path, *, preset: str | GainMapPreset | None = Non
         state, metadata = _read_pickle(path), {}
     else:
         raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
-    return Weights(
-        name=name,
-        model=_build(state, metadata, path),
-        preset=_choose_preset(preset, metadata, path),
-    )
+    network = _build(state, metadata, path)
+    if model is not None and not isinstance(network, _model_class(model)):
+        raise WeightsError(f'weights: {path.name} is for {type(network).__name__}, not "{model}"')
+    return Weights(name=name, model=network, preset=_choose_preset(preset, metadata, path))
+
+
+def _model_class(model: str) -> type[Model]:
+    if model not in MODEL_WEIGHTS:
+        raise WeightsError(f'model must be {" or ".join(MODEL_WEIGHTS)}, got "{model}"')
+    return GridNet if model == "fast" else GMNet
 
 
 def save_weights(

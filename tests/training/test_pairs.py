@@ -11,6 +11,8 @@ import torch
 from training.degrade import Degradation, jpeg_round_trip, limited_8bit
 from training.grade import Grade, Master, quantize_pq, roll_off
 from training.pairs import (
+    FILM_STREAM,
+    Film,
     PairDataset,
     bt709_oetf,
     encode_sdr,
@@ -207,3 +209,13 @@ def test_thumbnail_is_of_the_whole_picture() -> None:
     thumbnail = make_thumbnail(picture)
     assert thumbnail[..., :100].max() < 0.05
     assert thumbnail[..., 156:].min() > 0.95
+
+
+def test_a_film_shares_how_its_sdr_was_made(cache: Path) -> None:
+    pairs = PairDataset(read_index(cache), PRESET, crop=0, seed=3, length=64, film=8)
+    films = [Film.draw(np.random.default_rng([3, n, FILM_STREAM])) for n in range(8)]
+    assert len({film.name for film in films}) > 3  # they differ from one another
+    seen = [pairs[n]["sdr"] for n in range(2)]
+    assert not torch.equal(seen[0], seen[1])  # pictures of one film are their own
+    again = PairDataset(read_index(cache), PRESET, crop=0, seed=3, length=64, film=8)
+    torch.testing.assert_close(again[1]["sdr"], seen[1])

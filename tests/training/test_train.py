@@ -20,7 +20,14 @@ from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, 
 from training.loss import gain_map_loss
 from training.metrics import pq_psnr
 from training.pairs import Pair, true_log_gain
-from training.train import CHECKPOINT, build_model, learning_rate, load_checkpoint, train
+from training.train import (
+    CHECKPOINT,
+    build_model,
+    draw_among,
+    learning_rate,
+    load_checkpoint,
+    train,
+)
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
@@ -260,3 +267,15 @@ def test_incomplete_layout_is_an_error(layout: Path, tmp_path: Path) -> None:
     (tmp_path / "image").symlink_to(layout / "train/image")
     with pytest.raises(MediaError, match=r"0000001\.png has no"):
         list_layout(tmp_path)
+
+
+def test_pictures_are_judged_with_some_of_their_own_film() -> None:
+    config = build(Config, {"data": {"batch": 8, "film": 4}})
+    among = torch.stack([draw_among(config, step) for step in range(50)])
+    torch.testing.assert_close(among.sum(2), torch.ones(50, 8))
+    assert float(among[:, :4, 4:].abs().max()) == 0
+    assert float(among[:, 4:, :4].abs().max()) == 0
+    assert float(torch.diagonal(among, dim1=1, dim2=2).min()) > 0
+    sizes = (among > 0).sum(2).unique().tolist()
+    assert sizes == [1, 2, 3, 4]
+    torch.testing.assert_close(draw_among(config, 7), among[7])

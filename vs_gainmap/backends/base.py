@@ -33,11 +33,24 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return device and precision in words."""
 
-    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
+    def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
+        """Let pictures from all over a film say how it was made.
+
+        Args:
+            thumbnail: as for `analyze`.
+            count: pictures, spread evenly.
+
+        Returns:
+            GRAYS, one frame of one row: what they say, for `analyze`. None where the model
+            judges every picture by itself.
+        """
+
+    def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
         """Run the global branch.
 
         Args:
             thumbnail: RGBS, 256x256, full range, about 0..1 (clamped to it).
+            survey: from `survey`.
 
         Returns:
             GRAYS of any size, the vector in its first samples, row by row.

@@ -71,7 +71,14 @@ class MlrtBackend:
         )
         return f"{self._plugin.namespace} {version}, {place}, {self._precision}"
 
-    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
+    def survey(self, thumbnail: vs.VideoNode, count: int) -> None:
+        """Return None: GMNet judges every picture by itself."""
+
+    def analyze(
+        self,
+        thumbnail: vs.VideoNode,
+        survey: vs.VideoNode | None = None,  # noqa: ARG002 - there is none
+    ) -> vs.VideoNode:
         """Run the global branch, in float32: it sets Qmax."""
         network = self._network("global", "float32", (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
         rows = vector_rows(self.features_size, THUMBNAIL_SIZE)

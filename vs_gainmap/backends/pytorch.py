@@ -15,6 +15,8 @@ from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
 
 # Enough to keep one upload, one network and one download busy at a time.
 CUDA_STREAMS = 3
+# Mean signal under which a picture is black, or as good as that.
+DARK = 0.02
 
 
 class TorchBackend:
@@ -53,7 +55,26 @@ class TorchBackend:
         text = f"{name}, {str(self._dtype).removeprefix('torch.')}"
         return f"{text}, {torch.get_num_threads()} threads" if kind == "cpu" else text
 
-    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
+    def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
+        """Average the testimonies of pictures from all over; black ones say nothing."""
+        size = self._predictor.testimony_size
+        if not size:
+            return None
+        length = thumbnail.num_frames
+        chosen = sorted({(2 * k + 1) * length // (2 * count) for k in range(count)})
+        blank = vs.core.std.BlankClip(format=vs.GRAYS, width=size, height=1, length=1, keep=True)
+
+        def average(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+            out, pictures = f[0].copy(), [_planes(frame) for frame in f[1:]]
+            lit = [p for p in pictures if max(float(c.mean()) for c in p) > DARK] or pictures
+            with _frame_errors(n):
+                said = [self._predictor.testify(picture) for picture in lit]
+            np.copyto(np.asarray(out[0])[0], np.mean(said, axis=0))
+            return out
+
+        return blank.std.ModifyFrame([blank, *(thumbnail[n] for n in chosen)], average)
+
+    def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
         """Run the global branch: one row a frame."""
         blank = vs.core.std.BlankClip(
             format=vs.GRAYS,
@@ -65,11 +86,16 @@ class TorchBackend:
 
         def analyze(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out = f[0].copy()
+            heard = np.asarray(f[2][0])[0] if len(f) > 2 else None
             with _frame_errors(n):
-                np.copyto(np.asarray(out[0])[0], self._predictor.analyze(_planes(f[1])))
+                np.copyto(np.asarray(out[0])[0], self._predictor.analyze(_planes(f[1]), heard))
             return out
 
-        return self._modify(blank, [blank, thumbnail], analyze)
+        sources = [blank, thumbnail]
+        if survey is not None:
+            # One frame, kept in VapourSynth's cache and shown for every n.
+            sources.append(survey.std.Loop(times=thumbnail.num_frames))
+        return self._modify(blank, sources, analyze)
 
     def local(self, picture: vs.VideoNode, features: vs.VideoNode) -> vs.VideoNode:
         """Run the local branch."""

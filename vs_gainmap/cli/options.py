@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # Argument of `sdr_to_hdr10` for each option of `add_filter_options`.
 _FILTER_ARGUMENTS = (
-    "weights", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
-    "dtype", "streams", "backend", "radius", "output", "output_chroma_location", "dither", "matrix",
-    "transfer", "primaries", "range", "chroma_location", "upsampling",
+    "weights", "model", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
+    "dtype", "streams", "backend", "radius", "survey", "output", "output_chroma_location",
+    "dither", "matrix", "transfer", "primaries", "range", "chroma_location", "upsampling",
 )  # fmt: skip
 
 
@@ -37,6 +37,9 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     )
 
     network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model", choices=("gmnet", "fast"), help="the published network, or the fast one"
+    )
     network.add_argument(
         "--weights", metavar="NAME|FILE", help="bundled weights, or a .safetensors or .pth file"
     )
@@ -62,6 +65,10 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--radius", type=int, metavar="N",
         help="steadiness: frames on either side to average over; 0 judges each alone (8)",
+    )  # fmt: skip
+    network.add_argument(
+        "--survey", type=int, metavar="N",
+        help="pictures from all over the film that are judged together; 0 for none (16)",
     )  # fmt: skip
 
     color = parser.add_argument_group("color of the input, where the file is silent or wrong")

@@ -7,33 +7,34 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.prediction import DEFAULT_RADIUS, Scale, predict
+from vs_gainmap.filters.prediction import DEFAULT_RADIUS, DEFAULT_SURVEY, Scale, predict
 from vs_gainmap.filters.rendering import Output, apply
 from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
 from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
-from vs_gainmap.weights import DEFAULT_WEIGHTS
 
 
 def sdr_to_hdr10(
     clip: vs.VideoNode,
     *,
-    weights: str | Path = DEFAULT_WEIGHTS,
+    weights: str | Path | None = None,
+    model: str | None = None,
     preset: str | GainMapPreset | None = None,
     sdr_white: float | None = None,
     peak_nits: float | None = None,
     strength: float = 1.0,
     eotf: str | None = None,
     scale: Scale | None = None,
-    upsampling: Upsampling = "bilinear",
+    upsampling: Upsampling | None = None,
     tile: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
     streams: int | None = None,
     backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
+    survey: int = DEFAULT_SURVEY,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
     output_chroma_location: str = "left",
@@ -52,7 +53,8 @@ def sdr_to_hdr10(
 
     Args:
         clip: SDR, as for `predict`.
-        weights: see `predict`, as for the following ones down to `radius`.
+        weights: see `predict`, as for the following ones down to `survey`.
+        model: "gmnet" or "fast".
         preset: how published weights are applied.
         sdr_white: see `apply`: cd/m2 of SDR white.
         peak_nits: see `apply`: the brightest output.
@@ -66,6 +68,7 @@ def sdr_to_hdr10(
         streams: frames in flight on the device.
         backend: what runs the network: "torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx".
         radius: steadiness over time, in frames on either side; 0 judges each frame alone.
+        survey: pictures from all over the clip that are judged together.
             `smooth` gets at most 4 of them.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
@@ -99,6 +102,7 @@ def sdr_to_hdr10(
     gain_map = predict(
         tagged,
         weights=weights,
+        model=model,
         preset=preset,
         scale=scale,
         tile=tile,
@@ -107,6 +111,7 @@ def sdr_to_hdr10(
         streams=streams,
         backend=backend,
         radius=radius,
+        survey=survey,
     )
     return apply(
         tagged,

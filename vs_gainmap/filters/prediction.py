@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +18,11 @@ from vs_gainmap.colorimetry import (
     tag_sdr_clip,
 )
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters.survey import difference, testimonies
 from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.runtime import Plane
+from vs_gainmap.runtime import Plane, choose_device
 from vs_gainmap.temporal import (
     MAX_RADIUS,
     SIGNATURE_SIZE,
@@ -28,7 +30,7 @@ from vs_gainmap.temporal import (
     look_around,
     signature,
 )
-from vs_gainmap.weights import DEFAULT_WEIGHTS, load_weights
+from vs_gainmap.weights import WEIGHTS, Weights, default_weights, load_weights
 
 Scale = int | Literal["auto"]
 SCALES = (1, 2, 4, 8)
@@ -37,6 +39,9 @@ AUTO_PIXELS = 960 * 540
 # Catmull-Rom, the bicubic of the published thumbnails.
 BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 DEFAULT_RADIUS = 8
+# What a film tells levels off with this many pictures; docs/models.md.
+DEFAULT_SURVEY = 16
+MAX_SURVEY = 256
 
 _announced: set[str] = set()
 
@@ -44,7 +49,8 @@ _announced: set[str] = set()
 def predict(
     clip: vs.VideoNode,
     *,
-    weights: str | Path = DEFAULT_WEIGHTS,
+    weights: str | Path | None = None,
+    model: str | None = None,
     preset: str | GainMapPreset | None = None,
     scale: Scale | None = None,
     tile: int | None = None,
@@ -53,18 +59,22 @@ def predict(
     streams: int | None = None,
     backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
+    survey: int = DEFAULT_SURVEY,
     matrix: str | int | None = None,
     transfer: str | int | None = None,
     primaries: str | int | None = None,
     range: str | int | None = None,  # noqa: A002 - VapourSynth's own word
     chroma_location: str | int | None = None,
 ) -> vs.VideoNode:
-    """Predict the gain map of every frame with GMNet.
+    """Predict the gain map of every frame.
 
     Args:
         clip: SDR; constant-format YUV, RGB or GRAY, 8 to 16 bit integer or float, any
             subsampling and range, progressive, 16x16 to 8192x8192.
-        weights: a bundled name, or a path to .safetensors, .pth or .pt.
+        weights: a bundled name, or a path to .safetensors, .pth or .pt; None takes the bundled
+            set of `model`.
+        model: "gmnet", the published network, or "fast", curves on a bilateral grid; None
+            takes GMNet where a GPU or another backend runs it, else the fast one.
         preset: "synthetic" or "real-world" for a published checkpoint, or one of your own;
             None takes what the weights say.
         scale: the network sees the frame, and the map comes out, smaller by 1, 2, 4 or 8;
@@ -82,6 +92,9 @@ def predict(
         radius: frames on either side over which Qmax and the rest of the global branch are
             averaged, within a shot and among frames that look alike; 0 judges each frame
             alone. Any order of requests gives the same frames.
+        survey: pictures from all over the clip that are judged together, because a film's other
+            scenes tell how its SDR was made; 0 judges each scene by itself, and so do weights of
+            your own for GMNet. The result depends on the whole clip, not on requests.
         matrix: overrides the frame props, as the next four do: "709", "170m", "470bg", ...
         transfer: "709", "601", "srgb", ...; only says that the clip is SDR.
         primaries: "709", "170m", "470bg", "2020", "p3", ...
@@ -99,7 +112,8 @@ def predict(
         vs.Error: the clip or an argument is not usable; the message says what to do.
     """
     try:
-        loaded = load_weights(weights, preset=preset)
+        source = weights or default_weights(model, on_cpu=_on_cpu(backend, device))
+        loaded = load_weights(source, preset=preset, model=model)
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
     if scale is None or scale == "auto":
@@ -113,6 +127,9 @@ def predict(
         raise vs.Error(f"predict: streams must be 1 to 16, got {streams}")
     if not 0 <= radius <= MAX_RADIUS:
         raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {radius}")
+
+    if not 0 <= survey <= MAX_SURVEY:
+        raise vs.Error(f"predict: survey must be 0 to {MAX_SURVEY}, got {survey}")
 
     overrides = ColorOverrides(
         matrix=matrix,
@@ -128,12 +145,25 @@ def predict(
     try:
         network = open_backend(backend, loaded.model, options)
         _announce(network)
-        features = _features(thumbnail, network, radius)
+        size = network.features_size
+        asked = survey if thumbnail.num_frames > 1 else 0
+        heard = network.survey(thumbnail, asked) if asked else None
+        judged = [network.analyze(thumbnail, heard)]
+        sizes = [size]
+        surveyor = _surveyor(loaded, device if backend == "torch" else "cpu") if asked else None
+        if surveyor is not None:
+            judged += testimonies(surveyor, thumbnail, asked)
+            sizes += [surveyor.features_size] * 2
+        features = _features(thumbnail, judged, sizes, radius)
         gain_map = network.local(picture, features)
+        added = []
+        if surveyor is not None:
+            told = difference(features, size, surveyor.features_size, loaded.preset)
+            added = [surveyor.local(picture, told), told]
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
     constants = _constant_props(loaded.preset)
-    size = network.features_size
+    low, high = loaded.preset.min_log_gain, loaded.preset.max_log_gain
 
     def describe(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         out, row = f[0].copy(), np.asarray(f[1][0])[0]
@@ -145,11 +175,27 @@ def predict(
             out.props[name] = value
         if props.SCENE_CHANGE_PREV in f[1].props:
             out.props[props.SCENE_CHANGE_PREV] = f[1].props[props.SCENE_CHANGE_PREV]
-        qmax_norm = float(row[size - 1])
-        out.props[props.GAIN_MAP_MAX] = qmax_norm * loaded.preset.max_log_gain
+        qmax = float(row[size - 1]) * high
+        if added:
+            values, more = np.asarray(out[0]), np.asarray(f[2][0])
+            surveyed = qmax + float(np.asarray(f[3][0])[0, -1])
+            # Both maps count from `low` upwards in units of their own range.
+            values *= (qmax - low) / (surveyed - low)
+            values += more / (surveyed - low)
+            qmax = surveyed
+        out.props[props.GAIN_MAP_MAX] = qmax
         return out
 
-    return gain_map.std.ModifyFrame([gain_map, features], describe)
+    return gain_map.std.ModifyFrame([gain_map, features, *added], describe)
+
+
+def _surveyor(loaded: Weights, device: str | None) -> Backend | None:
+    """Return GridNet, if it taught these weights and they can't be surveyed themselves."""
+    entry = WEIGHTS.get(loaded.name)
+    if entry is None or entry.teacher is None:
+        return None
+    teacher = load_weights(entry.teacher)
+    return open_backend("torch", teacher.model, RunOptions(device=device, dtype="float32"))
 
 
 def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:
@@ -162,9 +208,12 @@ def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:
     return scale
 
 
-def _features(thumbnail: vs.VideoNode, network: Backend, radius: int) -> vs.VideoNode:
-    """Return a clip of one row a frame: the global branch's vector, then the signature."""
-    size = network.features_size
+def _features(
+    thumbnail: vs.VideoNode, judged: list[vs.VideoNode], sizes: list[int], radius: int
+) -> vs.VideoNode:
+    """Return a clip of one row a frame: the vectors of `judged`, then the signature."""
+    size = sum(sizes)
+    starts = [sum(sizes[:k]) for k in builtins.range(len(sizes))]
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS,
         width=size + SIGNATURE_SIZE,
@@ -176,11 +225,12 @@ def _features(thumbnail: vs.VideoNode, network: Backend, radius: int) -> vs.Vide
     def sign(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
         row = np.asarray(out[0])[0]
-        row[:size] = np.asarray(f[1][0]).reshape(-1)[:size]
-        row[size:] = signature(_planes(f[2]))
+        for vector, start, length in zip(f[1:-1], starts, sizes, strict=True):
+            row[start : start + length] = np.asarray(vector[0]).reshape(-1)[:length]
+        row[size:] = signature(_planes(f[-1]))
         return out
 
-    each = blank.std.ModifyFrame([blank, network.analyze(thumbnail), thumbnail], sign)
+    each = blank.std.ModifyFrame([blank, *judged, thumbnail], sign)
     if radius == 0 or thumbnail.num_frames == 1:
         return each
 
@@ -202,6 +252,10 @@ def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNo
         narrow = int(frame.props[props.PRIMARIES]) in NARROW_PRIMARIES
     convert = {} if narrow else {"primaries": int(vs.PRIMARIES_BT709)}
     return tagged.resize.Bicubic(width, height, format=vs.RGBS, **BICUBIC, **convert)
+
+
+def _on_cpu(backend: str, device: str | None) -> bool:
+    return backend == "torch" and choose_device(device).type == "cpu"
 
 
 def _constant_props(preset: GainMapPreset) -> dict[str, props.PropValue]:

@@ -41,7 +41,7 @@ def apply(
     peak_nits: float | None = None,
     strength: float = 1.0,
     eotf: str | None = None,
-    upsampling: Upsampling = "bilinear",
+    upsampling: Upsampling | None = None,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
     output_chroma_location: str = "left",
@@ -72,7 +72,8 @@ def apply(
         eotf: how SDR becomes light: "gamma22" (the paper's), "bt1886" or "srgb"; None is
             what the weights were trained with.
         upsampling: how a smaller map goes up: "bilinear", as published, or "guided" by the
-            clip's luma, which keeps edges sharp and costs a little time.
+            clip's luma, which keeps edges sharp and costs a little time; None guides maps of
+            less than half the size.
         format: YUV of 10 bits or more, RGB of 10 bits or more, or RGBS.
         output: "pq", "hlg", or "linear" with 1.0 = SDR white, which wants RGBS or RGBH.
         output_chroma_location: for subsampled formats; "left" is what a decoder assumes,
@@ -114,6 +115,8 @@ def apply(
     curve = constants.eotf if eotf is None else eotf
     if curve not in EOTF_TRANSFERS:
         raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {curve!r}")
+    if upsampling is None:
+        upsampling = "guided" if 2 * gain_map.width + 2 < tagged.width else "bilinear"
     if upsampling not in UPSAMPLINGS:
         known = ", ".join(UPSAMPLINGS)
         raise vs.Error(f"apply: upsampling must be one of {known}, got {upsampling!r}")

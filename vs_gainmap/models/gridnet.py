@@ -2,7 +2,9 @@
 
 A gain map is nearly a tone curve that varies slowly over the picture, so the network looks at
 the thumbnail alone: at its histograms, which tell the operator that made the SDR, and at its
-layout through a few strided convolutions. Its output is a grid of curves over luma (a
+layout through a few strided convolutions. One picture says little about the operator, but a whole
+film was made by one: pictures from all over it (a survey) testify, and their mean is judged
+beside each picture's own. Its output is a grid of curves over luma (a
 bilateral grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral
 Learning", SIGGRAPH 2017), sliced with each pixel's own luma, plus one curve over max(RGB).
 Slicing costs a few operations a pixel, whatever the size, and edges stay where the luma has
@@ -117,6 +119,7 @@ class GridNet(nn.Module):
 
     def __init__(self, channels: int = 64, hidden: int = 192) -> None:
         super().__init__()
+        self.hidden = hidden
         narrow, middle = channels * 3 // 8, channels * 3 // 4
         # The thumbnail is halved first: 128 -> 64 -> 32 -> 16.
         self.layout = nn.Sequential(
@@ -130,11 +133,15 @@ class GridNet(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.normalize = nn.BatchNorm1d(STATISTICS, affine=False, momentum=0.01)
-        self.judge = nn.Sequential(
+        self.witness = nn.Sequential(
             nn.Linear(STATISTICS + channels, hidden),
             nn.GELU(),
             nn.Dropout(0.1),
             nn.Linear(hidden, hidden),
+            nn.GELU(),
+        )
+        self.judge = nn.Sequential(
+            nn.Linear(2 * hidden, hidden),
             nn.GELU(),
             nn.Dropout(0.1),
         )
@@ -168,19 +175,47 @@ class GridNet(nn.Module):
             self.curves.bias[:BINS].fill_(map_value)
             self.curves.bias[2 * BINS].fill_(qmax_norm)
 
-    def analyze(self, thumbnail: Tensor) -> GridFeatures:
+    def _look(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        small = functional.avg_pool2d(thumbnail, 2)
+        seen = self.layout(small)
+        measured = self.normalize(statistics(small))
+        return seen, self.witness(torch.cat([measured, seen.mean(dim=(2, 3))], dim=1))
+
+    def testify(self, thumbnail: Tensor) -> Tensor:
+        """Return what a picture says of how its film was made.
+
+        Args:
+            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1.
+
+        Returns:
+            (N, hidden): the mean over pictures of a film is its `survey`.
+        """
+        return self._look(thumbnail)[1]
+
+    def analyze(
+        self,
+        thumbnail: Tensor,
+        survey: Tensor | None = None,
+        among: Tensor | None = None,
+    ) -> GridFeatures:
         """Judge a picture.
 
         Args:
             thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1, of the whole picture.
+            survey: (N or 1, hidden), the mean testimony of the film; None knows this picture
+                alone.
+            among: (N, N), for training: row n weighs the batch's testimonies for picture n,
+                and sums to 1; takes the place of `survey`.
 
         Returns:
             Curves and normalised Qmax; those of several pictures may be averaged.
         """
-        small = functional.avg_pool2d(thumbnail, 2)
-        seen = self.layout(small)
-        measured = self.normalize(statistics(small))
-        code = self.judge(torch.cat([measured, seen.mean(dim=(2, 3))], dim=1))
+        seen, own = self._look(thumbnail)
+        if among is not None:
+            survey = among.to(own) @ own
+        elif survey is None:
+            survey = own
+        code = self.judge(torch.cat([own, survey.expand_as(own)], dim=1))
         level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
         local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))
         # The grid's own mean is the curve's business.
@@ -233,12 +268,15 @@ class GridNet(nn.Module):
         )
         return sliced + added
 
-    def forward(self, sdr_signal: Tensor, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, sdr_signal: Tensor, thumbnail: Tensor, among: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Judge and slice.
 
         Args:
             sdr_signal: (N, 3, H, W), full range, 0..1.
             thumbnail: (N, 3, 256, 256), the same picture.
+            among: see `analyze`.
 
         Returns:
             The map (N, 1, H, W) and qmax_norm (N, 1, 1, 1).
@@ -248,5 +286,5 @@ class GridNet(nn.Module):
         """
         if thumbnail.shape[-2:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
             raise ValueError(f"GridNet: the thumbnail must be 256x256, got {thumbnail.shape[-2:]}")
-        features = self.analyze(thumbnail)
+        features = self.analyze(thumbnail, among=among)
         return self.predict(sdr_signal, features), features.qmax_norm

@@ -1,0 +1,74 @@
+"""What a film's other pictures say, for a network that sees one picture at a time.
+
+GridNet judges a picture beside a survey of its film; GMNet, as published, can't. But the bundled
+GMNet was taught its levels by GridNet, so the difference between GridNet's two judgements,
+with the survey and without, is what the survey would have told it. It is a grid of curves
+in stops, sliced like any other, and added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from vs_gainmap.backends import Backend
+from vs_gainmap.gainmap import GainMapPreset
+
+Vector = NDArray[np.float32]
+
+
+def testimonies(surveyor: Backend, thumbnail: vs.VideoNode, count: int) -> list[vs.VideoNode]:
+    """Return GridNet's judgement of every frame with the survey, and without.
+
+    Args:
+        surveyor: runs GridNet.
+        thumbnail: RGBS, 256x256.
+        count: pictures in the survey.
+    """
+    heard = surveyor.survey(thumbnail, count)
+    return [surveyor.analyze(thumbnail, heard), surveyor.analyze(thumbnail)]
+
+
+def in_stops(vector: Vector, preset: GainMapPreset) -> Vector:
+    """Turn GridNet's vector, curves of map values and qmax_norm, into curves in stops and Qmax.
+
+    Args:
+        vector: (features_size,), from `analyze`.
+        preset: of both networks.
+
+    Returns:
+        The same length: log gain over the preset's minimum, and last Qmax, all in stops.
+    """
+    low, high = preset.min_log_gain, preset.max_log_gain
+    qmax = float(vector[-1]) * high
+    stops = vector * np.float32(qmax - low)
+    stops[-1] = qmax
+    return stops
+
+
+def difference(
+    features: vs.VideoNode, first: int, size: int, preset: GainMapPreset
+) -> vs.VideoNode:
+    """Return what the survey adds, as a clip for GridNet's `local`.
+
+    Args:
+        features: GRAYS, one row a frame, with the two judgements one after the other.
+        first: where the first, with the survey, begins.
+        size: length of each.
+        preset: of both networks.
+
+    Returns:
+        GRAYS, one row of `size`: curves in stops, and last the change of Qmax in stops.
+    """
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAYS, width=size, height=1, length=features.num_frames, keep=True
+    )
+
+    def subtract(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        out, row = f[0].copy(), np.asarray(f[1][0])[0]
+        surveyed, alone = row[first : first + size], row[first + size : first + 2 * size]
+        np.asarray(out[0])[0] = in_stops(surveyed, preset) - in_stops(alone, preset)
+        return out
+
+    return blank.std.ModifyFrame([blank, features], subtract)
