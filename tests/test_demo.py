@@ -144,6 +144,7 @@ def test_comparison_shows_what_sdr_clips(monkeypatch: pytest.MonkeyPatch) -> Non
         stops_range=(-2.0, 2.0),
         pq=np.zeros((3, 36, 64), np.float32),
         sdr_white=203.0,
+        eotf="gamma22",
         found={},
     )
     panels = dict(compare(look, torch.full((3, 36, 64), 812.0)))

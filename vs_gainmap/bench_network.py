@@ -16,16 +16,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vs_gainmap import open_clip, predict, props
-from vs_gainmap.backends.plugins import PLUGINS
+from vs_gainmap import open_clip
+from vs_gainmap.backends import RunOptions, open_backend
 from vs_gainmap.color import pq_inverse_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.prediction import network_picture
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
@@ -68,17 +70,20 @@ def main() -> int:
     width, height = (int(side) for side in args.size.split("x"))
     clip = tag_sdr_clip(open_clip(args.input), ColorOverrides(), "bench")
     clip = clip.resize.Bicubic(width, height)
-    preset = load_weights(args.weights).preset
+    loaded = load_weights(args.weights)
+    preset = loaded.preset
     step = max(1, clip.num_frames // (args.rounds + 1))
-    ways = _ways(clip, args.weights)
-    signal = network_picture(clip, width, height)
+    frames = [number * step % clip.num_frames for number in range(args.rounds + 1)]
+    signal = _stored(network_picture(clip, width, height), frames)
+    thumbnail = _stored(network_picture(clip, THUMBNAIL_SIZE, THUMBNAIL_SIZE), frames)
+    ways = _ways(signal, thumbnail, loaded.model)
     for number in range(args.rounds + 1):
         truth: Tensor | None = None
         for way in ways.values():
             clock, work = time.perf_counter(), time.process_time()
-            answer = way.run(number * step)
+            answer = way.run(number)
             times = time.perf_counter() - clock, time.process_time() - work
-            with signal.get_frame(number * step) as frame:
+            with signal.get_frame(number) as frame:
                 shown = _show(_tensor(frame), answer, preset)
             truth = shown if truth is None else truth
             # The first round warms up.
@@ -99,37 +104,53 @@ def main() -> int:
     return 0
 
 
-def _ways(clip: vs.VideoNode, weights: str) -> dict[str, Way]:
-    picture = network_picture(clip, clip.width, clip.height)
-    thumbnail = network_picture(clip, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    loaded = load_weights(weights)
-
+def _ways(picture: vs.VideoNode, thumbnail: vs.VideoNode, model: Any) -> dict[str, Way]:
     @torch.inference_mode()
     def eager(n: int) -> Answer:
         with picture.get_frame(n) as large, thumbnail.get_frame(n) as small:
-            gain_map, qmax_norm = loaded.model(_tensor(large), _tensor(small))
+            gain_map, qmax_norm = model(_tensor(large), _tensor(small))
         return gain_map, float(qmax_norm)
 
     def graph(backend: str, dtype: str) -> Callable[[int], Answer]:
-        made = predict(clip, weights=weights, scale=1, radius=0, backend=backend, dtype=dtype)
+        network = open_backend(backend, model, RunOptions(device="cpu", dtype=dtype))
+        features = _rows_of(network.analyze(thumbnail), network.features_size)
+        made = network.local(picture, features)
 
         def run(n: int) -> Answer:
-            with made.get_frame(n) as frame:
+            with made.get_frame(n) as frame, features.get_frame(n) as row:
                 gain_map = torch.from_numpy(np.array(frame[0]))[None, None]
-                qmax = float(frame.props[props.GAIN_MAP_MAX])
-            return gain_map, qmax / loaded.preset.max_log_gain
+                return gain_map, float(np.asarray(row[0])[0, -1])
 
         return run
 
     ways = {EAGER: Way(eager)}
     for name, backend, dtype in WAYS:
-        if backend in PLUGINS and not hasattr(vs.core, backend):
-            continue
         try:
             ways[name] = Way(graph(backend, dtype))
-        except vs.Error as error:
+        except GainMapError as error:
             print(f"{name}: left out: {error}")
     return ways
+
+
+def _rows_of(judged: vs.VideoNode, size: int) -> vs.VideoNode:
+    """Return the vectors that `analyze` made as one row a frame."""
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAYS, width=size, height=1, length=judged.num_frames, keep=True
+    )
+
+    def row(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        out = f[0].copy()
+        np.copyto(np.asarray(out[0])[0], np.asarray(f[1][0]).reshape(-1)[:size])
+        return out
+
+    return blank.std.ModifyFrame([blank, judged], row)
+
+
+def _stored(clip: vs.VideoNode, frames: list[int]) -> vs.VideoNode:
+    """Return a clip of these frames that costs nothing to read."""
+    kept = [clip.get_frame(n) for n in frames]
+    base = vs.core.std.BlankClip(clip, length=len(kept), keep=True)
+    return base.std.ModifyFrame(base, lambda n, f: kept[n])  # noqa: ARG005
 
 
 def _tensor(frame: vs.VideoFrame) -> Tensor:

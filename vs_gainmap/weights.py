@@ -40,7 +40,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="98d19d2be05d765e12aebbe7829e2d2917811d9b2a8f4cd3be02a6eb2788c569",
+        sha256="cf764f6ad3ae28400dd84e736acf73c801412fc71c00b34b27bf6f9040671354",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
         teacher="fast",
     ),
