@@ -6,10 +6,15 @@ import ctypes
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import vapoursynth as vs
 
+from tests.clips import BT709, noise
+from vs_gainmap import sdr_to_hdr10
+from vs_gainmap.runtime import Predictor
 from vs_gainmap.video import memory
 from vs_gainmap.video.encoder_pass import frames_in_order
 
@@ -46,6 +51,31 @@ def test_no_frame_is_asked_for_far_ahead() -> None:
         ahead.append(max(asked) - n)
     assert len(asked) == 12
     assert max(ahead) <= 3
+
+
+def test_the_cache_holds_what_neighbors_need(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, the network runs once a frame, though windows over time ask again and again."""
+    runs = []
+    local = Predictor.local
+
+    def counted(self: Predictor, *args: Any) -> Any:
+        runs.append(1)
+        return local(self, *args)
+
+    monkeypatch.setattr(Predictor, "local", counted)
+    before = vs.core.max_cache_size
+    # A sixteenth of 2160p, with a sixteenth of its cache.
+    vs.core.max_cache_size = memory.CACHE_MB // 16
+    try:
+        hdr = sdr_to_hdr10(noise(960, 540, 24, **BT709), weights=tiny_weights, measure=True)
+        for frame in frames_in_order(hdr):
+            frame.close()
+    finally:
+        vs.core.max_cache_size = before
+    # Building the graph looks at its first frame.
+    assert 24 <= len(runs) <= 28
 
 
 # Freeing the first 16 MB teaches glibc to keep such blocks; then one below a used one stays.
