@@ -175,15 +175,21 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 144)] * 2
 
 
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "sdr.mkv"
+    encode(noise(128, 96, 12, vs.YUV420P10, _ChromaLocation=0, **BT709), path, encoder="ffv1")
+    return path
+
+
 def test_preview_page(
     tmp_path: Path,
+    source: Path,
     tiny_weights: Path,
     capsys: pytest.CaptureFixture[str],
     *,
     in_ci: bool,
 ) -> None:
-    source = tmp_path / "sdr.mkv"
-    encode(noise(128, 96, 12, vs.YUV420P10, _ChromaLocation=0, **BT709), source, encoder="ffv1")
     arguments = ["preview", str(source), "--at", "0.1", "--at", "0.3"]
     assert main([*arguments, "--weights", str(tiny_weights)]) == 0
     page = Path(capsys.readouterr().out.strip())
@@ -202,13 +208,12 @@ def test_preview_page(
 
 def test_contact_sheet(
     tmp_path: Path,
+    source: Path,
     tiny_weights: Path,
     capsys: pytest.CaptureFixture[str],
     *,
     in_ci: bool,
 ) -> None:
-    source = tmp_path / "sdr.mkv"
-    encode(noise(128, 96, 12, vs.YUV420P10, _ChromaLocation=0, **BT709), source, encoder="ffv1")
     arguments = ["preview", str(source), "--weights", str(tiny_weights), "--overwrite"]
     assert main([*arguments, "--sheet", "4"]) == 0
     page = Path(capsys.readouterr().out.strip())

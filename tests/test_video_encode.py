@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -18,32 +17,12 @@ from av.sidedata.sidedata import Type
 
 import vs_gainmap
 from tests.clips import noise
+from tests.encodes import P3, PQ, pq_clip, quick
 from tests.media import Media, decode, digest, ffprint, frame_times, mediainfo, packets, pixels
 from vs_gainmap.color import pq_eotf
-from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video import Encoded, encode
 from vs_gainmap.video.av1 import hdr10_obus, split_obus
 from vs_gainmap.video.hevc import nal_type, parse_sei, split_length_prefixed
-
-P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
-FAST = {
-    "x265": "ultrafast",
-    "svtav1": "12",
-    "prores": "proxy",
-    "ffv1": None,
-}
-PQ = {"_Matrix": 9, "_Transfer": 16, "_Primaries": 9, "_Range": 0, "_ChromaLocation": 0}
-
-
-def pq_clip(length: int = 12, width: int = 96, height: int = 64, **tags: int) -> vs.VideoNode:
-    """Return measured PQ noise."""
-    clip = noise(width, height, length, vs.YUV420P10, **{**PQ, **tags})
-    return vs_gainmap.measure(clip.std.AssumeFPS(fpsnum=24000, fpsden=1001))
-
-
-def quick(clip: vs.VideoNode, path: Path, encoder: str = "x265", **options: Any) -> Encoded:
-    return encode(clip, path, encoder=encoder, preset=FAST[encoder], **options)
 
 
 @pytest.mark.parametrize(
@@ -323,76 +302,10 @@ def test_mp4_is_ready_for_the_web_and_for_apple(tmp_path: Path) -> None:
     assert b"hev1" not in data
 
 
-def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) -> None:
-    clip = pq_clip(2)
-    target = tmp_path / "out.mp4"
-    target.write_bytes(b"precious")
-    with pytest.raises(MediaError, match="exists already; add --overwrite"):
-        encode(clip, target)
-    with pytest.raises(MediaError, match="is the source itself"):
-        encode(clip, target, source=target, overwrite=True)
-    with pytest.raises(MediaError, match="folder doesn't exist"):
-        encode(clip, tmp_path / "none" / "out.mp4")
-    with pytest.raises(MediaError, match="encoder must be one of"):
-        encode(clip, tmp_path / "a.mp4", encoder="x266")
-    with pytest.raises(MediaError, match="doesn't say its transfer"):
-        encode(noise(96, 64, 2, vs.YUV420P10), tmp_path / "a.mp4")
-    with pytest.raises(MediaError, match=r"can't be opened with .*nonsense"):
-        encode(clip, tmp_path / "a.mp4", preset="nonsense")
-    with pytest.raises(MediaError, match="no such file"):
-        encode(clip, tmp_path / "a.mp4", source=tmp_path / "none.mkv")
-    with pytest.raises(MediaError, match=r"audio stream 1 \(aac\) can't be stored in \.webm"):
-        encode(clip, tmp_path / "a.webm", source=media.plain, encoder="svtav1")
-    assert target.read_bytes() == b"precious"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, vs.Error])
-def test_failure_leaves_the_old_file_and_nothing_else(
-    error: type[BaseException], tmp_path: Path
-) -> None:
-    target = tmp_path / "out.mp4"
-    target.write_bytes(b"precious")
-
-    def stop(done: int, total: int, size: int) -> None:
-        assert total == 12
-        assert size >= 0
-        if done == 5:
-            raise error("stop")
-
-    with pytest.raises(error, match="stop"):
-        quick(pq_clip(), target, overwrite=True, progress=stop)
-    assert target.read_bytes() == b"precious"
-    assert list(tmp_path.iterdir()) == [target]
-    quick(pq_clip(3), target, overwrite=True)
-    assert len(frame_times(target)) == 3
-
-
-def test_a_clip_without_rate_or_durations_is_a_clear_error(tmp_path: Path) -> None:
-    blank = vs.core.std.BlankClip(format=vs.YUV420P10, length=2, fpsnum=0, fpsden=1)
-    clip = blank.std.SetFrameProps(**PQ)
-    assert "_DurationNum" not in clip.get_frame(0).props
-    with pytest.raises(MediaError, match="no duration and the clip no frame rate"):
-        quick(clip, tmp_path / "out.mp4")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_no_promise_is_above_what_pq_can_say(tmp_path: Path) -> None:
     clip = pq_clip(2).std.SetFrameProps(FrameMaxNits=20000.0, FrameAverageNits=9.5)
     made = quick(clip, tmp_path / "out.mp4")
     assert made.light == ContentLight(max_cll=10_000, max_fall=10)
-
-
-def test_a_failing_filter_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
-    def fail(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        if n == 6:
-            raise ValueError("frame 6 is bad")
-        return f
-
-    clip = pq_clip()
-    with pytest.raises(vs.Error, match="frame 6 is bad"):
-        quick(clip.std.ModifyFrame(clip, fail), tmp_path / "out.mp4")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_written_by_an_encoder_without_metadata_but_the_mux_adds_it(

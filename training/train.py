@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, to_dict
 from training.loss import gain_map_loss
@@ -110,9 +110,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def endless(
     dataset: Dataset[dict[str, Tensor]], config: Config, start: int, rank: int, world: int
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield batches from step `start` on; each of `world` processes takes its share."""
-    per_step = config.data.batch * world
-    order = range(start * per_step + rank, config.run.steps * per_step, world)
+    """Yield batches from step `start` on; each of `world` processes takes its share.
+
+    A share is a run of items, so that films stay whole.
+    """
+    batch = config.data.batch
+    order = _Order(batch, start * world + rank, config.run.steps * world, world)
     workers = config.data.workers
     yield from DataLoader(
         dataset,
@@ -125,6 +128,20 @@ def endless(
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+class _Order(Sampler[int]):
+    """Every `step`-th batch's items, in order."""
+
+    def __init__(self, batch: int, first: int, end: int, step: int) -> None:
+        self.batch, self.batches = batch, range(first, end, step)
+
+    def __len__(self) -> int:
+        return len(self.batches) * self.batch
+
+    def __iter__(self) -> Iterator[int]:
+        for number in self.batches:
+            yield from range(number * self.batch, (number + 1) * self.batch)
 
 
 def _one_thread(_: int) -> None:
@@ -226,7 +243,8 @@ def train(
     end = min(stop_at or config.run.steps, config.run.steps)
 
     surveyed = isinstance(bare, GridNet) and config.data.film > 1
-    batches = endless(dataset, config, start, fabric.global_rank, fabric.world_size)
+    rank = fabric.global_rank
+    batches = endless(dataset, config, start, rank, fabric.world_size)
     for step in range(start, end):
         batch = fabric.to_device(next(batches))
         sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)
@@ -237,8 +255,12 @@ def train(
         if teacher is not None:
             with torch.no_grad():
                 taught = _teach(teacher, batch, preset)
-        among = draw_among(config, step).to(sdr)
-        gain_map, qmax_norm = model(sdr, thumbnail, *([among] if surveyed else []))
+        # Dropout, too, is a function of the step.
+        torch.manual_seed(hash((config.run.seed, step, rank)))
+        if surveyed:
+            gain_map, qmax_norm = model(sdr, thumbnail, draw_among(config, step, rank).to(sdr))
+        else:
+            gain_map, qmax_norm = model(sdr, thumbnail)
         # A flat map means a dead local branch: watch it beside the loss.
         spread = gain_map.detach().float().std(dim=(1, 2, 3)).mean()
         terms = gain_map_loss(
@@ -278,14 +300,14 @@ def train(
     return average.cpu().eval()
 
 
-def draw_among(config: Config, step: int) -> Tensor:
+def draw_among(config: Config, step: int, rank: int = 0) -> Tensor:
     """Draw which pictures of its film each picture of a batch is judged with, itself among them.
 
     Returns:
         (batch, batch), rows that sum to 1: the mean over 1 to `film` pictures.
     """
     batch, film = config.data.batch, config.data.film
-    rng = np.random.default_rng([config.run.seed, step])
+    rng = np.random.default_rng([config.run.seed, step, rank])
     among = torch.zeros(batch, batch)
     for row in range(batch):
         first = row // film * film

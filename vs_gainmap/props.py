@@ -108,6 +108,12 @@ def _floats(value: object) -> list[float]:
     return [float(str(v)) for v in values]
 
 
+def read_eotf(props: Mapping[str, object]) -> str:
+    """Return the name of the curve that the weights were trained with; the paper's by default."""
+    name = props.get(GAIN_MAP_EOTF, "gamma22")
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
 def read_active_area(props: Mapping[str, object]) -> tuple[int, int, int, int] | None:
     """Return the active area that `measure` found, or None."""
     if FRAME_ACTIVE_AREA not in props:

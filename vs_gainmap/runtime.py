@@ -155,7 +155,8 @@ class Predictor:
         tile: int | None = None,
         streams: int = 1,
     ) -> None:
-        self.device, self.dtype, self.tile = device, dtype, tile
+        self.device, self.tile = device, tile
+        self.dtype = dtype if isinstance(model, GMNet) else torch.float32
         self._global = copy.deepcopy(model).to(device)
         self._local: GMNet | None = None
         if isinstance(model, GMNet):
@@ -206,10 +207,9 @@ class Predictor:
         Raises:
             DeviceError: the model can't.
         """
-        if not isinstance(self._global, GridNet):
-            raise DeviceError("this model judges every picture by itself")
+        model = self._witness()
         with self._slot() as slot:
-            said = self._global.testify(self._upload(self._stage_thumbnail(slot, thumbnail)))
+            said = model.testify(self._upload(self._stage_thumbnail(slot, thumbnail)))
             out: Plane = said[0].cpu().numpy().copy()
             return out
 
@@ -218,6 +218,33 @@ class Predictor:
         for channel in range(3):
             np.copyto(staged[0, channel].numpy(), thumbnail[channel])
         return staged
+
+    @torch.inference_mode()
+    def analyze_twice(self, thumbnail: list[Plane], survey: Plane) -> Plane:
+        """Judge one picture with a survey and without; see `GridNet.analyze_twice`.
+
+        Args:
+            thumbnail: as for `analyze`.
+            survey: as for `analyze`.
+
+        Returns:
+            (2 features_size,), float32: two vectors as `analyze` makes them.
+
+        Raises:
+            DeviceError: the model can't.
+        """
+        model = self._witness()
+        with self._slot() as slot:
+            picture = self._upload(self._stage_thumbnail(slot, thumbnail))
+            both = model.analyze_twice(picture, torch.tensor(survey, device=self.device)[None])
+            parts = [part.reshape(-1) for features in both for part in features]
+            out: Plane = torch.cat(parts).cpu().numpy()
+            return out
+
+    def _witness(self) -> GridNet:
+        if not isinstance(self._global, GridNet):
+            raise DeviceError("this model judges every picture by itself")
+        return self._global
 
     @torch.inference_mode()
     def analyze(self, thumbnail: list[Plane], survey: Plane | None = None) -> Plane:
@@ -234,11 +261,11 @@ class Predictor:
         with self._slot() as slot:
             picture = self._upload(self._stage_thumbnail(slot, thumbnail))
             features: GlobalFeatures | GridFeatures
-            if survey is not None and isinstance(self._global, GridNet):
-                heard = torch.tensor(survey, device=self.device)[None]
-                features = self._global.analyze(picture, heard)
-            else:
+            if survey is None:
                 features = self._global.analyze(picture)
+            else:
+                heard = torch.tensor(survey, device=self.device)[None]
+                features = self._witness().analyze(picture, heard)
             out = slot.buffer("features", self.features_size)
             out.copy_(torch.cat([f.reshape(-1) for f in features]), non_blocking=True)
             slot.wait()

@@ -54,6 +54,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
 DEFAULT_WEIGHTS = "video"
 # What `model=` says, and the set that it stands for.
 MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
+MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +79,13 @@ def default_weights(model: str | None, *, on_cpu: bool) -> str:
     """
     if model is None:
         model = "fast" if on_cpu else "gmnet"
-    if model not in MODEL_WEIGHTS:
-        raise WeightsError(f'model must be {" or ".join(MODEL_WEIGHTS)}, got "{model}"')
-    return MODEL_WEIGHTS[model]
+    return _of_model(MODEL_WEIGHTS, model)
+
+
+def _of_model[T](table: dict[str, T], model: str) -> T:
+    if model not in table:
+        raise WeightsError(f'model must be {" or ".join(table)}, got "{model}"')
+    return table[model]
 
 
 def load_weights(
@@ -121,15 +126,9 @@ def load_weights(
     else:
         raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
     network = _build(state, metadata, path)
-    if model is not None and not isinstance(network, _model_class(model)):
+    if model is not None and not isinstance(network, _of_model(MODEL_KINDS, model)):
         raise WeightsError(f'weights: {path.name} is for {type(network).__name__}, not "{model}"')
     return Weights(name=name, model=network, preset=_choose_preset(preset, metadata, path))
-
-
-def _model_class(model: str) -> type[Model]:
-    if model not in MODEL_WEIGHTS:
-        raise WeightsError(f'model must be {" or ".join(MODEL_WEIGHTS)}, got "{model}"')
-    return GridNet if model == "fast" else GMNet
 
 
 def save_weights(

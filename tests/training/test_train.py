@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from training.__main__ import main
 from training.config import Config, ConfigError, OptimizerConfig, build, load_config, to_dict
@@ -24,6 +25,7 @@ from training.train import (
     CHECKPOINT,
     build_model,
     draw_among,
+    endless,
     learning_rate,
     load_checkpoint,
     train,
@@ -146,8 +148,10 @@ def test_true_map_has_no_loss() -> None:
     assert off["total"] > 10 * terms["total"]
 
 
-def test_resumed_run_is_the_same_run(layout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["gmnet", "grid"])
+def test_resumed_run_is_the_same_run(layout: Path, tmp_path: Path, kind: str) -> None:
     config = tiny(layout, steps=8, save_every=3)
+    config = replace(config, model=replace(config.model, kind=kind))
     whole = train(config, tmp_path / "whole")
     train(config, tmp_path / "parts", stop_at=3)
     assert load_checkpoint(tmp_path / "parts" / CHECKPOINT)["step"] == 3
@@ -279,3 +283,17 @@ def test_pictures_are_judged_with_some_of_their_own_film() -> None:
     sizes = (among > 0).sum(2).unique().tolist()
     assert sizes == [1, 2, 3, 4]
     torch.testing.assert_close(draw_among(config, 7), among[7])
+
+
+def test_processes_share_a_step_film_by_film() -> None:
+    config = build(Config, {"data": {"batch": 4, "film": 2, "workers": 0}, "run": {"steps": 5}})
+
+    class Numbers(Dataset[dict[str, torch.Tensor]]):
+        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+            return {"n": torch.tensor(index)}
+
+    def numbers(start: int, rank: int, world: int) -> list[list[int]]:
+        return [batch["n"].tolist() for batch in endless(Numbers(), config, start, rank, world)]
+
+    assert numbers(3, 0, 1) == [[12, 13, 14, 15], [16, 17, 18, 19]]
+    assert numbers(3, 1, 2) == [[28, 29, 30, 31], [36, 37, 38, 39]]

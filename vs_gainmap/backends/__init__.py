@@ -2,5 +2,6 @@
 
 from vs_gainmap.backends.base import Backend, RunOptions
 from vs_gainmap.backends.choose import BACKENDS, open_backend
+from vs_gainmap.backends.pytorch import TorchBackend
 
-__all__ = ["BACKENDS", "Backend", "RunOptions", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "RunOptions", "TorchBackend", "open_backend"]

@@ -32,13 +32,12 @@ class TorchBackend:
 
     def __init__(self, model: Model, options: RunOptions) -> None:
         self._device = choose_device(options.device)
-        self._dtype = choose_dtype(self._device, options.dtype)
         streams = CUDA_STREAMS if self._device.type == "cuda" else 1
         self._streams = options.streams or streams
         self._predictor = Predictor(
             model,
             device=self._device,
-            dtype=self._dtype,
+            dtype=choose_dtype(self._device, options.dtype),
             tile=options.tile,
             streams=self._streams,
         )
@@ -52,7 +51,7 @@ class TorchBackend:
         """Return device and precision in words."""
         kind = self._device.type
         name = torch.cuda.get_device_name(self._device) if kind == "cuda" else kind.upper()
-        text = f"{name}, {str(self._dtype).removeprefix('torch.')}"
+        text = f"{name}, {str(self._predictor.dtype).removeprefix('torch.')}"
         return f"{text}, {torch.get_num_threads()} threads" if kind == "cpu" else text
 
     def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
@@ -76,26 +75,36 @@ class TorchBackend:
 
     def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
         """Run the global branch: one row a frame."""
+        return self._judge(self._predictor.analyze, self.features_size, thumbnail, survey)
+
+    def analyze_twice(self, thumbnail: vs.VideoNode, survey: vs.VideoNode) -> vs.VideoNode:
+        """Run GridNet's global branch with the survey and without: two vectors a row."""
+        size = 2 * self.features_size
+        return self._judge(self._predictor.analyze_twice, size, thumbnail, survey)
+
+    def _judge(
+        self,
+        judge: Callable[..., Plane],
+        size: int,
+        thumbnail: vs.VideoNode,
+        survey: vs.VideoNode | None,
+    ) -> vs.VideoNode:
         blank = vs.core.std.BlankClip(
-            format=vs.GRAYS,
-            width=self.features_size,
-            height=1,
-            length=thumbnail.num_frames,
-            keep=True,
+            format=vs.GRAYS, width=size, height=1, length=thumbnail.num_frames, keep=True
         )
 
-        def analyze(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        def row(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out = f[0].copy()
-            heard = np.asarray(f[2][0])[0] if len(f) > 2 else None
+            heard = [np.asarray(frame[0])[0] for frame in f[2:]]
             with _frame_errors(n):
-                np.copyto(np.asarray(out[0])[0], self._predictor.analyze(_planes(f[1]), heard))
+                np.copyto(np.asarray(out[0])[0], judge(_planes(f[1]), *heard))
             return out
 
         sources = [blank, thumbnail]
         if survey is not None:
             # One frame, kept in VapourSynth's cache and shown for every n.
             sources.append(survey.std.Loop(times=thumbnail.num_frames))
-        return self._modify(blank, sources, analyze)
+        return self._modify(blank, sources, row)
 
     def local(self, picture: vs.VideoNode, features: vs.VideoNode) -> vs.VideoNode:
         """Run the local branch."""

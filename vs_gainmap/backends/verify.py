@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vs_gainmap.backends.graphs import vector_size
 from vs_gainmap.errors import BackendError
 from vs_gainmap.models import GMNet
-from vs_gainmap.models.gmnet import HALO, THUMBNAIL_SIZE
+from vs_gainmap.models.gmnet import HALO, THUMBNAIL_SIZE, GlobalFeatures
 
 Run = Callable[[list[vs.VideoNode]], vs.VideoNode]
 Planes = NDArray[np.float32]
@@ -45,7 +45,8 @@ def verify_global(model: GMNet, run: Run) -> None:
     thumbnail = sample_picture(THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     size = vector_size(model)
     got = _first_frame(run([_clip(thumbnail)])).reshape(-1)[:size]
-    want = _vector(model, thumbnail)
+    with torch.inference_mode():
+        want = _flat(model.analyze(torch.from_numpy(thumbnail)[None]))
     error = float(np.abs(got - want).max() / max(1.0, np.abs(want).max()))
     if not error <= EXACT:
         raise BackendError(_complaint(error))
@@ -65,7 +66,10 @@ def verify_local(model: GMNet, run: Run, size: tuple[int, int], precision: str) 
     """
     width, height = size
     picture = sample_picture(width, height)
-    vector = _vector(model, sample_picture(THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+    with torch.inference_mode():
+        thumbnail = sample_picture(THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+        features = model.analyze(torch.from_numpy(thumbnail)[None])
+    vector = _flat(features)
     plane = np.zeros((1, height, width), dtype=np.float32)
     plane.reshape(-1)[: vector.size] = vector
     got = _first_frame(run([_clip(picture), _clip(plane)]))
@@ -75,9 +79,6 @@ def verify_local(model: GMNet, run: Run, size: tuple[int, int], precision: str) 
         y, x = max(top - HALO, 0), max(left - HALO, 0)
         part = picture[:, y : bottom + HALO, x : right + HALO]
         with torch.inference_mode():
-            features = model.analyze(
-                torch.from_numpy(sample_picture(THUMBNAIL_SIZE, THUMBNAIL_SIZE))[None]
-            )
             want = model.predict(torch.from_numpy(np.ascontiguousarray(part))[None], features)
         near = want[0, 0].numpy()[top - y : bottom - y, left - x : right - x]
         errors.append(got[top:bottom, left:right] - near)
@@ -97,9 +98,7 @@ def _complaint(error: float) -> str:
     )
 
 
-def _vector(model: GMNet, thumbnail: Planes) -> NDArray[np.float32]:
-    with torch.inference_mode():
-        features = model.analyze(torch.from_numpy(thumbnail)[None])
+def _flat(features: GlobalFeatures) -> NDArray[np.float32]:
     return torch.cat([part.reshape(-1) for part in features]).numpy()
 
 

@@ -124,10 +124,13 @@ def _backends() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     from vs_gainmap.errors import GainMapError
-    from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS, load_weights
+    from vs_gainmap.runtime import choose_device
+    from vs_gainmap.weights import WEIGHTS, default_weights, load_weights
+
+    usual = default_weights(None, on_cpu=choose_device().type == "cpu")
 
     for name, entry in WEIGHTS.items():
-        default = name == DEFAULT_WEIGHTS
+        default = name == usual
         try:
             load_weights(name)
         except GainMapError as error:
@@ -138,11 +141,14 @@ def _weights() -> Iterator[Finding]:
                 fatal=default,
             )
         else:
-            yield Finding(subject=f"weights {name}", text=f"verified, {entry.about}")
-    if DEFAULT_WEIGHTS not in WEIGHTS:
+            yield Finding(
+                subject=f"weights {name}",
+                text=f"verified, {entry.about}{', the default here' if default else ''}",
+            )
+    if usual not in WEIGHTS:
         yield Finding(
             subject="weights",
-            text=f"the default set, {DEFAULT_WEIGHTS}, is not bundled",
+            text=f"the default set, {usual}, is not bundled",
             advice="give convert a file with --weights, or install a released vs-gainmap",
             fatal=True,
         )

@@ -9,8 +9,9 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import PQ_C1, PQ_C2, PQ_C3, PQ_M1, PQ_M2, PQ_PEAK_NITS
+from vs_gainmap.color import PQ_PEAK_NITS
 from vs_gainmap.colorimetry import HDR_TRANSFERS
+from vs_gainmap.filters.expressions import pq_signal
 from vs_gainmap.hdr10plus import BINS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
@@ -90,10 +91,7 @@ def attach_light_levels(
     sources = [levels]
     names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
     if hdr10plus:
-        signal = (
-            f"x {unit_nits / PQ_PEAK_NITS!r} * {PQ_M1!r} pow power! {PQ_C1!r} power@ {PQ_C2!r} * + "
-            f"1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow {BINS - 1} * 0.5 + floor"
-        )
+        signal = f"{pq_signal(f'x {unit_nits / PQ_PEAK_NITS!r} *')} {BINS - 1} * 0.5 + floor"
         sources += [vs.core.akarin.Expr(brightest, signal, format=vs.GRAY16), linear]
         names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
 

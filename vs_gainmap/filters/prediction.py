@@ -18,7 +18,7 @@ from vs_gainmap.colorimetry import (
     tag_sdr_clip,
 )
 from vs_gainmap.errors import GainMapError
-from vs_gainmap.filters.survey import difference, testimonies
+from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
 from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
@@ -30,7 +30,7 @@ from vs_gainmap.temporal import (
     look_around,
     signature,
 )
-from vs_gainmap.weights import WEIGHTS, Weights, default_weights, load_weights
+from vs_gainmap.weights import default_weights, load_weights
 
 Scale = int | Literal["auto"]
 SCALES = (1, 2, 4, 8)
@@ -42,6 +42,8 @@ DEFAULT_RADIUS = 8
 # What a film tells levels off with this many pictures; docs/models.md.
 DEFAULT_SURVEY = 16
 MAX_SURVEY = 256
+# A map needs some range to count in, stops.
+LEAST_RANGE = 0.01
 
 _announced: set[str] = set()
 
@@ -150,10 +152,10 @@ def predict(
         heard = network.survey(thumbnail, asked) if asked else None
         judged = [network.analyze(thumbnail, heard)]
         sizes = [size]
-        surveyor = _surveyor(loaded, device if backend == "torch" else "cpu") if asked else None
+        surveyor = find_surveyor(loaded, device if backend == "torch" else "cpu") if asked else None
         if surveyor is not None:
-            judged += testimonies(surveyor, thumbnail, asked)
-            sizes += [surveyor.features_size] * 2
+            judged.append(judge_twice(surveyor, thumbnail, asked))
+            sizes.append(2 * surveyor.features_size)
         features = _features(thumbnail, judged, sizes, radius)
         gain_map = network.local(picture, features)
         added = []
@@ -178,7 +180,7 @@ def predict(
         qmax = float(row[size - 1]) * high
         if added:
             values, more = np.asarray(out[0]), np.asarray(f[2][0])
-            surveyed = qmax + float(np.asarray(f[3][0])[0, -1])
+            surveyed = max(qmax + float(np.asarray(f[3][0])[0, -1]), low + LEAST_RANGE)
             # Both maps count from `low` upwards in units of their own range.
             values *= (qmax - low) / (surveyed - low)
             values += more / (surveyed - low)
@@ -187,15 +189,6 @@ def predict(
         return out
 
     return gain_map.std.ModifyFrame([gain_map, features, *added], describe)
-
-
-def _surveyor(loaded: Weights, device: str | None) -> Backend | None:
-    """Return GridNet, if it taught these weights and they can't be surveyed themselves."""
-    entry = WEIGHTS.get(loaded.name)
-    if entry is None or entry.teacher is None:
-        return None
-    teacher = load_weights(entry.teacher)
-    return open_backend("torch", teacher.model, RunOptions(device=device, dtype="float32"))
 
 
 def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:

@@ -194,12 +194,11 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
     _require_gain_map_max(found, 0)
-    eotf = found.get(props.GAIN_MAP_EOTF, "gamma22")
     default_headroom = max(float(found[props.GAIN_MAP_MAX]), 1e-6)
     return _Constants(
         sdr_white=float(found.get(props.GAIN_MAP_SDR_WHITE, 203.0)),
         headroom=float(found.get(props.GAIN_MAP_ALTERNATE_HEADROOM, default_headroom)),
-        eotf=eotf.decode() if isinstance(eotf, bytes) else str(eotf),
+        eotf=props.read_eotf(found),
         gamma=float(found.get(props.GAIN_MAP_GAMMA, 1.0)),
         base_offset=float(found.get(props.GAIN_MAP_BASE_OFFSET, 0.0)),
         alternate_offset=float(found.get(props.GAIN_MAP_ALTERNATE_OFFSET, 0.0)),

@@ -8,17 +8,9 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import (
-    PQ_C1,
-    PQ_C2,
-    PQ_C3,
-    PQ_M1,
-    PQ_M2,
-    PQ_PEAK_NITS,
-    REFERENCE_WHITE_NITS,
-    pq_eotf,
-)
+from vs_gainmap.color import PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters.expressions import pq_signal
 from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
 
@@ -112,16 +104,16 @@ def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
     white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
-    curve = found.get(props.GAIN_MAP_EOTF, "gamma22")
-    name = curve.decode() if isinstance(curve, bytes) else str(curve)
+    name = props.read_eotf(found)
+    if name not in _POWERS:
+        known = ", ".join(_POWERS)
+        raise vs.Error(
+            f"smooth: gain_map's {props.GAIN_MAP_EOTF} must be one of {known}, got {name!r}"
+        )
     low = _low(gain_map)
     log_gain = f"y y.{props.GAIN_MAP_MAX} {low.replace('x.', 'y.')} - * {low.replace('x.', 'y.')} +"
     light = f"x 0 1 clamp {_POWERS[name]!r} pow {white / PQ_PEAK_NITS!r} * 2 {log_gain} pow *"
-    signal = (
-        f"{light} 0 1 clamp {PQ_M1!r} pow power! "
-        f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow"
-    )
-    pq = vs.core.akarin.Expr([luma, gain_map], signal)
+    pq = vs.core.akarin.Expr([luma, gain_map], pq_signal(f"{light} 0 1 clamp"))
     return vs.core.std.StackVertical([plane.resize.Bilinear(columns, rows) for plane in (luma, pq)])
 
 

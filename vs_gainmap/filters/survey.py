@@ -8,18 +8,37 @@ in stops, sliced like any other, and added.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap.backends import Backend
+from vs_gainmap.backends import RunOptions, TorchBackend
 from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.weights import WEIGHTS, Weights, load_weights
 
 Vector = NDArray[np.float32]
 
 
-def testimonies(surveyor: Backend, thumbnail: vs.VideoNode, count: int) -> list[vs.VideoNode]:
-    """Return GridNet's judgement of every frame with the survey, and without.
+def find_surveyor(loaded: Weights, device: str | None) -> TorchBackend | None:
+    """Return GridNet, if it taught these weights, which can't be surveyed themselves.
+
+    Args:
+        loaded: bundled weights or anyone's own, with the preset that is used.
+        device: where GridNet is to run.
+    """
+    entry = WEIGHTS.get(loaded.name)
+    if entry is None or entry.teacher is None:
+        return None
+    teacher = load_weights(entry.teacher)
+    if replace(teacher.preset, map_scale=loaded.preset.map_scale) != loaded.preset:
+        return None  # another range: stops of one are not stops of the other
+    return TorchBackend(teacher.model, RunOptions(device=device))
+
+
+def judge_twice(surveyor: TorchBackend, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode:
+    """Return GridNet's judgements of every frame, with the survey and without, as one row.
 
     Args:
         surveyor: runs GridNet.
@@ -27,7 +46,8 @@ def testimonies(surveyor: Backend, thumbnail: vs.VideoNode, count: int) -> list[
         count: pictures in the survey.
     """
     heard = surveyor.survey(thumbnail, count)
-    return [surveyor.analyze(thumbnail, heard), surveyor.analyze(thumbnail)]
+    assert heard is not None
+    return surveyor.analyze_twice(thumbnail, heard)
 
 
 def in_stops(vector: Vector, preset: GainMapPreset) -> Vector:

@@ -215,6 +215,19 @@ class GridNet(nn.Module):
             survey = among.to(own) @ own
         elif survey is None:
             survey = own
+        return self._judge(seen, own, survey)
+
+    def analyze_twice(self, thumbnail: Tensor, survey: Tensor) -> tuple[GridFeatures, GridFeatures]:
+        """Judge a picture with the survey and without; it is looked at once.
+
+        Args:
+            thumbnail: as for `analyze`.
+            survey: as for `analyze`.
+        """
+        seen, own = self._look(thumbnail)
+        return self._judge(seen, own, survey), self._judge(seen, own, own)
+
+    def _judge(self, seen: Tensor, own: Tensor, survey: Tensor) -> GridFeatures:
         code = self.judge(torch.cat([own, survey.expand_as(own)], dim=1))
         level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
         local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
-
 import vapoursynth as vs
+
+from vs_gainmap.malloc import M_MMAP_THRESHOLD, set_malloc
 
 # What VapourSynth's frames may take, MB; by default, most of the machine. Frames on their way
 # count, half a gigabyte at 2160p, and over the bound caches are emptied that hold neighbors'
@@ -16,8 +15,6 @@ _PIXELS_IN_FLIGHT = 3 * 3840 * 2160
 _FRAMES_IN_FLIGHT = 8
 # Planes of 2160p are above, those of 1080p mostly below.
 _LARGE_BLOCK = 8_000_000
-# <malloc.h> of glibc.
-_M_MMAP_THRESHOLD = -3
 
 
 def bound_memory() -> None:
@@ -28,11 +25,7 @@ def bound_memory() -> None:
     then stays in the process: with it, rendering 2160p took 2.4 GB instead of 1.2 GB.
     """
     vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
-    if sys.platform == "linux":
-        # Other C libraries, musl for one, have no such function and no such habit.
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-        if set_option is not None:
-            set_option(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+    set_malloc({M_MMAP_THRESHOLD: _LARGE_BLOCK})
 
 
 def frames_in_flight(width: int, height: int) -> int:
