@@ -102,7 +102,7 @@ def main() -> None:
     sdr, hdr, truth = open_clip(SDR), open_clip(target), open_clip(TRUTH)
     true_nits = [pq_eotf(pq) for pq in signals(truth)]
     scores = {
-        "GMNet": distance((pq_eotf(pq) for pq in signals(hdr)), true_nits),
+        f"weights {Path(args.weights).stem}": distance((pq_eotf(pq) for pq in signals(hdr)), true_nits),
         "SDR scaled to 203 nits": distance((scale_up(s) for s in signals(sdr)), true_nits),
     }
 
