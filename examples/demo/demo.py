@@ -102,7 +102,9 @@ def main() -> None:
     sdr, hdr, truth = open_clip(SDR), open_clip(target), open_clip(TRUTH)
     true_nits = [pq_eotf(pq) for pq in signals(truth)]
     scores = {
-        f"weights {Path(args.weights).stem}": distance((pq_eotf(pq) for pq in signals(hdr)), true_nits),
+        f"weights {Path(args.weights).stem}": distance(
+            (pq_eotf(pq) for pq in signals(hdr)), true_nits
+        ),
         "SDR scaled to 203 nits": distance((scale_up(s) for s in signals(sdr)), true_nits),
     }
 
