@@ -71,10 +71,15 @@ def curve(luma: Picture) -> Picture:
 
 
 def errors(scene: Picture, scale: int) -> tuple[Picture, Picture]:
-    """Return how far the map is off after each way up, bilinear and guided."""
+    """Return how far the map is off after each way up, bilinear and guided.
+
+    The map is made, as a network makes it, of the small picture.
+    """
     truth = curve(scene)
-    large = gray(truth)
-    small = large.resize.Bicubic(WIDTH // scale, HEIGHT // scale)
+    small = gray(scene).resize.Bicubic(
+        WIDTH // scale, HEIGHT // scale, filter_param_a=0, filter_param_b=0.5
+    )
+    small = gray(curve(planes(small)[0]))
     ways = small.resize.Bilinear(WIDTH, HEIGHT), guided_upsample(small, clip_of(scene))
     bilinear, guided = (planes(way)[0] - truth for way in ways)
     return bilinear, guided

@@ -61,7 +61,8 @@ class DataConfig:
     folder in the paper's layout). Crops must be even; 0 takes the whole picture. Views are
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
     `film` pictures in a row share what a film shares: operator, its settings, color space,
-    encoding and mastering peak; a batch must hold whole films.
+    encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
+    the views (`training.vary`).
     """
 
     source: Literal["views", "layout"] = "views"
@@ -69,6 +70,7 @@ class DataConfig:
     crop: int = 128
     shrink: int = 1
     film: int = 1
+    vary: bool = False
     batch: int = 8
     workers: int = 1
 

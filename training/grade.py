@@ -57,7 +57,7 @@ class Grade:
         """Draw a grade as films and broadcasts have it, dark scenes included."""
         warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
         return cls(
-            average_nits=float(np.exp(np.clip(rng.normal(math.log(16), 1.05), 0.2, 4.8))),
+            average_nits=float(np.exp(np.clip(rng.normal(math.log(20), 1.1), 0.0, 5.0))),
             peak_nits=peak_nits,
             contrast=rng.uniform(0.85, 1.35),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,

@@ -28,6 +28,7 @@ from training.grade import (
 from training.operators import OPERATORS, Light, Operator, draw_operator
 from training.operators.itu import eetf
 from training.scenes import INDEX
+from training.vary import Variation
 from vs_gainmap.color import (
     SDR_EOTFS,
     bt1886_inverse_eotf,
@@ -217,7 +218,14 @@ def show(master: Master, preset: GainMapPreset, *, rolled: bool) -> Tensor:
     return (nits / preset.sdr_white).clamp(0.0, preset.peak)
 
 
-def make_pair(view: View, rng: np.random.Generator, preset: GainMapPreset, film: Film) -> Pair:
+def make_pair(
+    view: View,
+    rng: np.random.Generator,
+    preset: GainMapPreset,
+    film: Film,
+    *,
+    vary_with: list[View] | None = None,
+) -> Pair:
     """Make a pair out of a view.
 
     Args:
@@ -225,8 +233,16 @@ def make_pair(view: View, rng: np.random.Generator, preset: GainMapPreset, film:
         rng: of everything drawn that is the picture's own.
         preset: SDR white and peak of the truth.
         film: how SDR is made.
+        vary_with: views that a scene in the scene may come from; None leaves a view as it is.
+            Graded pictures are left alone in any case.
     """
-    master = draw_master(view.load(), rng, film, graded=view.graded)
+    picture = view.load()
+    if vary_with and not view.graded:
+        variation = Variation.draw(rng)
+        other = vary_with[int(rng.integers(len(vary_with)))]
+        inside = other.load() if variation.inset is not None and not other.graded else None
+        picture = variation(picture, inside)
+    master = draw_master(picture, rng, film, graded=view.graded)
     signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
     signal = Degradation.draw(rng)(signal, rng)
     return Pair(signal, show(master, preset, rolled=bool(rng.random() < 0.15)), film.name)
@@ -279,6 +295,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         seed: int,
         length: int,
         film: int = 1,
+        vary: bool = False,
     ) -> None:
         self.views = views
         self.preset = preset
@@ -286,6 +303,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.length = length
         self.film = film
+        self.vary = vary
 
     def __len__(self) -> int:
         """Return how many items the whole run draws."""
@@ -296,7 +314,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng([self.seed, index])
         view = self.views[int(rng.integers(len(self.views)))]
         film = Film.draw(np.random.default_rng([self.seed, index // self.film, FILM_STREAM]))
-        sdr, hdr, _ = make_pair(view, rng, self.preset, film)
+        others = self.views if self.vary else None
+        sdr, hdr, _ = make_pair(view, rng, self.preset, film, vary_with=others)
         thumbnail = make_thumbnail(sdr[None])[0]
         qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), sdr, self.preset)
         height, width = sdr.shape[-2:]

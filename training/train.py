@@ -175,6 +175,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], l
         seed=config.run.seed,
         length=length,
         film=config.data.film,
+        vary=config.data.vary,
     )
     return pairs, held_out, fingerprint(folder)
 

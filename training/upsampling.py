@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.evaluate import Item, items_from_video, items_from_views
-from training.layout import shrink
 from training.metrics import pq_psnr
 from training.pairs import make_thumbnail, read_index
 from training.validate import split_views, to_nits
@@ -74,7 +73,7 @@ def losses(weights: Weights, items: Iterable[Item]) -> dict[tuple[str, int], lis
             whole = model.predict(signal[None], features)
             full = _score(weights, signal, whole, features.qmax_norm, truth)
             for scale in SCALES:
-                small = model.predict(shrink(signal, scale)[None], features)
+                small = model.predict(_as_filters_do(signal, scale), features)
                 for way, gain_map in (
                     ("bilinear", _bilinear(small, signal)),
                     ("guided", _guided(small, signal)),
@@ -100,6 +99,14 @@ def _score(
 ) -> float:
     light = render_hdr(signal[None], gain_map, qmax_norm, weights.preset)
     return float(pq_psnr(to_nits(light, weights.preset)[0], truth))
+
+
+def _as_filters_do(signal: Tensor, scale: int) -> Tensor:
+    """Return (1, 3, H / scale, W / scale), with the cubic filter that `predict` uses."""
+    size = [side // scale for side in signal.shape[-2:]]
+    return functional.interpolate(
+        signal[None], size=size, mode="bicubic", align_corners=False, antialias=True
+    ).clamp(0.0, 1.0)
 
 
 def _bilinear(small: Tensor, signal: Tensor) -> Tensor:

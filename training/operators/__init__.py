@@ -47,11 +47,21 @@ USUAL_SHARE = 0.7
 # Nearly the same weight for every operator: which one made a picture is what a network has to
 # guess, and a mix that leans to operators that darken mid-tones teaches it to brighten SDR
 # that was left alone (clip, BT.2390) by as much as it gains elsewhere. docs/training.md has
-# the measurements.
+# the measurements. White stands at 203 cd/m2 for most and at 100 for some: SDR masters were
+# graded at 100, and tools that map light for light (npl=100, BT.2446 C) keep it there.
 OPERATORS: dict[str, OperatorEntry] = {
-    "clip": OperatorEntry(make=HardClip, usual=(HardClip(),), weight=1.3),
+    "clip": OperatorEntry(
+        make=HardClip, usual=(HardClip(), HardClip(), HardClip(white_nits=100.0)), weight=1.5
+    ),
     "bt2390": OperatorEntry(
-        make=Bt2390, usual=(Bt2390(), Bt2390(over="channel"), Bt2390(over="luminance")), weight=1.5
+        make=Bt2390,
+        usual=(
+            Bt2390(),
+            Bt2390(over="channel"),
+            Bt2390(over="luminance"),
+            Bt2390(target_nits=100.0),
+        ),
+        weight=1.8,
     ),
     "bt2446a": OperatorEntry(make=Bt2446A, usual=(Bt2446A(), Bt2446A(hdr_nits=1000.0)), weight=1.5),
     "bt2446c": OperatorEntry(make=Bt2446C, usual=(Bt2446C(),), weight=0.0, held_out=True),
@@ -60,7 +70,9 @@ OPERATORS: dict[str, OperatorEntry] = {
     "mobius": OperatorEntry(make=FfmpegMobius, usual=(FfmpegMobius(),), weight=0.0, held_out=True),
     "spline": OperatorEntry(make=Spline, usual=(Spline(), Spline(average_known=False)), weight=1.5),
     "reinhard": OperatorEntry(
-        make=Reinhard, usual=(Reinhard(), Reinhard(over="channel")), weight=1.5
+        make=Reinhard,
+        usual=(Reinhard(), Reinhard(over="channel"), Reinhard(white_nits=100.0)),
+        weight=1.5,
     ),
     "filmic": OperatorEntry(make=Filmic, usual=(Filmic(),)),
     "aces_narkowicz": OperatorEntry(make=AcesNarkowicz, usual=(AcesNarkowicz(exposure=0.6),)),

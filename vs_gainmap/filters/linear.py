@@ -29,24 +29,23 @@ _POWER_22 = (
 _BRIGHTEST_SIGNAL = 1.5
 
 
-def linear_light(tagged: vs.VideoNode, eotf: str, format_id: int) -> tuple[vs.VideoNode, str]:
+def linear_light(tagged: vs.VideoNode, eotf: str) -> tuple[vs.VideoNode, str]:
     """Decode an SDR clip to the light of its display, as far as zimg is quick at it.
 
     Args:
         tagged: SDR with all its color props.
         eotf: a name of `EOTF_TRANSFERS`, whatever the props say.
-        format_id: vs.RGBS or vs.RGBH.
 
     Returns:
-        RGB in the clip's own primaries, tagged as linear, and the expression for akarin's
+        RGBS in the clip's own primaries, tagged as linear, and the expression for akarin's
         Expr that makes x, a sample of it, linear light: 1.0 = SDR white, more where the clip
         overshoots. It is left to the caller so that one pass over memory can do more.
     """
     # Props beat arguments in zimg, so the curve goes in as a prop.
     signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
     if eotf != "gamma22":
-        return signal.resize.Bicubic(format=format_id, transfer=int(vs.TRANSFER_LINEAR)), "x"
-    rgb = signal.resize.Bicubic(format=format_id)
+        return signal.resize.Bicubic(format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR)), "x"
+    rgb = signal.resize.Bicubic(format=vs.RGBS)
     return rgb.std.SetFrameProp(props.TRANSFER, intval=int(vs.TRANSFER_LINEAR)), _POWER_22_EXPR
 
 

@@ -19,6 +19,7 @@ from vs_gainmap.colorimetry import (
 )
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
+from vs_gainmap.filters.upsampling import BICUBIC
 from vs_gainmap.filters.window import inside, shifted
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
@@ -36,8 +37,6 @@ Scale = int | Literal["auto"]
 SCALES = (1, 2, 4, 8)
 # Map pixels that `scale="auto"` stays below: a fourth of 1080p.
 AUTO_PIXELS = 960 * 540
-# Catmull-Rom, the bicubic of the published thumbnails.
-BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 DEFAULT_RADIUS = 8
 # What a film tells levels off with this many pictures; docs/models.md.
 DEFAULT_SURVEY = 16

@@ -14,7 +14,14 @@ from vs_gainmap.colorimetry import NAMES, ColorOverrides, tag_sdr_clip
 from vs_gainmap.errors import MetadataError
 from vs_gainmap.filters.light import attach_light_levels
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
-from vs_gainmap.filters.upsampling import UPSAMPLINGS, Upsampling, guided_upsample
+from vs_gainmap.filters.signal_gain import can_gain_signal, gain_signal
+from vs_gainmap.filters.upsampling import (
+    UPSAMPLINGS,
+    Guided,
+    Upsampling,
+    guide,
+    guided_upsample,
+)
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 Output = Literal["pq", "hlg", "linear"]
@@ -26,11 +33,6 @@ OUTPUT_TRANSFERS: dict[str, int] = {
 DITHERS = ("none", "ordered", "random", "error_diffusion")
 # Gain below 2^-16 of anything is darker than PQ can say.
 MAX_STRENGTH = 4.0
-# For 10 bit, half floats in between are exact enough (0.1 codes) and half the memory. They are
-# kept at 64 times the light, so that black stays above their smallest normal number, which
-# leaves room for nine stops and an overshoot.
-_HALF_UNIT = 64.0
-_HALF_STOPS = 8.0
 
 
 def apply(
@@ -126,38 +128,47 @@ def apply(
     metadata = _hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
 
     stops = math.log2(peak / white)
-    half = _half_is_enough(format, stops * strength)
-    working, unit = (vs.RGBH, _HALF_UNIT) if half else (vs.RGBS, 1.0)
-    sdr, linear = linear_light(tagged, curve, working)
-    large = guided_upsample(_as_float(gain_map), tagged) if upsampling == "guided" else gain_map
-    gain = _gain(large, sdr, constants, strength, stops, unit)
-    hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear, unit))
-    # A gain of one number per pixel commutes with the change of primaries.
-    result = hdr.resize.Bicubic(
-        format=format,
-        transfer=OUTPUT_TRANSFERS[output],
-        primaries=int(vs.PRIMARIES_BT2020),
-        nominal_luminance=white / unit,
-        dither_type=dither,
+    log_gain = _log_gain_expr(gain_map, constants, strength, stops)
+    gain_map = _checked(_as_float(gain_map))
+    guided = upsampling == "guided"
+    conversion: dict[str, int | float | str | bool] = {
+        "format": format,
+        "transfer": OUTPUT_TRANSFERS[output],
+        "primaries": int(vs.PRIMARIES_BT2020),
+        "dither_type": dither,
         # Fast curves are per channel; HLG's OOTF (BT.2100) works on luminance.
-        approximate_gamma=output != "hlg",
+        "approximate_gamma": output != "hlg",
         **target,
-    )
+    }
+    # A gain of one number per pixel commutes with the change of primaries.
+    most = stops * strength
+    if constants.is_plain and can_gain_signal(
+        tagged, curve, vs.core.get_video_format(format), most
+    ):
+        parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
+        gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
+        hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
+        unit_nits = gained.white_nits
+    else:
+        sdr, linear = linear_light(tagged, curve)
+        large = guided_upsample(gain_map, tagged) if guided else gain_map
+        gain = _gain(large, sdr, log_gain)
+        hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
+        unit_nits = white
+    result = hdr.resize.Bicubic(nominal_luminance=unit_nits, **conversion)
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
     kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
     result = result.std.CopyFrameProps(gain_map, props=kept)
     if not measure:
         return result
-    light = hdr.resize.Bicubic(format=vs.RGBS, primaries=int(vs.PRIMARIES_BT2020))
-    return attach_light_levels(result, light, white / unit)
-
-
-def _half_is_enough(format_id: int, stops: float) -> bool:
-    """Say whether half floats in between can't be seen in the output."""
-    target = vs.core.get_video_format(format_id)
-    integer = target.sample_type == vs.INTEGER
-    return integer and target.bits_per_sample <= 10 and stops <= _HALF_STOPS
+    light = hdr.resize.Bicubic(
+        format=vs.RGBS,
+        transfer=int(vs.TRANSFER_LINEAR),
+        primaries=int(vs.PRIMARIES_BT2020),
+        nominal_luminance=unit_nits,
+    )
+    return attach_light_levels(result, light, unit_nits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,11 +182,16 @@ class _Constants:
     base_offset: float
     alternate_offset: float
 
-    def render_expr(self, linear: str, unit: float) -> str:
-        """Return HDR times `unit` of x, SDR, which `linear` decodes, and y, gain times `unit`."""
-        if self.base_offset == 0 and self.alternate_offset == 0:
+    @property
+    def is_plain(self) -> bool:
+        """Whether HDR is SDR times gain, without the offsets of photographs."""
+        return self.base_offset == 0 and self.alternate_offset == 0
+
+    def render_expr(self, linear: str) -> str:
+        """Return the expression for HDR of x, SDR, which `linear` decodes, and y, the gain."""
+        if self.is_plain:
             return f"{linear} y *"
-        return f"{linear} {self.base_offset!r} + y * {self.alternate_offset * unit!r} -"
+        return f"{linear} {self.base_offset!r} + y * {self.alternate_offset!r} -"
 
 
 def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
@@ -217,39 +233,42 @@ def _as_float(gain_map: vs.VideoNode) -> vs.VideoNode:
     return gain_map if gain_map.format.id == vs.GRAYS else gain_map.resize.Point(format=vs.GRAYS)
 
 
-def _gain(
-    gain_map: vs.VideoNode,
-    sdr: vs.VideoNode,
-    constants: _Constants,
-    strength: float,
-    headroom: float,
-    unit: float,
-) -> vs.VideoNode:
-    """Return the linear gain times `unit` in the size and format of `sdr`, three equal planes."""
+def _checked(gain_map: vs.VideoNode) -> vs.VideoNode:
+    """Return the map, which then fails on a frame without its props.
+
+    Otherwise such a frame would come out black: NaN in akarin's Expr.
+    """
 
     def checked(n: int, f: vs.VideoFrame) -> vs.VideoNode:
         _require_gain_map_max(dict(f.props), n)
         return gain_map
 
-    # Without this a frame that lost its props would come out black: NaN in akarin's Expr.
-    grays = gain_map.std.FrameEval(checked, prop_src=gain_map)
-    floating = vs.GRAYH if sdr.format.id == vs.RGBH else vs.GRAYS
-    if grays.format.id != floating:
-        grays = grays.resize.Point(format=floating)
-    if (grays.width, grays.height) != (sdr.width, sdr.height):
-        grays = grays.resize.Bilinear(sdr.width, sdr.height)
-    value = "x" if constants.gamma == 1 else f"x 0 max {1 / constants.gamma!r} pow"
-    low = f"x.{props.GAIN_MAP_MIN}"
+    return gain_map.std.FrameEval(checked, prop_src=gain_map)
+
+
+def _log_gain_expr(
+    gain_map: vs.VideoNode, constants: _Constants, strength: float, headroom: float
+) -> str:
+    """Return the expression for stops of a map value `value@`, with the props of clip y."""
+    value = "value@" if constants.gamma == 1 else f"value@ 0 max {1 / constants.gamma!r} pow"
+    low = f"y.{props.GAIN_MAP_MIN}"
     with gain_map.get_frame(0) as frame:
         if props.GAIN_MAP_MIN not in frame.props:
             low = "0"
-    log_gain = f"{value} x.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
+    log_gain = f"{value} y.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
     log_gain += f" {constants.headroom!r} min"
     stretch = headroom / constants.headroom
     if abs(stretch - 1) > 1e-6:
         # A brighter or darker display changes the headroom, not the grade below SDR white.
         log_gain += f" dup 0 max {stretch!r} * swap 0 min +"
-    gain = vs.core.akarin.Expr(grays, f"2 {log_gain} {float(strength)!r} * pow {unit!r} *")
+    return f"{log_gain} {float(strength)!r} *"
+
+
+def _gain(gain_map: vs.VideoNode, sdr: vs.VideoNode, log_gain: str) -> vs.VideoNode:
+    """Return the linear gain in the size of `sdr`, three equal planes."""
+    if (gain_map.width, gain_map.height) != (sdr.width, sdr.height):
+        gain_map = gain_map.resize.Bilinear(sdr.width, sdr.height)
+    gain = vs.core.akarin.Expr([gain_map, gain_map], f"x value! 2 {log_gain} pow")
     # Expr wants as many planes everywhere; three references to one cost nothing.
     return vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
 

@@ -1,0 +1,68 @@
+"""Variations: new scenes that are still pictures of light."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from training.vary import KNOTS, Variation
+from vs_gainmap.color import luminance
+
+
+def scene(seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    light = np.exp2(rng.normal(0, 2, (3, 64, 96))).astype(np.float32)
+    return torch.from_numpy(0.18 * light)
+
+
+def log_average(view: torch.Tensor) -> float:
+    return float(torch.exp(torch.log(luminance(view, "bt2020").clamp(min=1e-6)).mean()))
+
+
+def test_drawn_variations_keep_the_log_average_and_stay_light() -> None:
+    changed = 0
+    for seed in range(40):
+        variation = Variation.draw(np.random.default_rng(seed))
+        view = scene()
+        varied = variation(view, scene(1))
+        assert varied.shape == view.shape
+        assert torch.isfinite(varied).all()
+        assert (varied >= 0).all()
+        assert log_average(varied) == pytest.approx(log_average(view), rel=1e-3)
+        assert torch.equal(varied, variation(scene(), scene(1)))
+        changed += not torch.allclose(varied, view, rtol=1e-3)
+    assert 20 < changed < 40
+
+
+def test_light_changes_smoothly_over_the_picture() -> None:
+    flat = torch.full((3, 64, 96), 0.18)
+    lit = Variation(light=((2.0, 0.0), (0.0, 0.0)))(flat)
+    stops = torch.log2(lit[1])
+    assert float(stops[0, 0] - stops[-1, -1]) == pytest.approx(2.0, abs=1e-3)
+    assert float(stops.diff(dim=0).abs().max()) < 0.2
+    assert torch.allclose(lit[0], lit[2])
+
+
+def test_a_tone_scale_bends_luminance_and_leaves_color() -> None:
+    view = scene()
+    slopes = [1.0] * (len(KNOTS) - 1)
+    assert torch.allclose(Variation(slopes=tuple(slopes))(view), view, rtol=1e-4)
+    slopes[4] = 2.0  # from the log-average up to 1.5 stops over it
+    bent = Variation(slopes=tuple(slopes))(view)
+    before, after = luminance(view, "bt2020").flatten(), luminance(bent, "bt2020").flatten()
+    order = before.argsort()
+    assert (after[order].diff() >= -1e-6).all()
+    assert torch.allclose(bent / after.view(1, 64, 96), view / before.view(1, 64, 96), rtol=1e-3)
+    span = torch.log2(after.max() / after.min()) - torch.log2(before.max() / before.min())
+    assert float(span) == pytest.approx(1.5, abs=0.01)
+
+
+def test_an_inset_is_another_scene() -> None:
+    view, other = torch.full((3, 64, 96), 0.18), torch.full((3, 64, 96), 0.18 * 8)
+    varied = Variation(inset=(0.25, 0.5, 0.5, 0.25))(view, other)
+    inside = varied[:, 16:48, 48:72]
+    assert torch.allclose(inside, inside.mean())
+    assert float(inside.mean() / varied[0, 0, 0]) == pytest.approx(8, rel=1e-4)
+    assert int((varied[0] > varied[0, 0, 0] * 1.1).sum()) == 32 * 24
+    assert torch.allclose(Variation(inset=(0.25, 0.5, 0.5, 0.25))(view), view)
