@@ -70,7 +70,7 @@ def attach_light_levels(
 
     Args:
         target: gets the props.
-        linear: RGBS, linear light, BT.2020, the same length.
+        linear: RGBS or RGBH, linear light, BT.2020, the same length.
         unit_nits: cd/m2 of 1.0 in `linear`.
         percentile: see `measure`.
         hdr10plus: see `measure`.
@@ -80,7 +80,9 @@ def attach_light_levels(
     """
     # zimg goes on beyond PQ's end where chroma overshoots; a display does not.
     top = PQ_PEAK_NITS / unit_nits
-    brightest = vs.core.akarin.Expr(linear.std.SplitPlanes(), f"x y max z max 0 {top!r} clamp")
+    brightest = vs.core.akarin.Expr(
+        linear.std.SplitPlanes(), f"x y max z max 0 {top!r} clamp", format=vs.GRAYS
+    )
     stats = brightest.std.PlaneStats()
     levels = stats.akarin.PropExpr(
         lambda: {

@@ -20,7 +20,7 @@ from vs_gainmap.colorimetry import (
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
 from vs_gainmap.filters.upsampling import BICUBIC
-from vs_gainmap.filters.window import inside, shifted
+from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.runtime import Plane, choose_device
@@ -225,6 +225,7 @@ def _features(
     each = blank.std.ModifyFrame([blank, *judged, thumbnail], sign)
     if radius == 0 or thumbnail.num_frames == 1:
         return each
+    hold(each, 2 * radius + IN_FLIGHT)
 
     def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         near = inside(n, radius, thumbnail.num_frames)

@@ -149,12 +149,14 @@ def apply(
         gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
         hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
         unit_nits = gained.white_nits
+        # Light of 10 bits is in half floats as well, at half the memory.
+        light_format = vs.RGBH
     else:
         sdr, linear = linear_light(tagged, curve)
         large = guided_upsample(gain_map, tagged) if guided else gain_map
         gain = _gain(large, sdr, log_gain)
         hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
-        unit_nits = white
+        unit_nits, light_format = white, vs.RGBS
     result = hdr.resize.Bicubic(nominal_luminance=unit_nits, **conversion)
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
@@ -163,7 +165,7 @@ def apply(
     if not measure:
         return result
     light = hdr.resize.Bicubic(
-        format=vs.RGBS,
+        format=light_format,
         transfer=int(vs.TRANSFER_LINEAR),
         primaries=int(vs.PRIMARIES_BT2020),
         nominal_luminance=unit_nits,

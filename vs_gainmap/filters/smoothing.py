@@ -11,7 +11,7 @@ from vs_gainmap import props
 from vs_gainmap.color import PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.expressions import pq_signal
-from vs_gainmap.filters.window import inside, shifted
+from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
 from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
 
 # Four frames on either side calm a still shot about ten times (docs/steady.md); each more costs
@@ -66,7 +66,9 @@ def smooth(
     width, height = gain_map.width, gain_map.height
     columns = min(CELLS, width)
     rows = min(max(round(columns * height / width), 1), height)
-    grids = _grids(tagged, gain_map, columns, rows)
+    # A window on either side, and what is on its way.
+    held = 2 * radius + IN_FLIGHT
+    grids = hold(_grids(tagged, hold(gain_map, held), columns, rows), held)
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=columns, height=rows, length=clip.num_frames, keep=True
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import vapoursynth as vs
 
+# Frames that are asked for at once, at most, as `convert` does it and vspipe by default.
+IN_FLIGHT = 8
+
 
 def shifted(clip: vs.VideoNode, radius: int) -> list[vs.VideoNode]:
     """Return a clip as seen from each place of a window.
@@ -31,3 +34,13 @@ def shifted(clip: vs.VideoNode, radius: int) -> list[vs.VideoNode]:
 def inside(n: int, radius: int, length: int) -> range:
     """Return which frames of the window around n there are."""
     return range(max(n - radius, 0), min(n + radius, length - 1) + 1)
+
+
+def hold(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
+    """Keep a clip's latest frames, whatever else fills VapourSynth's cache, and return it.
+
+    For small frames that took long to make and that neighbors ask for again. Caches shrink
+    alike when memory is short, and pictures that come and go would push these out.
+    """
+    vs.core.std.SetVideoCache(clip, mode=1, fixedsize=True, maxsize=frames, maxhistory=frames)
+    return clip

@@ -25,6 +25,7 @@ from vs_gainmap.video.encoders import (
     parse_params,
 )
 from vs_gainmap.video.index import VideoIndex, scan
+from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
 from vs_gainmap.video.passthrough import Span, plan_streams
 from vs_gainmap.video.tags import context_color
@@ -141,6 +142,7 @@ def encode(
         mastering=mastering,
         light=content_light if is_pq else None,
         pq_420=is_pq and clip.format.id == vs.YUV420P10,
+        large=is_large(clip.width, clip.height),
     )
     job = EncodingPass(
         clip, row, known, options, clip.fps or (index.average_rate if index else None)

@@ -6,13 +6,15 @@ import vapoursynth as vs
 
 from vs_gainmap.malloc import M_MMAP_THRESHOLD, set_malloc
 
-# What VapourSynth's frames may take, MB; by default, most of the machine. Frames on their way
-# count, half a gigabyte at 2160p, and over the bound caches are emptied that hold neighbors'
-# gain maps: at 512 the network ran 1.5 times a frame, at 256 six times.
-CACHE_MB = 1024
+# What VapourSynth's frames may take, MB; by default, most of the machine. Enough for the
+# source's frames that a window of time looks at, at 2160p; gain maps that neighbors ask for
+# again are held by themselves (`filters.window.hold`).
+CACHE_MB = 256
 # Pixels of all frames on their way: eight frames of 1080p, three of 2160p.
 _PIXELS_IN_FLIGHT = 3 * 3840 * 2160
 _FRAMES_IN_FLIGHT = 8
+# More than 1440p.
+_LARGE_PICTURE = 2560 * 1600
 # Planes of 2160p are above, those of 1080p mostly below.
 _LARGE_BLOCK = 8_000_000
 
@@ -36,3 +38,8 @@ def frames_in_flight(width: int, height: int) -> int:
     """
     most = min(max(int(vs.core.num_threads), 2), _FRAMES_IN_FLIGHT)
     return max(min(most, _PIXELS_IN_FLIGHT // (width * height)), 2)
+
+
+def is_large(width: int, height: int) -> bool:
+    """Say whether pictures are so large that an encoder should look less far ahead."""
+    return width * height > _LARGE_PICTURE

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 # A request further ahead than this is worth a seek.
 _FAR = 300
-# Decoded frames to keep: smoothing over time looks back some twenty, more only when needed.
-_KEEP = 24
+# Decoded frames to keep: smoothing over time looks back some twelve, more only when needed.
+_KEEP = 16
 _KEEP_AT_MOST = 128
 
 
