@@ -358,6 +358,25 @@ def test_libultrahdr_gets_the_still_that_we_read(
     assert np.abs(theirs - ours).mean() / ours.mean() < limit
 
 
+def test_still_of_a_wrong_tag(
+    tmp_path: Path, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "mistagged.mkv", tmp_path / "still.jpg"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.color_trc = 16
+        frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 90, np.uint8), format="rgb24")
+        for packet in (*stream.encode(frame), *stream.encode()):
+            container.mux(packet)
+    command = ("still", path, "--at", "0", out, "--weights", weights)
+    assert run(*command) == 1
+    assert "PQ already" in (said := capsys.readouterr().err)
+    assert "--transfer 709" in said
+    assert run(*command, "--transfer", "709") == 0
+    assert np.abs(as_bytes(read_photo(out).picture.signal).astype(int) - 90).max() <= 2
+
+
 def test_still_behind_the_end(
     tmp_path: Path, weights: str, video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,7 +141,7 @@ def check_frame_color(frame_props: Mapping[str, object], function: str, n: int) 
     if transfer in HDR_TRANSFERS:
         raise vs.Error(
             f"{function}: frame {n} is {HDR_TRANSFERS[transfer]} already; SDR is wanted. "
-            'If the tag is wrong, pass transfer="709"'
+            'If the tag is wrong, pass transfer="709" (--transfer 709)'
         )
     if transfer in FOREIGN_TRANSFERS:
         raise vs.Error(

@@ -71,8 +71,16 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
         help="pictures from all over the film that are judged together; 0 for none (16)",
     )  # fmt: skip
 
+    add_color_options(parser)
+
+
+def add_color_options(
+    parser: argparse.ArgumentParser,
+    names: tuple[str, ...] = ("matrix", "transfer", "primaries", "range", "chroma-location"),
+) -> None:
+    """Add what a user can say about the input's color."""
     color = parser.add_argument_group("color of the input, where the file is silent or wrong")
-    for name in ("matrix", "transfer", "primaries", "range", "chroma-location"):
+    for name in names:
         color.add_argument(f"--{name}", type=color_code, metavar="NAME|CODE")
 
 

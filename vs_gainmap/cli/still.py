@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.options import add_color_options
 from vs_gainmap.cli.photo import (
     add_photo_options,
     check_output,
@@ -19,6 +20,7 @@ from vs_gainmap.cli.values import seconds
 if TYPE_CHECKING:
     import vapoursynth as vs
 
+    from vs_gainmap.colorimetry import ColorOverrides
     from vs_gainmap.photo.pictures import Picture
 
 
@@ -40,22 +42,31 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_photo_options(parser)
+    # `--primaries` is the output's here.
+    add_color_options(parser, ("matrix", "transfer", "range", "chroma-location"))
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the photo."""
+    from vs_gainmap.colorimetry import ColorOverrides
     from vs_gainmap.photo.convert import check_target, write_hdr_picture
 
     options = convert_options(args)
     check_target(args.output)
     check_output(args, args.output)
-    picture = read_still(args.input, args.at)
+    color = ColorOverrides(
+        matrix=args.matrix,
+        transfer=args.transfer,
+        range=args.range,
+        chroma_location=args.chroma_location,
+    )
+    picture = read_still(args.input, args.at, color)
     write_hdr_picture(picture, args.output, make_predictor(args), options)
     return 0
 
 
-def read_still(path: Path, at: Fraction) -> Picture:
+def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) -> Picture:
     """Read the frame that is shown at a moment, as a picture of 16 bits.
 
     Its code values stay those of the video: a photo's reader takes them for sRGB, as a screen
@@ -64,6 +75,7 @@ def read_still(path: Path, at: Fraction) -> Picture:
     Args:
         path: an SDR video file.
         at: seconds from the first frame.
+        color: what the file says wrongly or not at all.
 
     Raises:
         MediaError: the file can't be read, or ends before.
@@ -90,7 +102,7 @@ def read_still(path: Path, at: Fraction) -> Picture:
         length = float((end - index.pts[0]) * index.time_base)
         raise MediaError(f"{path}: lasts {length:.3f} s and shows nothing at {float(at):.3f} s")
     with VideoReader(path, index=index, first=number, count=1) as reader:
-        tagged = tag_sdr_clip(reader.clip, ColorOverrides(), "still")
+        tagged = tag_sdr_clip(reader.clip, color or ColorOverrides(), "still")
         width, height = _square_size(tagged, index.sample_aspect)
         with tagged.resize.Bicubic(width, height, format=vs.RGB48).get_frame(0) as frame:
             planes = [np.asarray(frame[plane]) for plane in (0, 1, 2)]
