@@ -190,10 +190,10 @@ def test_codec_options() -> None:
         "aq-mode": "3",
     }
     large = codec_options(ENCODERS["x265"], large=True)
-    assert "rc-lookahead=10" in large["x265-params"]
+    assert "rc-lookahead=8" in large["x265-params"]
     for mine in ({"preset": "slow"}, {"params": {"rc-lookahead": "60"}}):
         kept = codec_options(ENCODERS["x265"], large=True, **mine)
-        assert "rc-lookahead=10" not in kept["x265-params"].split(":")
+        assert "rc-lookahead=8" not in kept["x265-params"].split(":")
     own = codec_options(ENCODERS["x265"], params={"max-cll": "1,1"}, light=LIGHT)
     assert parse_params(own["x265-params"])["max-cll"] == "1,1"
     av1 = codec_options(ENCODERS["svtav1"], preset="4", mastering=P3, light=LIGHT)

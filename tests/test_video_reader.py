@@ -196,6 +196,16 @@ def test_a_graph_that_looks_back_decodes_once_more_not_each_time(media: Media) -
         assert reader.restarts == 0
 
 
+def test_a_survey_of_the_whole_film_keeps_no_more_frames(media: Media) -> None:
+    with VideoReader(media.plain, keep=4) as reader:
+        for n in (2, 11, 20, reader.count - 1):
+            reader.clip.get_frame(n)
+        for n in range(12):
+            reader.clip.get_frame(n)
+        assert reader.restarts == 1
+        assert len(reader._frames) <= 4
+
+
 @pytest.mark.parametrize("first", [0, 1, 7, 8, 9, 15, 17, 28])
 def test_a_start_inside_open_groups_is_frame_accurate(media: Media, first: int) -> None:
     expected = decode(media.plain, "yuv420p")

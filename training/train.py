@@ -34,6 +34,8 @@ from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.weights import load_weights
 
 CHECKPOINT = "last.ckpt"
+# Pictures that are judged by themselves: a clip of one scene is all that many people have.
+ALONE = 0.35
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -305,7 +307,7 @@ def draw_among(config: Config, step: int, rank: int = 0) -> Tensor:
     """Draw which pictures of its film each picture of a batch is judged with, itself among them.
 
     Returns:
-        (batch, batch), rows that sum to 1: the mean over 1 to `film` pictures.
+        (batch, batch), rows that sum to 1: the mean over 1 to `film` pictures, often over one.
     """
     batch, film = config.data.batch, config.data.film
     rng = np.random.default_rng([config.run.seed, step, rank])
@@ -313,7 +315,8 @@ def draw_among(config: Config, step: int, rank: int = 0) -> Tensor:
     for row in range(batch):
         first = row // film * film
         others = [n for n in range(first, first + film) if n != row]
-        chosen = rng.permutation(others)[: int(rng.integers(0, film))]
+        more = 0 if rng.random() < ALONE else int(rng.integers(0, film))
+        chosen = rng.permutation(others)[:more]
         among[row, [row, *map(int, chosen)]] = 1 / (1 + len(chosen))
     return among
 

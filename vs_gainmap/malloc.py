@@ -10,6 +10,7 @@ M_TRIM_THRESHOLD = -1
 M_TOP_PAD = -2
 M_MMAP_THRESHOLD = -3
 M_MMAP_MAX = -4
+M_ARENA_MAX = -8
 
 
 def set_malloc(options: dict[int, int]) -> bool:

@@ -22,6 +22,7 @@ from training.loss import gain_map_loss
 from training.metrics import pq_psnr
 from training.pairs import Pair, true_log_gain
 from training.train import (
+    ALONE,
     CHECKPOINT,
     build_model,
     draw_among,
@@ -282,6 +283,8 @@ def test_pictures_are_judged_with_some_of_their_own_film() -> None:
     assert float(torch.diagonal(among, dim1=1, dim2=2).min()) > 0
     sizes = (among > 0).sum(2).unique().tolist()
     assert sizes == [1, 2, 3, 4]
+    alone = float(((among > 0).sum(2) == 1).float().mean())
+    assert ALONE < alone < ALONE + 0.3
     torch.testing.assert_close(draw_among(config, 7), among[7])
 
 

@@ -96,24 +96,30 @@ def attach_light_levels(
         signal = f"{pq_signal(f'x {unit_nits / PQ_PEAK_NITS!r} *')} {BINS - 1} * 0.5 + floor"
         sources += [vs.core.akarin.Expr(brightest, signal, format=vs.GRAY16), linear]
         names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
+    # A sample to hang the props on: a frame of light is large, and need not wait with them.
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAY8, width=1, height=1, length=target.num_frames, keep=True
+    )
 
-    def note(n: int, f: vs.VideoFrame | list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
-        frames = f if isinstance(f, list) else [f]
-        light = np.asarray(frames[0][0])
-        out = frames[0].copy()
+    def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        out = f[0].copy()
+        light = np.asarray(f[1][0])
+        for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS):
+            out.props[name] = f[1].props[name]
         out.props[props.FRAME_ACTIVE_AREA] = list(active_area(light, BLACK_NITS / unit_nits))
         if percentile < 100:
             place = math.ceil(light.size * percentile / 100) - 1
             chosen = float(np.partition(light, place, axis=None)[place])
             out.props[props.FRAME_MAX_NITS] = chosen * unit_nits
         if hdr10plus:
-            counts = np.bincount(np.asarray(frames[1][0]).reshape(-1), minlength=BINS)
+            counts = np.bincount(np.asarray(f[2][0]).reshape(-1), minlength=BINS)
             out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
-            tops = [min(max(float(np.asarray(frames[2][p]).max()), 0.0), top) for p in range(3)]
+            tops = [min(max(float(np.asarray(f[3][p]).max()), 0.0), top) for p in range(3)]
             out.props[props.FRAME_MAX_RGB_NITS] = [value * unit_nits for value in tops]
         return out
 
-    return target.std.CopyFrameProps(levels.std.ModifyFrame(sources, note), props=names)
+    noted = blank.std.ModifyFrame([blank, *sources], note)
+    return target.std.CopyFrameProps(noted, props=names)
 
 
 def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int, int]:

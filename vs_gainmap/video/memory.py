@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import vapoursynth as vs
 
-from vs_gainmap.malloc import M_MMAP_THRESHOLD, set_malloc
+from vs_gainmap.malloc import M_ARENA_MAX, M_MMAP_THRESHOLD, set_malloc
 
 # What VapourSynth's frames may take, MB; by default, most of the machine. Enough for the
 # source's frames that a window of time looks at, at 2160p; gain maps that neighbors ask for
@@ -15,8 +15,10 @@ _PIXELS_IN_FLIGHT = 3 * 3840 * 2160
 _FRAMES_IN_FLIGHT = 8
 # More than 1440p.
 _LARGE_PICTURE = 2560 * 1600
-# Planes of 2160p are above, those of 1080p mostly below.
-_LARGE_BLOCK = 8_000_000
+# Planes of 2160p are above, chroma too, those of 1080p mostly below.
+_LARGE_BLOCK = 4_000_000
+# Each has holes of its own.
+_ARENAS = 2
 
 
 def bound_memory() -> None:
@@ -27,7 +29,7 @@ def bound_memory() -> None:
     then stays in the process: with it, rendering 2160p took 2.4 GB instead of 1.2 GB.
     """
     vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
-    set_malloc({M_MMAP_THRESHOLD: _LARGE_BLOCK})
+    set_malloc({M_MMAP_THRESHOLD: _LARGE_BLOCK, M_ARENA_MAX: _ARENAS})
 
 
 def frames_in_flight(width: int, height: int) -> int:

@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 
 # A request further ahead than this is worth a seek.
 _FAR = 300
-# Decoded frames to keep: smoothing over time looks back some twelve, more only when needed.
-_KEEP = 16
+# Decoded frames to keep: smoothing over time looks back some twenty, more only when needed.
+_KEEP = 24
 _KEEP_AT_MOST = 128
+# Bytes that frames kept for looking back may take.
+_KEEP_BYTES = 400_000_000
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
@@ -146,11 +148,15 @@ class VideoReader:
             self._wanted.append(n)
             self._newest = n if n < self._next else max(self._newest, n)
             if n not in self._frames and not self._next <= n < self._next + _FAR:
-                # The graph looks further back than the cache: let it be the last time.
-                behind = self._next - n + self._look_ahead
-                self._keep = max(self._keep, min(behind, _KEEP_AT_MOST))
+                # Once, a survey jumps over the whole film. From then on the graph looks further
+                # back than the cache: let it be the last time.
+                if self.restarts and n < self._next:
+                    behind = self._next - n + self._look_ahead
+                    self._keep = max(self._keep, min(behind, self._keep_at_most()))
                 log.debug("%s: decoding again from frame %d", self.path, n)
                 self.restarts += 1
+                # What was kept for the old place would push out what is decoded now.
+                self._frames = {k: f for k, f in self._frames.items() if k in self._wanted}
                 self._next = n
                 self._restart = True
             self._changed.notify_all()
@@ -163,6 +169,12 @@ class VideoReader:
         if self.error is not None:
             raise self.error
         raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
+
+    def _keep_at_most(self) -> int:
+        layout = self.layout.vapoursynth_format()
+        planes = 1 + 2 / (1 << layout.subsampling_w << layout.subsampling_h)
+        frame = self.index.width * self.index.height * layout.bytes_per_sample * planes
+        return min(_KEEP_AT_MOST, int(_KEEP_BYTES / frame))
 
     def _run(self) -> None:
         """Decode, and again from elsewhere when asked to, until closed or done."""
