@@ -174,9 +174,14 @@ def can_open(encoder: Encoder) -> str | None:
     return None
 
 
-def frames_in_order(clip: vs.VideoNode) -> Iterator[vs.VideoFrame]:
-    """Yield all frames, with a few on their way; none any more when it ends, however it ends."""
-    at_once = min(frames_in_flight(clip.width, clip.height), clip.num_frames)
+def frames_in_order(clip: vs.VideoNode, *, at_once: int | None = None) -> Iterator[vs.VideoFrame]:
+    """Yield all frames, with a few on their way; none any more when it ends, however it ends.
+
+    Args:
+        clip: constant size.
+        at_once: how many are asked for at once; None is what suits the size.
+    """
+    at_once = min(at_once or frames_in_flight(clip.width, clip.height), clip.num_frames)
     waiting = deque(clip.get_frame_async(n) for n in range(at_once))
     following = len(waiting)
     try:

@@ -1,0 +1,41 @@
+"""The benchmark scripts run, and say what they measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import vapoursynth as vs
+
+from vs_gainmap import bench_pipeline
+from vs_gainmap.bench import noise_clip
+
+
+def test_the_whole_way_is_timed_beside_zimg(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(bench_pipeline.SIZES, "540p", (192, 108))
+    out, drawn = tmp_path / "rows.json", tmp_path / "plot.svg"
+    command = ["--sizes", "540p", "--in-flight", "1", "2", "--frames", "4", "--rounds", "1"]
+    assert bench_pipeline.main([*command, "--json", str(out), "--plot", str(drawn)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["way"], row["in_flight"]) for row in rows] == [
+        (way, count) for way in (bench_pipeline.ZIMG, "fast") for count in (1, 2)
+    ]
+    for row in rows:
+        assert row["fps"] == pytest.approx(1000 / row["ms"], rel=0.05)
+        assert row["fastest"] <= row["ms"] <= row["slowest"]
+    assert min(row["times_zimg"] for row in rows) == 1
+    table = capsys.readouterr().out
+    assert all(text in table for text in ("x zimg", "zimg alone", "fast"))
+    assert "megapixels" in drawn.read_text()
+
+
+def test_ways_are_models_backends_and_precisions() -> None:
+    clip = noise_clip(96, 64, 2)
+    assert bench_pipeline.open_way("fast", clip).format.id == vs.YUV420P10
+    with pytest.raises(vs.Error, match="model"):
+        bench_pipeline.open_way("fastest", clip)
+    with pytest.raises(vs.Error, match="backend"):
+        bench_pipeline.open_way("gmnet:nope", clip)

@@ -1,0 +1,170 @@
+"""Time the whole way, SDR planes in and HDR10 planes out: `python -m vs_gainmap.bench_pipeline`.
+
+Sizes, ways to run a network and frames in flight take turns in one run; milliseconds a frame
+are medians with their spread, beside zimg's own SDR-to-PQ conversion of the same clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import vapoursynth as vs
+
+from vs_gainmap.bench import SIZES, noise_clip, zimg_to_pq
+from vs_gainmap.filters import sdr_to_hdr10
+from vs_gainmap.video.encoder_pass import frames_in_order
+
+ZIMG = "zimg alone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One way at one size: milliseconds a frame, frames a second, and the ratio to zimg alone."""
+
+    size: str
+    way: str
+    in_flight: int
+    ms: float
+    fastest: float
+    slowest: float
+    fps: float
+    times_zimg: float
+
+
+def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
+    """Build a graph: "zimg alone", or a model with a backend and precision, "gmnet:ov:int8".
+
+    Raises:
+        vs.Error: no such model, backend or precision.
+    """
+    if way == ZIMG:
+        return zimg_to_pq(clip)
+    model, backend, dtype = (*way.split(":"), *[""] * 2)[:3]
+    return sdr_to_hdr10(clip, model=model, backend=backend or "torch", dtype=dtype or None)
+
+
+def time_way(way: str, clip: vs.VideoNode, in_flight: int, warm_up: int) -> float:
+    """Return milliseconds a frame, after so many frames that are not counted."""
+    graph = open_way(way, clip)
+    start = 0.0
+    for n, frame in enumerate(frames_in_order(graph, at_once=in_flight)):
+        frame.close()
+        if n + 1 == warm_up:
+            start = time.perf_counter()
+    return 1000 * (time.perf_counter() - start) / (int(graph.num_frames) - warm_up)
+
+
+def measure(
+    sizes: Sequence[str],
+    ways: Sequence[str],
+    in_flight: Sequence[int],
+    *,
+    frames: int,
+    rounds: int,
+) -> list[Row]:
+    """Time every way at every size.
+
+    Args:
+        sizes: names of `bench.SIZES`.
+        ways: see `open_way`; zimg alone is added.
+        in_flight: how many frames are asked for at once.
+        frames: that count, a round; the windows of time are filled before.
+        rounds: turns that each takes.
+    """
+    rows = []
+    for size in sizes:
+        warm_up = 16
+        clip = noise_clip(*SIZES[size], warm_up + frames)
+        cases = [(way, count) for way in (ZIMG, *ways) for count in in_flight]
+        times: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
+        for _ in range(rounds):
+            for way, count in cases:
+                times[way, count].append(time_way(way, clip, count, warm_up))
+        # The fastest that zimg gets, or a ratio at one frame in flight would flatter.
+        zimg = min(statistics.median(times[ZIMG, count]) for count in in_flight)
+        for (way, count), values in times.items():
+            ms = statistics.median(values)
+            rows.append(
+                Row(
+                    size=size,
+                    way=way,
+                    in_flight=count,
+                    ms=round(ms, 2),
+                    fastest=round(min(values), 2),
+                    slowest=round(max(values), 2),
+                    fps=round(1000 / ms, 2),
+                    times_zimg=round(ms / zimg, 2),
+                )
+            )
+    return rows
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Format rows as text."""
+    titles = ("in flight", "ms", "fastest", "slowest", "fps", "x zimg")
+    lines = [f"{'size':8}{'way':20}" + "".join(f"{title:>10}" for title in titles)]
+    for row in rows:
+        values = list(asdict(row).values())
+        lines.append(f"{row.size:8}{row.way:20}" + "".join(f"{v:10}" for v in values[2:]))
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw milliseconds a frame over pixels, a line a way, at its best number in flight.
+
+    Raises:
+        ImportError: matplotlib is missing (extra `look`).
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for way in dict.fromkeys(row.way for row in rows):
+        points = []
+        for size in dict.fromkeys(row.size for row in rows):
+            best = min(row.ms for row in rows if (row.way, row.size) == (way, size))
+            points.append((SIZES[size][0] * SIZES[size][1] / 1e6, best))
+        axes.loglog(*zip(*points, strict=True), marker="o", label=way)
+    for fps in (24, 60):
+        axes.axhline(1000 / fps, color="gray", linestyle=":", linewidth=1)
+        axes.annotate(f"{fps} fps", (0.5, 1000 / fps), fontsize=8, va="bottom", color="gray")
+    axes.set(xlabel="megapixels", ylabel="milliseconds a frame")
+    axes.grid(which="both", alpha=0.2)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run, print a table, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["540p", "1080p", "2160p"])
+    parser.add_argument(
+        "--ways", nargs="+", default=["fast"], metavar="MODEL[:BACKEND[:DTYPE]]",
+        help="such as fast, gmnet, gmnet:ov:int8 (fast)",
+    )  # fmt: skip
+    parser.add_argument("--in-flight", nargs="+", type=int, default=[1, 2, 4], metavar="N")
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--plot", type=Path, help="also draw them: .png or .svg")
+    args = parser.parse_args(argv)
+    rows = measure(args.sizes, args.ways, args.in_flight, frames=args.frames, rounds=args.rounds)
+    machine = f"{platform.processor() or platform.machine()}, {vs.core.num_threads} threads"
+    print(f"{machine}; {args.frames} frames, {args.rounds} rounds\n{format_table(rows)}")
+    if args.json:
+        figures = {"machine": machine, "rows": [asdict(row) for row in rows]}
+        args.json.write_text(json.dumps(figures, indent=1))
+    if args.plot:
+        plot(rows, args.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
