@@ -123,6 +123,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         ImportError: matplotlib is missing (extra `look`).
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -135,7 +136,12 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     for fps in (24, 60):
         axes.axhline(1000 / fps, color="gray", linestyle=":", linewidth=1)
         axes.annotate(f"{fps} fps", (0.5, 1000 / fps), fontsize=8, va="bottom", color="gray")
-    axes.set(xlabel="megapixels", ylabel="milliseconds a frame")
+    sizes = list(dict.fromkeys(row.size for row in rows))
+    axes.set_xticks([SIZES[size][0] * SIZES[size][1] / 1e6 for size in sizes], sizes)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter(StrMethodFormatter("{x:g}"))
+    axes.set(xlabel="size, by megapixels", ylabel="milliseconds a frame")
     axes.grid(which="both", alpha=0.2)
     axes.legend()
     figure.savefig(path, dpi=110)

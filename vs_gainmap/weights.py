@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="66e29dffbe1c9053e4d6d46cd09e9b7afd524c0f2b9e410cf7a7c3c27c871976",
+        sha256="0afb912aebfc9a2fecdf1c27b1a8fb7f1a06fbdb5ec65729d371ded54a663547",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }
