@@ -17,13 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, to_dict
+from training.films import draw_among
 from training.loss import gain_map_loss
 from training.memory import keep_memory
 from training.pairs import PairDataset, View, read_index
@@ -34,8 +34,6 @@ from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.weights import load_weights
 
 CHECKPOINT = "last.ckpt"
-# Pictures that are judged by themselves: a clip of one scene is all that many people have.
-ALONE = 0.35
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -301,24 +299,6 @@ def train(
     if board is not None:
         board.close()
     return average.cpu().eval()
-
-
-def draw_among(config: Config, step: int, rank: int = 0) -> Tensor:
-    """Draw which pictures of its film each picture of a batch is judged with, itself among them.
-
-    Returns:
-        (batch, batch), rows that sum to 1: the mean over 1 to `film` pictures, often over one.
-    """
-    batch, film = config.data.batch, config.data.film
-    rng = np.random.default_rng([config.run.seed, step, rank])
-    among = torch.zeros(batch, batch)
-    for row in range(batch):
-        first = row // film * film
-        others = [n for n in range(first, first + film) if n != row]
-        more = 0 if rng.random() < ALONE else int(rng.integers(0, film))
-        chosen = rng.permutation(others)[:more]
-        among[row, [row, *map(int, chosen)]] = 1 / (1 + len(chosen))
-    return among
 
 
 def _load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:

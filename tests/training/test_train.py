@@ -17,15 +17,14 @@ from training.__main__ import main
 from training.config import Config, ConfigError, OptimizerConfig, build, load_config, to_dict
 from training.evaluate import published_test
 from training.export import export
+from training.films import ALONE, draw_among
 from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, write_pair
 from training.loss import gain_map_loss
 from training.metrics import pq_psnr
 from training.pairs import Pair, true_log_gain
 from training.train import (
-    ALONE,
     CHECKPOINT,
     build_model,
-    draw_among,
     endless,
     learning_rate,
     load_checkpoint,
