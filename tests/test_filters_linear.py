@@ -84,3 +84,15 @@ def test_every_frame_is_taken_in_its_own_range() -> None:
         want = planes(apply(alone, flat_map(alone, 0.5, 1.0)))
         for got, plane in zip(planes(apply(both, flat), n), want, strict=True):
             np.testing.assert_array_equal(got, plane)
+
+
+def test_constant_luminance_goes_through_light() -> None:
+    """Y'C of BT.2020's constant luminance is no sum of R'G'B': the gain must be on light."""
+    tags = {"_Matrix": 10, "_Primaries": 9, "_Transfer": 14}
+    clip = picture(vs.YUV444P8).resize.Bicubic(matrix=10, primaries=9, transfer=14)
+    assert not rendering.can_gain_signal(
+        clip.std.SetFrameProps(**tags), "gamma22", vs.core.get_video_format(vs.YUV420P10), 1.0
+    )
+    ncl = clip.resize.Bicubic(matrix=9, transfer=14, primaries=9)
+    rows = [planes(apply(c, flat_map(c, 1.0, 1.5)))[0].astype(int) for c in (clip, ncl)]
+    assert np.percentile(np.abs(rows[0] - rows[1]), 95) <= 12

@@ -41,6 +41,11 @@ def linear_light(tagged: vs.VideoNode, eotf: str) -> tuple[vs.VideoNode, str]:
         Expr that makes x, a sample of it, linear light: 1.0 = SDR white, more where the clip
         overshoots. It is left to the caller so that one pass over memory can do more.
     """
+    with tagged.get_frame(0) as frame:
+        constant_luminance = int(frame.props[props.MATRIX]) == int(vs.MATRIX_BT2020_CL)
+    if constant_luminance:
+        # Bound to the camera's curve: R'G'B' comes first.
+        tagged = tagged.resize.Bicubic(format=vs.RGBS)
     # Props beat arguments in zimg, so the curve goes in as a prop.
     signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
     if eotf != "gamma22":

@@ -9,6 +9,7 @@ mean luma.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import vapoursynth as vs
@@ -24,7 +25,11 @@ _MOST_STOPS = 2 * 2.2
 _BLACK, _SPAN, _WIDER, _BLACK_16 = (
     f"GainMapSignal{name}" for name in ("Black", "Span", "Wider", "Black16")
 )
-_LN2 = 0.6931471805599453
+# Y'CbCr of these is no sum of R'G'B': luminance is coded, or the colors in between are LMS.
+_NOT_LINEAR = {
+    int(m) for m in (vs.MATRIX_BT2020_CL, vs.MATRIX_CHROMATICITY_DERIVED_CL, vs.MATRIX_ICTCP)
+}
+_LN2 = math.log(2)
 _LEFT = {int(vs.CHROMA_LEFT), int(vs.CHROMA_TOP_LEFT), int(vs.CHROMA_BOTTOM_LEFT)}
 _TOP = {int(vs.CHROMA_TOP), int(vs.CHROMA_TOP_LEFT)}
 _BOTTOM = {int(vs.CHROMA_BOTTOM), int(vs.CHROMA_BOTTOM_LEFT)}
@@ -50,8 +55,11 @@ def can_gain_signal(
         most_stops: the largest log gain.
     """
     source = tagged.format
+    with tagged.get_frame(0) as frame:
+        matrix = int(frame.props[props.MATRIX])
     return (
         eotf in POWERS
+        and matrix not in _NOT_LINEAR
         and source.color_family == vs.YUV
         and source.sample_type == vs.INTEGER
         and target.sample_type == vs.INTEGER
