@@ -23,7 +23,7 @@ POWERS = {"gamma22": 2.2, "bt1886": 2.4}
 # times, an 8-bit step is still 64.
 _MOST_STOPS = 2 * 2.2
 _BLACK, _SPAN, _WIDER, _BLACK_16 = (
-    f"GainMapSignal{name}" for name in ("Black", "Span", "Wider", "Black16")
+    f"{props.GAIN_MAP_SIGNAL}{name}" for name in ("Black", "Span", "Wider", "Black16")
 )
 # Y'CbCr of these is no sum of R'G'B': luminance is coded, or the colors in between are LMS.
 _NOT_LINEAR = {

@@ -4,7 +4,7 @@ A gain map is, nearly, a curve over luma. So for every frame a curve is fitted t
 over the small picture's luma; what the curve does not explain goes up bilinearly, and the
 curve is added again, of the large picture's luma. Edges stay where the picture has them, and
 at the map's own samples nothing changes. (Lines fitted around each sample, as in the guided
-filter of He, Sun and Tang, TPAMI 2013, lost more on every measure: docs/performance.md.)
+filter of He, Sun and Tang, TPAMI 2013, lost more: docs/performance.md.)
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
+
+from vs_gainmap import props
 
 Picture = NDArray[np.floating]
 Upsampling = Literal["bilinear", "guided"]
@@ -30,7 +32,6 @@ BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 # What a bend of the curve costs beside the error, and what a slope does: next to nothing, but
 # where nothing else counts the curve goes on straight, and over a single luma it is flat.
 _BEND, _SLOPE = 1e-3, 1e-5
-_PROP = "GainMapCurve"
 
 
 def _powers(luma: Picture) -> Picture:
@@ -74,7 +75,7 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> Guided:
         out = f[0].copy()
         curve = fit_curve(np.asarray(f[1][0]), np.asarray(f[2][0]))
         for k, value in enumerate(curve):
-            out.props[f"{_PROP}{k}"] = float(value)
+            out.props[f"{props.GAIN_MAP_CURVE}{k}"] = float(value)
         return out
 
     seen = [clip.resize.Point(*few) for clip in (luma, gain_map)]
@@ -130,9 +131,9 @@ def fit_curve(luma: Picture, values: Picture) -> Picture:
 
 def _curve_expr(clip: str) -> str:
     """Return the expression of the curve at `luma@`, its coefficients in the props of a clip."""
-    terms = f"luma@ 0 1 clamp 2 * 1 - l! {clip}.{_PROP}{DEGREE}"
+    terms = f"luma@ 0 1 clamp 2 * 1 - l! {clip}.{props.GAIN_MAP_CURVE}{DEGREE}"
     for k in reversed(range(DEGREE)):
-        terms += f" l@ * {clip}.{_PROP}{k} +"
+        terms += f" l@ * {clip}.{props.GAIN_MAP_CURVE}{k} +"
     return terms
 
 
