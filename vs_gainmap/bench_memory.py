@@ -21,9 +21,10 @@ import sys
 from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.bench import noise_clip
 from vs_gainmap.video.encoder_pass import frames_in_order
-from vs_gainmap.video.memory import bound_memory
+from vs_gainmap.video.memory import bound_cache, bound_freed
 width, height, frames, scale = map(int, sys.argv[1:5])
-bound_memory()
+bound_freed()
+bound_cache(width, height)
 clip = noise_clip(width, height, frames)
 for frame in frames_in_order(sdr_to_hdr10(clip, scale=scale, weights=sys.argv[5], measure=True)):
     frame.close()

@@ -60,16 +60,20 @@ def run(args: argparse.Namespace) -> int:
     """Convert."""
     from vs_gainmap.look.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
-    from vs_gainmap.video.memory import bound_memory
+    from vs_gainmap.video.memory import bound_cache, bound_freed
 
-    bound_memory()
+    bound_freed()
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
     recorders: list[Recorder] = []
 
     def watched(clip: vs.VideoNode) -> vs.VideoNode:
-        recorders.append(Recorder(graph(clip)))
+        bound_cache(clip.width, clip.height)
+        hdr = graph(clip)
+        if args.stats is None:
+            return hdr
+        recorders.append(Recorder(hdr))
         return recorders[0].clip
 
     with (
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         made = convert(
             args.input,
             args.target,
-            graph if args.stats is None else watched,
+            watched,
             selection=Selection(start=args.start, end=args.end, frames=args.frames),
             assume_progressive=args.assume_progressive,
             encoder=args.encoder,

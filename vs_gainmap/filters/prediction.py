@@ -225,7 +225,7 @@ def _features(
     each = blank.std.ModifyFrame([blank, *judged, thumbnail], sign)
     if radius == 0 or thumbnail.num_frames == 1:
         return each
-    hold(each, 2 * radius + IN_FLIGHT)
+    each = hold(each, 2 * radius + IN_FLIGHT)
 
     def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         near = inside(n, radius, thumbnail.num_frames)

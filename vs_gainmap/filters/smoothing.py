@@ -68,7 +68,8 @@ def smooth(
     rows = min(max(round(columns * height / width), 1), height)
     # A window on either side, and what is on its way.
     held = 2 * radius + IN_FLIGHT
-    grids = hold(_grids(tagged, hold(gain_map, held), columns, rows), held)
+    gain_map = hold(gain_map, held)
+    grids = hold(_grids(tagged, gain_map, columns, rows), held)
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=columns, height=rows, length=clip.num_frames, keep=True
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 import vapoursynth as vs
 
 # Frames that are asked for at once, at most, as `convert` does it and vspipe by default.
@@ -37,10 +40,35 @@ def inside(n: int, radius: int, length: int) -> range:
 
 
 def hold(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Keep a clip's latest frames, whatever else fills VapourSynth's cache, and return it.
+    """Return a clip that keeps its latest frames, whatever happens to VapourSynth's caches.
 
-    For small frames that took long to make and that neighbors ask for again. Caches shrink
-    alike when memory is short, and pictures that come and go would push these out.
+    For small frames that took long to make and that neighbors ask for again. VapourSynth
+    drops all that any cache holds, one of a fixed size too, once its frames have taken more than
+    `max_cache_size` for two seconds, and a slow network is longer than that at one frame.
     """
-    vs.core.std.SetVideoCache(clip, mode=1, fixedsize=True, maxsize=frames, maxhistory=frames)
-    return clip
+    kept: OrderedDict[int, vs.VideoFrame] = OrderedDict()
+    lock = threading.Lock()
+
+    def keep(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        with lock:
+            kept[n] = f
+            if len(kept) > frames:
+                kept.popitem(last=False)
+        return f
+
+    made = clip.std.ModifyFrame(clip, keep)
+    blank = clip.std.BlankClip(keep=True)
+
+    def choose(n: int) -> vs.VideoNode:
+        with lock:
+            found = kept.get(n)
+            if found is None:
+                return made
+            kept.move_to_end(n)
+        return blank.std.ModifyFrame(blank, lambda n, f: found)  # noqa: ARG005
+
+    held = blank.std.FrameEval(choose)
+    vs.core.std.SetVideoCache(made, mode=0)
+    # Python is asked only for what is not here, so once a frame.
+    vs.core.std.SetVideoCache(held, mode=1, fixedsize=True, maxsize=frames, maxhistory=frames)
+    return held

@@ -6,10 +6,11 @@ import vapoursynth as vs
 
 from vs_gainmap.malloc import M_ARENA_MAX, M_MMAP_THRESHOLD, set_malloc
 
-# What VapourSynth's frames may take, MB; by default, most of the machine. Enough for the
-# source's frames that a window of time looks at, at 2160p; gain maps that neighbors ask for
-# again are held by themselves (`filters.window.hold`).
-CACHE_MB = 256
+# What VapourSynth's frames may take; by default, most of the machine. Enough for the source's
+# frames that a window of time looks at: bytes a pixel, and no less than so many MB. Gain maps
+# that neighbors ask for again are held by themselves (`filters.window.hold`).
+_CACHE_BYTES = 31
+LEAST_CACHE_MB = 256
 # Pixels of all frames on their way: eight frames of 1080p, three of 2160p.
 _PIXELS_IN_FLIGHT = 3 * 3840 * 2160
 _FRAMES_IN_FLIGHT = 8
@@ -21,14 +22,19 @@ _LARGE_BLOCK = 4_000_000
 _ARENAS = 2
 
 
-def bound_memory() -> None:
-    """Keep what VapourSynth and the C library hold back small; for a process of our own.
+def bound_cache(width: int, height: int) -> None:
+    """Bound what VapourSynth's frames take, for pictures of a size; for a process of our own."""
+    bound = max(LEAST_CACHE_MB, width * height * _CACHE_BYTES // 1_000_000)
+    vs.core.max_cache_size = min(int(vs.core.max_cache_size), bound)
+
+
+def bound_freed() -> None:
+    """Have the C library give freed planes back; for a process of our own, at its start.
 
     glibc raises the size from which it returns a freed block to the system up to 32 MB, the
     more such blocks it sees, and a plane of 2160p is half of that. What many threads free
     then stays in the process: with it, rendering 2160p took 2.4 GB instead of 1.2 GB.
     """
-    vs.core.max_cache_size = min(int(vs.core.max_cache_size), CACHE_MB)
     set_malloc({M_MMAP_THRESHOLD: _LARGE_BLOCK, M_ARENA_MAX: _ARENAS})
 
 
