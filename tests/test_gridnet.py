@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,17 @@ from torch import Tensor
 
 from vs_gainmap.gainmap import PRESETS
 from vs_gainmap.models import GridNet
-from vs_gainmap.models.gridnet import BINS, CELLS, STATISTICS, GridFeatures, hats, luma, statistics
+from vs_gainmap.models.gridnet import (
+    BINS,
+    CELLS,
+    STATISTICS,
+    GridFeatures,
+    luma,
+    statistics,
+    tally,
+    tally_bins,
+    tally_pixels,
+)
 from vs_gainmap.weights import load_weights, save_weights
 
 
@@ -27,16 +38,31 @@ def flat_features(grid: Tensor | None = None, curve: Tensor | None = None) -> Gr
     )
 
 
-def test_hats_are_a_linear_split_between_two_bins() -> None:
-    votes = hats(torch.tensor([0.0, 0.25, 0.3, 1.0]).view(1, 1, 1, 4), 5)
-    expected = [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0.8, 0.2, 0, 0], [0, 0, 0, 0, 1]]
-    torch.testing.assert_close(votes[0, :, 0].T, torch.tensor(expected), atol=1e-6, rtol=0)
+TALLIES = [tally_pixels, tally_bins]
 
 
-def test_hats_count_what_is_outside_as_the_end() -> None:
-    votes = hats(torch.tensor([0.2, 0.9, 0.95, 1.2]).view(1, 1, 1, 4), 3, low=0.9)
-    expected = [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    torch.testing.assert_close(votes[0, :, 0].T, torch.tensor(expected).float(), atol=1e-5, rtol=0)
+@pytest.mark.parametrize("count", TALLIES)
+def test_tally_splits_linearly_between_two_bins(count: Callable[..., list[Tensor]]) -> None:
+    place = 4 * torch.tensor([[0.0, 0.25], [0.3, 1.0]]).view(2, 1, 1, 2)
+    weight = torch.tensor([[1.0, 1.0], [1.0, 3.0]]).view(2, 1, 1, 2)
+    ones, weighed = count(place, [torch.ones_like(place), weight], 5)
+    expected = torch.tensor([[1, 1, 0, 0, 0], [0, 0.8, 0.2, 0, 1]]) / 2
+    torch.testing.assert_close(ones, expected, atol=1e-6, rtol=0)
+    expected[1, 4] *= 3
+    torch.testing.assert_close(weighed, expected, atol=1e-6, rtol=0)
+
+
+def test_both_tallies_agree() -> None:
+    """One for a CPU, one for any other device."""
+    place, weight = 23 * noise(3, 1, 32, 48), noise(3, 1, 32, 48, seed=1)
+    for a, b in zip(*(count(place, [weight, 1 - weight], 24) for count in TALLIES), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_tally_counts_what_is_outside_as_the_end() -> None:
+    values = torch.tensor([0.2, 0.9, 0.95, 1.2]).view(1, 1, 1, 4)
+    (votes,) = tally(values, [torch.ones_like(values)], 3, low=0.9)
+    torch.testing.assert_close(votes, torch.tensor([[2.0, 1.0, 1.0]]) / 4, atol=1e-5, rtol=0)
 
 
 def test_statistics_do_not_depend_on_where_things_are() -> None:

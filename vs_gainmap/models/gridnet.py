@@ -48,20 +48,44 @@ class GridFeatures(NamedTuple):
     """(N, 1, 1, 1), Qmax / log2(peak)."""
 
 
-def hats(values: Tensor, bins: int, low: float = 0.0) -> Tensor:
-    """Spread values over bins, linearly between the two nearest: a smooth histogram's votes.
+def tally(values: Tensor, weights: list[Tensor], bins: int, low: float = 0.0) -> list[Tensor]:
+    """Add up weights by value: each is shared linearly between the two nearest bins.
 
     Args:
         values: (N, 1, H, W), `low`..1; what is outside counts as the end.
+        weights: each (N, 1, H, W).
         bins: how many; the first stands at `low`, the last at 1.
         low: where bins begin.
 
     Returns:
-        (N, bins, H, W), 0..1, summing to 1 over the bins.
+        For each of `weights` its mean over the picture by bin, (N, bins).
     """
     place = ((values - low) * ((bins - 1) / (1 - low))).clamp(0, bins - 1)
-    centers = torch.arange(bins, device=values.device, dtype=values.dtype).view(1, -1, 1, 1)
-    return functional.relu(1 - (place - centers).abs())
+    # Elsewhere sums of atomic additions would differ from run to run.
+    return (tally_pixels if values.device.type == "cpu" else tally_bins)(place, weights, bins)
+
+
+def tally_bins(place: Tensor, weights: list[Tensor], bins: int) -> list[Tensor]:
+    """Tally bin by bin, each over all pixels; `place` counts in bins from 0."""
+    centers = torch.arange(bins, device=place.device, dtype=place.dtype).view(1, -1, 1, 1)
+    votes = functional.relu(1 - (place - centers).abs())
+    return [(votes * weight).mean(dim=(2, 3)) for weight in weights]
+
+
+def tally_pixels(place: Tensor, weights: list[Tensor], bins: int) -> list[Tensor]:
+    """Tally in one pass over the pixels: ten times as fast on a CPU, where it was most of all."""
+    lower = place.floor().clamp(max=bins - 2)
+    part = (place - lower).double().flatten()
+    count, pixels = place.shape[0], place[0].numel()
+    first = (lower.flatten(1) + bins * torch.arange(count).view(-1, 1)).long().flatten()
+    tallies = []
+    for weight in weights:
+        amount = weight.double().flatten()
+        above = amount * part
+        total = torch.bincount(first, amount - above, minlength=count * bins + 1)
+        total = total + torch.bincount(first + 1, above, minlength=count * bins + 1)
+        tallies.append((total[:-1].view(count, bins) / pixels).to(place.dtype))
+    return tallies
 
 
 def luma(signal: Tensor) -> Tensor:
@@ -86,24 +110,25 @@ def statistics(signal: Tensor) -> Tensor:
     # The slope of the tone curve shows in the contrast of neighbours.
     logarithm = torch.log(y + 0.02)
     contrast = functional.pad((logarithm[..., 1:] - logarithm[..., :-1]).abs(), (1, 0))
-    by_luma, by_max = hats(y, MEAN_BINS), hats(top, MEAN_BINS)
+    one = torch.ones_like(y)
 
     def share(votes: Tensor) -> Tensor:
-        return votes.mean(dim=(2, 3)).clamp(min=1e-12).sqrt()
+        return votes.clamp(min=1e-12).sqrt()
 
-    def mean(value: Tensor, votes: Tensor) -> Tensor:
-        pixels = votes.shape[-1] * votes.shape[-2]
-        return (value * votes).mean(dim=(2, 3)) / (votes.mean(dim=(2, 3)) + 1 / pixels)
+    def mean(total: Tensor, votes: Tensor) -> Tensor:
+        return total / (votes + 1 / y[0].numel())
 
+    by_luma = tally(y, [one, saturation, contrast], MEAN_BINS)
+    by_max = tally(top, [one, saturation], MEAN_BINS)
     return torch.cat(
         [
-            share(hats(y, LUMA_BINS)),
-            share(hats(top, MAX_BINS)),
-            share(hats(bottom, MIN_BINS)),
-            share(hats(top, TOP_BINS, TOP_FROM)),
-            mean(saturation, by_luma),
-            mean(contrast, by_luma),
-            mean(saturation, by_max),
+            share(tally(y, [one], LUMA_BINS)[0]),
+            share(tally(top, [one], MAX_BINS)[0]),
+            share(tally(bottom, [one], MIN_BINS)[0]),
+            share(tally(top, [one], TOP_BINS, TOP_FROM)[0]),
+            mean(by_luma[1], by_luma[0]),
+            mean(by_luma[2], by_luma[0]),
+            mean(by_max[1], by_max[0]),
         ],
         dim=1,
     )

@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 # A request further ahead than this is worth a seek.
 _FAR = 300
-# Decoded frames to keep: smoothing over time looks back some twenty, more only when needed.
-_KEEP = 24
-_KEEP_AT_MOST = 128
-# Bytes that frames kept for looking back may take.
-_KEEP_BYTES = 400_000_000
+# Decoded frames to keep: smoothing over time looks back some twenty, with two frames in flight
+# twelve; more only when needed.
+_KEEP_AT_LEAST, _KEEP, _KEEP_AT_MOST = 12, 24, 128
+# Bytes that frames kept for looking back may take, at first and when needed.
+_KEEP_BYTES, _KEEP_BYTES_AT_MOST = 150_000_000, 400_000_000
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
@@ -72,7 +72,7 @@ class VideoReader:
         first: int = 0,
         count: int | None = None,
         look_ahead: int = 4,
-        keep: int = _KEEP,
+        keep: int | None = None,
         assume_progressive: bool = False,
     ) -> None:
         self.path = path
@@ -94,7 +94,8 @@ class VideoReader:
         self.repeated = 0
         self.restarts = 0
         self._look_ahead = look_ahead
-        self._keep = keep
+        usual = min(max(_KEEP_BYTES // self._frame_bytes(), _KEEP_AT_LEAST), _KEEP)
+        self._keep = keep or usual
         self._progressive = assume_progressive
         self._frames: dict[int, vs.VideoFrame] = {}
         self._wanted: list[int] = []
@@ -171,10 +172,12 @@ class VideoReader:
         raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
 
     def _keep_at_most(self) -> int:
+        return min(_KEEP_AT_MOST, _KEEP_BYTES_AT_MOST // self._frame_bytes())
+
+    def _frame_bytes(self) -> int:
         layout = self.layout.vapoursynth_format()
         planes = 1 + 2 / (1 << layout.subsampling_w << layout.subsampling_h)
-        frame = self.index.width * self.index.height * layout.bytes_per_sample * planes
-        return min(_KEEP_AT_MOST, int(_KEEP_BYTES / frame))
+        return int(self.index.width * self.index.height * layout.bytes_per_sample * planes)
 
     def _run(self) -> None:
         """Decode, and again from elsewhere when asked to, until closed or done."""
