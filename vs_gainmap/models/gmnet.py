@@ -169,14 +169,26 @@ class GMNet(nn.Module):
         Returns:
             (N, C, H/2, W/2).
         """
-        x = self.res1(self.down_x(sdr_signal))
+        # Block by block, and no name for what is done with: three tensors are alive at most.
+        x = self.down_x(sdr_signal)
+        for block in self.res1:
+            x = block(x)
+        x = x * self._mask(x, features)
+        for block in self.res2:
+            x = block(x)
+        x = x * features.attention
+        for block in self.res3:
+            x = block(x)
+        out: Tensor = x
+        return out
+
+    def _mask(self, x: Tensor, features: GlobalFeatures) -> Tensor:
         n, c, h, w = x.shape
         # One depthwise convolution per picture: the batch becomes groups.
         kernel = features.kernel.reshape(n * c, 1, 3, 3)
         seen = functional.conv2d(x.reshape(1, n * c, h, w), kernel, padding=1, groups=n * c)
-        x = x * torch.sigmoid(self.mask_est(seen.reshape(n, c, h, w)))
-        out: Tensor = self.res3(self.res2(x) * features.attention)
-        return out
+        mask: Tensor = torch.sigmoid(self.mask_est(seen.reshape(n, c, h, w)))
+        return mask
 
     def decode(self, x: Tensor) -> Tensor:
         """Go up to full size: little arithmetic, most of the memory.
