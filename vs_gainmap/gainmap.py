@@ -22,6 +22,8 @@ from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MetadataError
 
 Triple = tuple[float, float, float]
+# A map needs some range to count in, stops.
+LEAST_RANGE = 0.01
 
 
 def _check_triple(name: str, value: Triple) -> None:

@@ -105,7 +105,7 @@ class Prediction(NamedTuple):
     """Qmax / log2(peak)."""
 
 
-class _Slot:
+class Slot:
     """One frame's turn on the device, with its stream and pinned staging buffers."""
 
     def __init__(self, device: torch.device) -> None:
@@ -114,18 +114,20 @@ class _Slot:
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.buffers: dict[str, Tensor] = {}
 
-    def buffer(self, name: str, *shape: int) -> Tensor:
-        """Return a staging tensor on the CPU, float32, kept from frame to frame."""
+    def buffer(self, name: str, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return a staging tensor on the CPU, kept from frame to frame."""
         kept = self.buffers.get(name)
-        if kept is None or kept.shape != shape:
-            kept = torch.empty(shape, dtype=torch.float32, pin_memory=self.stream is not None)
+        if kept is None or kept.shape != shape or kept.dtype != dtype:
+            kept = torch.empty(shape, dtype=dtype, pin_memory=self.stream is not None)
             self.buffers[name] = kept
         return kept
 
     def active(self) -> AbstractContextManager[object]:
+        """Return the context in which work goes to the slot's stream."""
         return torch.cuda.stream(self.stream) if self.stream is not None else nullcontext()
 
     def wait(self) -> None:
+        """Wait until everything on the slot's stream is done."""
         if self.stream is not None:
             self.stream.synchronize()
 
@@ -166,12 +168,13 @@ class Predictor:
             if dtype == torch.bfloat16:
                 self._local.conv_last.float()
         self._kind, self._shapes = _describe_features(model)
-        self._slots: SimpleQueue[_Slot] = SimpleQueue()
+        self._slots: SimpleQueue[Slot] = SimpleQueue()
         for _ in range(streams):
-            self._slots.put(_Slot(device))
+            self._slots.put(Slot(device))
 
     @contextmanager
-    def _slot(self) -> Iterator[_Slot]:
+    def turn(self) -> Iterator[Slot]:
+        """Wait for a free slot and work in it."""
         slot = self._slots.get()
         try:
             with slot.active():
@@ -208,12 +211,12 @@ class Predictor:
             DeviceError: the model can't.
         """
         model = self._witness()
-        with self._slot() as slot:
+        with self.turn() as slot:
             said = model.testify(self._upload(self._stage_thumbnail(slot, thumbnail)))
             out: Plane = said[0].cpu().numpy().copy()
             return out
 
-    def _stage_thumbnail(self, slot: _Slot, thumbnail: list[Plane]) -> Tensor:
+    def _stage_thumbnail(self, slot: Slot, thumbnail: list[Plane]) -> Tensor:
         staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
         for channel in range(3):
             np.copyto(staged[0, channel].numpy(), thumbnail[channel])
@@ -234,7 +237,7 @@ class Predictor:
             DeviceError: the model can't.
         """
         model = self._witness()
-        with self._slot() as slot:
+        with self.turn() as slot:
             picture = self._upload(self._stage_thumbnail(slot, thumbnail))
             both = model.analyze_twice(picture, torch.tensor(survey, device=self.device)[None])
             parts = [part.reshape(-1) for features in both for part in features]
@@ -258,7 +261,7 @@ class Predictor:
             (features_size,), float32: what the model's `analyze` says, flat; qmax_norm is last.
             Vectors of several pictures may be averaged.
         """
-        with self._slot() as slot:
+        with self.turn() as slot:
             picture = self._upload(self._stage_thumbnail(slot, thumbnail))
             features: GlobalFeatures | GridFeatures
             if survey is None:
@@ -285,21 +288,22 @@ class Predictor:
             (H, W), float32: the gain map, nominally 0..1 and not clamped.
         """
         height, width = sdr_signal[0].shape
-        with self._slot() as slot:
+        with self.turn() as slot:
             picture = slot.buffer("picture", 1, 3, height, width)
             for channel in range(3):
                 np.copyto(picture[0, channel].numpy(), sdr_signal[channel])
             staged = slot.buffer("features", self.features_size)
             np.copyto(staged.numpy(), features)
             gain_map = self.predict(
-                self._upload(picture), self._unpack(staged.to(self.device, non_blocking=True))
+                self._upload(picture), self.unpack(staged.to(self.device, non_blocking=True))
             )
             out = slot.buffer("gain_map", height, width)
             out.copy_(gain_map[0, 0], non_blocking=True)
             slot.wait()
             return out.numpy().copy()
 
-    def _unpack(self, vector: Tensor) -> Any:
+    def unpack(self, vector: Tensor) -> Any:
+        """Return the named tuple that the model's `analyze` makes, of its flat vector."""
         parts = torch.split(vector, [shape.numel() for shape in self._shapes])
         return self._kind(
             *(part.view(shape) for part, shape in zip(parts, self._shapes, strict=True))

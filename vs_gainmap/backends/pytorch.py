@@ -34,7 +34,7 @@ class TorchBackend:
         self._device = choose_device(options.device)
         streams = CUDA_STREAMS if self._device.type == "cuda" else 1
         self._streams = options.streams or streams
-        self._predictor = Predictor(
+        self.predictor = Predictor(
             model,
             device=self._device,
             dtype=choose_dtype(self._device, options.dtype),
@@ -45,18 +45,18 @@ class TorchBackend:
     @property
     def features_size(self) -> int:
         """Return the length of a frame's vector."""
-        return self._predictor.features_size
+        return self.predictor.features_size
 
     def describe(self) -> str:
         """Return device and precision in words."""
         kind = self._device.type
         name = torch.cuda.get_device_name(self._device) if kind == "cuda" else kind.upper()
-        text = f"{name}, {str(self._predictor.dtype).removeprefix('torch.')}"
+        text = f"{name}, {str(self.predictor.dtype).removeprefix('torch.')}"
         return f"{text}, {torch.get_num_threads()} threads" if kind == "cpu" else text
 
     def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
         """Average the testimonies of pictures from all over; black ones say nothing."""
-        size = self._predictor.testimony_size
+        size = self.predictor.testimony_size
         if not size:
             return None
         length = thumbnail.num_frames
@@ -66,8 +66,8 @@ class TorchBackend:
         def average(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out, pictures = f[0].copy(), [_planes(frame) for frame in f[1:]]
             lit = [p for p in pictures if max(float(c.mean()) for c in p) > DARK] or pictures
-            with _frame_errors(n):
-                said = [self._predictor.testify(picture) for picture in lit]
+            with frame_errors(n):
+                said = [self.predictor.testify(picture) for picture in lit]
             np.copyto(np.asarray(out[0])[0], np.mean(said, axis=0))
             return out
 
@@ -75,12 +75,12 @@ class TorchBackend:
 
     def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
         """Run the global branch: one row a frame."""
-        return self._judge(self._predictor.analyze, self.features_size, thumbnail, survey)
+        return self._judge(self.predictor.analyze, self.features_size, thumbnail, survey)
 
     def analyze_twice(self, thumbnail: vs.VideoNode, survey: vs.VideoNode) -> vs.VideoNode:
         """Run GridNet's global branch with the survey and without: two vectors a row."""
         size = 2 * self.features_size
-        return self._judge(self._predictor.analyze_twice, size, thumbnail, survey)
+        return self._judge(self.predictor.analyze_twice, size, thumbnail, survey)
 
     def _judge(
         self,
@@ -96,7 +96,7 @@ class TorchBackend:
         def row(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out = f[0].copy()
             heard = [np.asarray(frame[0])[0] for frame in f[2:]]
-            with _frame_errors(n):
+            with frame_errors(n):
                 np.copyto(np.asarray(out[0])[0], judge(_planes(f[1]), *heard))
             return out
 
@@ -104,7 +104,7 @@ class TorchBackend:
         if survey is not None:
             # One frame, kept in VapourSynth's cache and shown for every n.
             sources.append(survey.std.Loop(times=thumbnail.num_frames))
-        return self._modify(blank, sources, row)
+        return self.modify(blank, sources, row)
 
     def local(self, picture: vs.VideoNode, features: vs.VideoNode) -> vs.VideoNode:
         """Run the local branch."""
@@ -114,18 +114,25 @@ class TorchBackend:
 
         def local(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out, vector = f[0].copy(), np.asarray(f[2][0])[0, :size]
-            with _frame_errors(n):
-                np.copyto(np.asarray(out[0]), self._predictor.local(_planes(f[1]), vector))
+            with frame_errors(n):
+                np.copyto(np.asarray(out[0]), self.predictor.local(_planes(f[1]), vector))
             return out
 
-        return self._modify(base, [base, picture, features], local)
+        return self.modify(base, [base, picture, features], local)
 
-    def _modify(
+    def modify(
         self,
         base: vs.VideoNode,
         sources: list[vs.VideoNode],
         callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
     ) -> vs.VideoNode:
+        """Run a callback that uses the predictor on every frame, as many at once as it has slots.
+
+        Args:
+            base: what the result is like.
+            sources: whose frames the callback gets.
+            callback: as for `std.ModifyFrame`.
+        """
         if self._streams == 1:
             return base.std.ModifyFrame(sources, callback)
         # ModifyFrame runs one callback at a time; a fresh one for every frame lets as many run
@@ -134,7 +141,8 @@ class TorchBackend:
 
 
 @contextmanager
-def _frame_errors(n: int) -> Iterator[None]:
+def frame_errors(n: int) -> Iterator[None]:
+    """Turn PyTorch's errors into VapourSynth's, with the frame's number."""
     try:
         yield
     except RuntimeError as error:

@@ -7,8 +7,10 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.prediction import DEFAULT_RADIUS, DEFAULT_SURVEY, Scale, predict
-from vs_gainmap.filters.rendering import Output, apply
+from vs_gainmap.filters.judging import DEFAULT_RADIUS, DEFAULT_SURVEY, Scale
+from vs_gainmap.filters.output import Output
+from vs_gainmap.filters.prediction import predict
+from vs_gainmap.filters.rendering import apply
 from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
 from vs_gainmap.filters.upsampling import Upsampling

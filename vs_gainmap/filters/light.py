@@ -137,8 +137,16 @@ def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int
     edges = (light[:, 0], light[0], light[:, -1], light[-1])
     if min(float(edge.max()) for edge in edges) > black:
         return 0, 0, width, height
-    rows = np.flatnonzero(light.max(axis=1) > black)
-    if not rows.size:
+    return lit_area(light.max(axis=1), light.max(axis=0), black)
+
+
+def lit_area(
+    rows: NDArray[np.float32], columns: NDArray[np.float32], black: float
+) -> tuple[int, int, int, int]:
+    """Return what `active_area` does, of the brightest of each row and of each column."""
+    lit_rows, lit_columns = np.flatnonzero(rows > black), np.flatnonzero(columns > black)
+    if not lit_rows.size:
         return 0, 0, 0, 0
-    columns = np.flatnonzero(light.max(axis=0) > black)
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    edges = lit_columns[0], lit_rows[0], lit_columns[-1] + 1, lit_rows[-1] + 1
+    left, top, right, bottom = (int(edge) for edge in edges)
+    return left, top, right, bottom

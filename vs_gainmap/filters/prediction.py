@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import builtins
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import vapoursynth as vs
 
 from vs_gainmap import props
-from vs_gainmap.backends import Backend, RunOptions, open_backend
-from vs_gainmap.colorimetry import (
-    NARROW_PRIMARIES,
-    ColorOverrides,
-    check_frame_color,
-    tag_sdr_clip,
-)
+from vs_gainmap.colorimetry import ColorOverrides, check_frame_color, tag_sdr_clip
 from vs_gainmap.errors import GainMapError
-from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
-from vs_gainmap.filters.upsampling import BICUBIC
-from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
-from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.runtime import Plane, choose_device
-from vs_gainmap.temporal import (
-    MAX_RADIUS,
-    SIGNATURE_SIZE,
-    average,
-    look_around,
-    signature,
+from vs_gainmap.filters.judging import (
+    DEFAULT_RADIUS,
+    DEFAULT_SURVEY,
+    Judging,
+    Scale,
+    constant_props,
+    judge,
+    network_picture,
 )
-from vs_gainmap.weights import default_weights, load_weights
-
-Scale = int | Literal["auto"]
-SCALES = (1, 2, 4, 8)
-# Map pixels that `scale="auto"` stays below: a fourth of 1080p.
-AUTO_PIXELS = 960 * 540
-DEFAULT_RADIUS = 8
-# What a film tells levels off with this many pictures; docs/models.md.
-DEFAULT_SURVEY = 16
-MAX_SURVEY = 256
-# A map needs some range to count in, stops.
-LEAST_RANGE = 0.01
-
-_announced: set[str] = set()
+from vs_gainmap.gainmap import LEAST_RANGE, GainMapPreset
 
 
 def predict(
@@ -112,26 +87,6 @@ def predict(
     Raises:
         vs.Error: the clip or an argument is not usable; the message says what to do.
     """
-    try:
-        source = weights or default_weights(model, on_cpu=_on_cpu(backend, device))
-        loaded = load_weights(source, preset=preset, model=model)
-    except GainMapError as error:
-        raise vs.Error(f"predict: {error}") from error
-    if scale is None or scale == "auto":
-        limit = AUTO_PIXELS if scale == "auto" else None
-        scale = _own_scale(clip, loaded.preset.map_scale, limit)
-    if scale not in SCALES:
-        raise vs.Error(f'predict: scale must be 1, 2, 4, 8 or "auto", got {scale}')
-    if tile is not None and (tile < 0 or tile % 2 or 0 < tile < 64):
-        raise vs.Error(f"predict: tile must be even and at least 64, or 0, got {tile}")
-    if streams is not None and not 1 <= streams <= 16:
-        raise vs.Error(f"predict: streams must be 1 to 16, got {streams}")
-    if not 0 <= radius <= MAX_RADIUS:
-        raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {radius}")
-
-    if not 0 <= survey <= MAX_SURVEY:
-        raise vs.Error(f"predict: survey must be 0 to {MAX_SURVEY}, got {survey}")
-
     overrides = ColorOverrides(
         matrix=matrix,
         transfer=transfer,
@@ -140,31 +95,34 @@ def predict(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "predict")
-    picture = network_picture(tagged, -(-clip.width // scale), -(-clip.height // scale))
-    thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    options = RunOptions(device=device, dtype=dtype, tile=tile, streams=streams)
+    known = judge(
+        tagged,
+        Judging(
+            weights=weights,
+            model=model,
+            preset=preset,
+            scale=scale,
+            tile=tile,
+            device=device,
+            dtype=dtype,
+            streams=streams,
+            backend=backend,
+            radius=radius,
+            survey=survey,
+        ),
+    )
+    picture = network_picture(tagged, *known.map_size)
+    features, size = known.features, known.network.features_size
     try:
-        network = open_backend(backend, loaded.model, options)
-        _announce(network)
-        size = network.features_size
-        asked = survey if thumbnail.num_frames > 1 else 0
-        heard = network.survey(thumbnail, asked) if asked else None
-        judged = [network.analyze(thumbnail, heard)]
-        sizes = [size]
-        surveyor = find_surveyor(loaded, device if backend == "torch" else "cpu") if asked else None
-        if surveyor is not None:
-            judged.append(judge_twice(surveyor, thumbnail, asked))
-            sizes.append(2 * surveyor.features_size)
-        features = _features(thumbnail, judged, sizes, radius)
-        gain_map = network.local(picture, features)
+        gain_map = known.network.local(picture, features)
         added = []
-        if surveyor is not None:
-            told = difference(features, size, surveyor.features_size, loaded.preset)
-            added = [surveyor.local(picture, told), told]
+        if known.surveyor is not None and known.told is not None:
+            added = [known.surveyor.local(picture, known.told), known.told]
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
-    constants = _constant_props(loaded.preset)
-    low, high = loaded.preset.min_log_gain, loaded.preset.max_log_gain
+    preset_used = known.loaded.preset
+    constants = constant_props(preset_used)
+    low, high = preset_used.min_log_gain, preset_used.max_log_gain
 
     def describe(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         out, row = f[0].copy(), np.asarray(f[1][0])[0]
@@ -188,89 +146,3 @@ def predict(
         return out
 
     return gain_map.std.ModifyFrame([gain_map, features, *added], describe)
-
-
-def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:
-    """Return the scale of the weights, doubled until the map is small enough."""
-    scale = trained
-    while limit is not None and scale < max(SCALES):
-        if -(-clip.width // scale) * -(-clip.height // scale) <= limit:
-            break
-        scale *= 2
-    return scale
-
-
-def _features(
-    thumbnail: vs.VideoNode, judged: list[vs.VideoNode], sizes: list[int], radius: int
-) -> vs.VideoNode:
-    """Return a clip of one row a frame: the vectors of `judged`, then the signature."""
-    size = sum(sizes)
-    starts = [sum(sizes[:k]) for k in builtins.range(len(sizes))]
-    blank = vs.core.std.BlankClip(
-        format=vs.GRAYS,
-        width=size + SIGNATURE_SIZE,
-        height=1,
-        length=thumbnail.num_frames,
-        keep=True,
-    )
-
-    def sign(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
-        out = f[0].copy()
-        row = np.asarray(out[0])[0]
-        for vector, start, length in zip(f[1:-1], starts, sizes, strict=True):
-            row[start : start + length] = np.asarray(vector[0]).reshape(-1)[:length]
-        row[size:] = signature(_planes(f[-1]))
-        return out
-
-    each = blank.std.ModifyFrame([blank, *judged, thumbnail], sign)
-    if radius == 0 or thumbnail.num_frames == 1:
-        return each
-    each = hold(each, 2 * radius + IN_FLIGHT)
-
-    def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        near = inside(n, radius, thumbnail.num_frames)
-        rows = [np.asarray(f[i - n + radius][0])[0] for i in near]
-        window = look_around([row[size:] for row in rows], near.index(n))
-        out = f[radius].copy()
-        np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], window.weights)
-        out.props[props.SCENE_CHANGE_PREV] = int(window.begins_shot)
-        return out
-
-    return each.std.ModifyFrame(shifted(each, radius), average_window)
-
-
-def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
-    """Return gamma-coded full-range RGBS in (about) BT.709 primaries, as trained on."""
-    with tagged.get_frame(0) as frame:
-        narrow = int(frame.props[props.PRIMARIES]) in NARROW_PRIMARIES
-    convert = {} if narrow else {"primaries": int(vs.PRIMARIES_BT709)}
-    return tagged.resize.Bicubic(width, height, format=vs.RGBS, **BICUBIC, **convert)
-
-
-def _on_cpu(backend: str, device: str | None) -> bool:
-    return backend == "torch" and choose_device(device).type == "cpu"
-
-
-def _constant_props(preset: GainMapPreset) -> dict[str, props.PropValue]:
-    return {
-        props.GAIN_MAP_MIN: preset.min_log_gain,
-        props.GAIN_MAP_GAMMA: 1.0,
-        props.GAIN_MAP_BASE_OFFSET: 0.0,
-        props.GAIN_MAP_ALTERNATE_OFFSET: 0.0,
-        props.GAIN_MAP_BASE_HEADROOM: 0.0,
-        props.GAIN_MAP_ALTERNATE_HEADROOM: preset.max_log_gain,
-        props.GAIN_MAP_SDR_WHITE: preset.sdr_white,
-        props.GAIN_MAP_EOTF: preset.eotf,
-    }
-
-
-def _planes(frame: vs.VideoFrame) -> list[Plane]:
-    return [np.asarray(frame[plane]) for plane in (0, 1, 2)]
-
-
-def _announce(network: Backend) -> None:
-    """Say once a process where the network runs."""
-    text = f"vs_gainmap runs on {network.describe()}"
-    if text not in _announced:
-        _announced.add(text)
-        vs.core.log_message(vs.MESSAGE_TYPE_INFORMATION, text)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.color import SDR_EOTFS
-from vs_gainmap.colorimetry import NAMES, ColorOverrides, tag_sdr_clip
-from vs_gainmap.errors import MetadataError
+from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.light import attach_light_levels
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
+from vs_gainmap.filters.output import (
+    DITHERS,
+    OUTPUT_TRANSFERS,
+    Output,
+    hdr10_props,
+    positive,
+    target_color,
+)
 from vs_gainmap.filters.signal_gain import can_gain_signal, gain_signal
 from vs_gainmap.filters.upsampling import (
     UPSAMPLINGS,
@@ -22,15 +28,8 @@ from vs_gainmap.filters.upsampling import (
     guide,
     guided_upsample,
 )
-from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.hdr10 import MasteringDisplay
 
-Output = Literal["pq", "hlg", "linear"]
-OUTPUT_TRANSFERS: dict[str, int] = {
-    "pq": int(vs.TRANSFER_ST2084),
-    "hlg": int(vs.TRANSFER_ARIB_B67),
-    "linear": int(vs.TRANSFER_LINEAR),
-}
-DITHERS = ("none", "ordered", "random", "error_diffusion")
 # Gain below 2^-16 of anything is darker than PQ can say.
 MAX_STRENGTH = 4.0
 
@@ -108,8 +107,8 @@ def apply(
     )
     tagged = tag_sdr_clip(clip, overrides, "apply")
     constants = _read_constants(clip, gain_map)
-    white = _positive("sdr_white", sdr_white, constants.sdr_white)
-    peak = _positive("peak_nits", peak_nits, white * 2**constants.headroom)
+    white = positive("sdr_white", sdr_white, constants.sdr_white)
+    peak = positive("peak_nits", peak_nits, white * 2**constants.headroom)
     if not white < peak <= 10_000:
         raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
     if not 0 <= strength <= MAX_STRENGTH:
@@ -122,10 +121,10 @@ def apply(
     if upsampling not in UPSAMPLINGS:
         known = ", ".join(UPSAMPLINGS)
         raise vs.Error(f"apply: upsampling must be one of {known}, got {upsampling!r}")
-    target = _target_color(format, output, output_chroma_location)
+    target = target_color(format, output, output_chroma_location)
     if dither not in DITHERS:
         raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {dither!r}")
-    metadata = _hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
+    metadata = hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
 
     stops = math.log2(peak / white)
     log_gain = _log_gain_expr(gain_map, constants, strength, stops)
@@ -273,66 +272,3 @@ def _gain(gain_map: vs.VideoNode, sdr: vs.VideoNode, log_gain: str) -> vs.VideoN
     gain = vs.core.akarin.Expr([gain_map, gain_map], f"x value! 2 {log_gain} pow")
     # Expr wants as many planes everywhere; three references to one cost nothing.
     return vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
-
-
-def _positive(name: str, value: float | None, default: float) -> float:
-    chosen = default if value is None else float(value)
-    if not 1 <= chosen <= 10_000:
-        raise vs.Error(f"apply: {name} must be 1 to 10000 cd/m2, got {chosen:g}")
-    return chosen
-
-
-def _target_color(format_id: int, output: str, chroma_location: str) -> dict[str, int]:
-    """Check the output format and return zimg's matrix, range and chroma location for it."""
-    if output not in OUTPUT_TRANSFERS:
-        known = ", ".join(OUTPUT_TRANSFERS)
-        raise vs.Error(f"apply: output must be one of {known}, got {output!r}")
-    try:
-        target = vs.core.get_video_format(format_id)
-    except vs.Error as error:
-        raise vs.Error(f"apply: format must be a VapourSynth format, got {format_id}") from error
-    floating = target.sample_type == vs.FLOAT
-    if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
-        raise vs.Error(
-            "apply: format must be YUV or RGB of at least 10 bits, "
-            f"got {target.name or format_id}; "
-            "HDR10 is vs.YUV420P10"
-        )
-    if output == "linear" and not (floating and target.color_family == vs.RGB):
-        raise vs.Error(f'apply: output "linear" needs format=vs.RGBS, got {target.name}')
-    if target.color_family == vs.RGB:
-        return {"matrix": int(vs.MATRIX_RGB), "range": int(vs.RANGE_FULL)}
-    color = {"matrix": int(vs.MATRIX_BT2020_NCL), "range": int(vs.RANGE_LIMITED)}
-    if target.subsampling_w or target.subsampling_h:
-        locations = NAMES["chroma_location"]
-        if chroma_location not in locations:
-            raise vs.Error(
-                f"apply: output_chroma_location must be one of {', '.join(locations)}, "
-                f"got {chroma_location!r}"
-            )
-        color["chromaloc"] = locations[chroma_location]
-    return color
-
-
-def _hdr10_props(
-    tagged: vs.VideoNode,
-    peak_nits: float,
-    mastering: MasteringDisplay | None,
-    max_cll: int | None,
-    max_fall: int | None,
-    output: str,
-) -> dict[str, props.PropValue]:
-    if (max_cll is None) != (max_fall is None):
-        raise vs.Error("apply: max_cll and max_fall go together; give both or neither")
-    try:
-        if mastering is None:
-            with tagged.get_frame(0) as frame:
-                wide = int(frame.props[props.PRIMARIES]) == int(vs.PRIMARIES_BT2020)
-            name: Literal["bt2020", "p3d65"] = "bt2020" if wide else "p3d65"
-            mastering = MasteringDisplay.named(name, max_nits=float(round(peak_nits)))
-        found = props.mastering_props(mastering) if output == "pq" else {}
-        if max_cll is not None and max_fall is not None:
-            found |= props.light_props(ContentLight(max_cll=max_cll, max_fall=max_fall))
-    except MetadataError as error:
-        raise vs.Error(f"apply: {error}") from error
-    return found

@@ -64,18 +64,42 @@ def smooth(
     if radius == 0 or clip.num_frames == 1:
         return gain_map
     width, height = gain_map.width, gain_map.height
-    columns = min(CELLS, width)
-    rows = min(max(round(columns * height / width), 1), height)
+    rows, columns = cell_grid(width, height)
     # A window on either side, and what is on its way.
     held = 2 * radius + IN_FLIGHT
     gain_map = hold(gain_map, held)
     grids = hold(_grids(tagged, gain_map, columns, rows), held)
+    stops = steady_stops(gain_map, grids, radius)
+    stops = stops.resize.Bilinear(width, height)
+    span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
+    # A map whose range is nothing has no room for a correction.
+    return vs.core.akarin.Expr([gain_map, stops], f"{span} 0.01 > x y {span} / + x ?")
+
+
+def cell_grid(width: int, height: int) -> tuple[int, int]:
+    """Return rows and columns of the cells that hold their light, for a map's size."""
+    columns = min(CELLS, width)
+    return min(max(round(columns * height / width), 1), height), columns
+
+
+def steady_stops(gain_map: vs.VideoNode, grids: vs.VideoNode, radius: int) -> vs.VideoNode:
+    """Return what is to be added to the log gain so that cells which stand still hold their light.
+
+    Args:
+        gain_map: whose frames must have GainMapMax.
+        grids: GRAYS: cells of mean luma, and under them as many of the HDR's mean PQ signal.
+        radius: frames on either side, at least 1.
+
+    Returns:
+        GRAYS, a sample a cell, in stops.
+    """
+    rows, length = grids.height // 2, grids.num_frames
     blank = vs.core.std.BlankClip(
-        format=vs.GRAYS, width=columns, height=rows, length=clip.num_frames, keep=True
+        format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
 
     def correct(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        near = inside(n, radius, clip.num_frames)
+        near = inside(n, radius, length)
         if props.GAIN_MAP_MAX not in f[1].props:
             raise vs.Error(
                 f"smooth: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use "
@@ -88,11 +112,7 @@ def smooth(
         np.copyto(np.asarray(out[0]), _stops(seen[center][rows:], steady))
         return out
 
-    stops = blank.std.ModifyFrame([blank, gain_map, *shifted(grids, radius)], correct)
-    stops = stops.resize.Bilinear(width, height)
-    span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
-    # A map whose range is nothing has no room for a correction.
-    return vs.core.akarin.Expr([gain_map, stops], f"{span} 0.01 > x y {span} / + x ?")
+    return blank.std.ModifyFrame([blank, gain_map, *shifted(grids, radius)], correct)
 
 
 def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:

@@ -13,37 +13,15 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import vapoursynth as vs
-from numpy.typing import NDArray
 
 from vs_gainmap import props
+from vs_gainmap.curve import DEGREE, SAMPLES_ACROSS, fit_curve
 
-Picture = NDArray[np.floating]
 Upsampling = Literal["bilinear", "guided"]
 UPSAMPLINGS = ("bilinear", "guided")
 
-# The curve is a polynomial: a few multiplications a pixel, where 16 pieces took more time than
-# all the rest.
-DEGREE = 8
-_BINS = 64
-# Samples of the small map that the fit sees, about: enough for a mean in every bin.
-_SAMPLES_ACROSS = 160
 # Catmull-Rom, the bicubic of the published thumbnails, in which the network sees pictures.
 BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
-# What a bend of the curve costs beside the error, and what a slope does: next to nothing, but
-# where nothing else counts the curve goes on straight, and over a single luma it is flat.
-_BEND, _SLOPE = 1e-3, 1e-5
-
-
-def _powers(luma: Picture) -> Picture:
-    """Return (N, DEGREE + 1) powers of luma, counted from -1 (black) to 1 (white)."""
-    return np.vander(2 * luma - 1, DEGREE + 1, increasing=True)
-
-
-def _stiffness() -> Picture:
-    """Return the matrix of what bends and slopes cost."""
-    curve = _powers(np.linspace(0, 1, 17))
-    bends, slopes = np.diff(curve, 2, axis=0), np.diff(curve, 1, axis=0)
-    return np.asarray(_BEND * bends.T @ bends + _SLOPE * slopes.T @ slopes)
 
 
 class Guided(NamedTuple):
@@ -68,7 +46,7 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> Guided:
     if (gain_map.width, gain_map.height) == (tagged.width, tagged.height):
         return Guided(gain_map, None)
     luma = _luma(tagged, gain_map.width, gain_map.height)
-    step = max(-(-gain_map.width // _SAMPLES_ACROSS), 1)
+    step = max(-(-gain_map.width // SAMPLES_ACROSS), 1)
     few = (max(gain_map.width // step, 1), max(gain_map.height // step, 1))
 
     def fit(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
@@ -101,32 +79,6 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     large = [_luma(tagged, *size), rest.resize.Bilinear(*size)]
     value = vs.core.akarin.Expr(large, f"x luma! y {curve} +")
     return value.std.CopyFrameProps(gain_map)
-
-
-def fit_curve(luma: Picture, values: Picture) -> Picture:
-    """Fit a polynomial by least squares, straight where there are no values.
-
-    Thin bright strokes are gray in a small picture, so it is asked for more than it has seen.
-
-    Args:
-        luma: any shape; what is outside 0..1 counts as the end.
-        values: of the same shape.
-
-    Returns:
-        (DEGREE + 1,): coefficients of the powers of 2 luma - 1, from the constant up.
-    """
-    places = np.clip(np.nan_to_num(luma.reshape(-1)), 0, 1).astype(np.float64)
-    bins = (places * (_BINS - 1) + 0.5).astype(np.int64)
-    count = np.bincount(bins, minlength=_BINS)
-    seen = count > 0
-    weight = count[seen]
-    means = [
-        np.bincount(bins, part, _BINS)[seen] / weight
-        for part in (places, values.reshape(-1).astype(np.float64))
-    ]
-    powers = _powers(means[0])
-    weighed = powers * (weight / places.size)[:, None]
-    return np.linalg.solve(powers.T @ weighed + _stiffness(), weighed.T @ means[1])
 
 
 def _curve_expr(clip: str) -> str:
