@@ -41,13 +41,21 @@ class Row:
 def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
     """Build a graph: "zimg alone", or a model with a backend and precision, "gmnet:ov:int8".
 
+    A fourth part, "gmnet:torch:float16:device", keeps frames on the device.
+
     Raises:
         vs.Error: no such model, backend or precision.
     """
     if way == ZIMG:
         return zimg_to_pq(clip)
-    model, backend, dtype = (*way.split(":"), *[""] * 2)[:3]
-    return sdr_to_hdr10(clip, model=model, backend=backend or "torch", dtype=dtype or None)
+    model, backend, dtype, place = (*way.split(":"), *[""] * 3)[:4]
+    return sdr_to_hdr10(
+        clip,
+        model=model,
+        backend=backend or "torch",
+        dtype=dtype or None,
+        on_device=place == "device",
+    )
 
 
 def time_way(way: str, clip: vs.VideoNode, in_flight: int, warm_up: int) -> float:

@@ -18,6 +18,7 @@ _FILTER_ARGUMENTS = (
     "weights", "model", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
     "dtype", "streams", "backend", "radius", "survey", "output", "output_chroma_location",
     "dither", "matrix", "transfer", "primaries", "range", "chroma_location", "upsampling",
+    "on_device",
 )  # fmt: skip
 
 
@@ -62,6 +63,10 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
         help="what runs the network (torch); vs-gainmap doctor says which are installed",
     )  # fmt: skip
     network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
+    network.add_argument(
+        "--on-device", action="store_true", default=None,
+        help="keep frames on the network's GPU from SDR planes to PQ planes",
+    )  # fmt: skip
     network.add_argument(
         "--radius", type=int, metavar="N",
         help="steadiness: frames on either side to average over; 0 judges each alone (8)",

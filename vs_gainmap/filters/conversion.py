@@ -7,7 +7,8 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.judging import DEFAULT_RADIUS, DEFAULT_SURVEY, Scale
+from vs_gainmap.filters.judging import DEFAULT_RADIUS, DEFAULT_SURVEY, Judging, Scale, judge
+from vs_gainmap.filters.on_device import Rendering, render_on_device
 from vs_gainmap.filters.output import Output
 from vs_gainmap.filters.prediction import predict
 from vs_gainmap.filters.rendering import apply
@@ -45,6 +46,7 @@ def sdr_to_hdr10(
     max_cll: int | None = None,
     max_fall: int | None = None,
     measure: bool = False,
+    on_device: bool = False,
     matrix: str | int | None = None,
     transfer: str | int | None = None,
     primaries: str | int | None = None,
@@ -80,6 +82,9 @@ def sdr_to_hdr10(
         max_cll: MaxCLL when known.
         max_fall: MaxFALL when known.
         measure: attach FrameMaxNits and FrameAverageNits.
+        on_device: keep frames on the network's device from SDR planes to PQ planes, instead of
+            all but the network on the CPU: for a GPU that has the time. Integer YUV in, PQ in
+            integer YUV out, backend "torch", no dither.
         matrix: color of the input where its frame props are missing or wrong.
         transfer: likewise.
         primaries: likewise.
@@ -101,6 +106,40 @@ def sdr_to_hdr10(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "sdr_to_hdr10")
+    smoothed = min(radius, SMOOTH_RADIUS)
+    if on_device:
+        if output != "pq" or dither != "none":
+            raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
+        known = judge(
+            tagged,
+            Judging(
+                weights=weights,
+                model=model,
+                preset=preset,
+                scale=scale,
+                tile=tile,
+                device=device,
+                dtype=dtype,
+                streams=streams,
+                backend=backend,
+                radius=radius,
+                survey=survey,
+            ),
+        )
+        wanted = Rendering(
+            sdr_white=sdr_white,
+            peak_nits=peak_nits,
+            strength=strength,
+            eotf=eotf,
+            upsampling=upsampling,
+            format=int(format),
+            output_chroma_location=output_chroma_location,
+            mastering=mastering,
+            max_cll=max_cll,
+            max_fall=max_fall,
+            measure=measure,
+        )
+        return render_on_device(tagged, known, wanted, radius=smoothed)
     gain_map = predict(
         tagged,
         weights=weights,
@@ -117,7 +156,7 @@ def sdr_to_hdr10(
     )
     return apply(
         tagged,
-        smooth(tagged, gain_map, radius=min(radius, SMOOTH_RADIUS)),
+        smooth(tagged, gain_map, radius=smoothed),
         sdr_white=sdr_white,
         peak_nits=peak_nits,
         strength=strength,

@@ -1,0 +1,250 @@
+"""The whole way on the network's device, as a filter; see `vs_gainmap.onboard`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import vapoursynth as vs
+
+from vs_gainmap import props
+from vs_gainmap.backends import TorchBackend
+from vs_gainmap.backends.pytorch import frame_errors
+from vs_gainmap.color import SDR_EOTFS, Eotf, PrimariesName
+from vs_gainmap.colorimetry import check_frame_color
+from vs_gainmap.filters.judging import Judgement
+from vs_gainmap.filters.light import BLACK_NITS, lit_area
+from vs_gainmap.filters.output import hdr10_props, positive, target_color
+from vs_gainmap.filters.smoothing import cell_grid, steady_stops
+from vs_gainmap.filters.upsampling import UPSAMPLINGS, Upsampling
+from vs_gainmap.filters.window import IN_FLIGHT, hold
+from vs_gainmap.hdr10 import MasteringDisplay
+from vs_gainmap.onboard import Judged, Levels, Look, Onboard
+from vs_gainmap.planes import PlaneFormat
+
+# Weights of R' and B' in luma, by H.273's code of the matrix.
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+_PRIMARIES: dict[int, PrimariesName] = {
+    1: "bt709",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte170m",
+    9: "bt2020",
+    12: "p3d65",
+}
+_INSTEAD = "leave on_device out for this clip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """What `sdr_to_hdr10` is asked for; its arguments of the same names."""
+
+    sdr_white: float | None = None
+    peak_nits: float | None = None
+    strength: float = 1.0
+    eotf: str | None = None
+    upsampling: Upsampling | None = None
+    format: int = field(default_factory=lambda: int(vs.YUV420P10))
+    output_chroma_location: str = "left"
+    mastering: MasteringDisplay | None = None
+    max_cll: int | None = None
+    max_fall: int | None = None
+    measure: bool = False
+
+
+def render_on_device(
+    tagged: vs.VideoNode, known: Judgement, wanted: Rendering, *, radius: int
+) -> vs.VideoNode:
+    """Make HDR10 of an SDR clip on the device of its network.
+
+    Args:
+        tagged: SDR with all its color props.
+        known: from `judge`.
+        wanted: how it is to look.
+        radius: of `smooth`.
+
+    Returns:
+        PQ, BT.2020, YUV, with all color and HDR10 props.
+
+    Raises:
+        vs.Error: this way is not open to the clip, the backend or the format.
+    """
+    if not isinstance(known.network, TorchBackend):
+        raise vs.Error('sdr_to_hdr10: on_device needs backend="torch"')
+    network = known.network
+    source, primaries = _source(tagged)
+    target = _target(tagged, wanted)
+    width, height = known.map_size
+    rows, columns = cell_grid(width, height)
+    look = _look(tagged, known, wanted, primaries)
+    held = 2 * radius + IN_FLIGHT
+    onboard = Onboard(
+        network.predictor,
+        known.surveyor.predictor if known.surveyor else None,
+        source,
+        target,
+        look,
+        map_size=(height, width),
+        cells=(rows, columns),
+        keep=held,
+    )
+    size = network.features_size
+    sources = [tagged, known.features, *([known.told] if known.told else [])]
+
+    def judged(f: list[vs.VideoFrame]) -> Judged:
+        vector = np.asarray(f[2][0])[0, :size].copy()
+        told = np.asarray(f[3][0])[0].copy() if known.told else None
+        return Judged(vector, told)
+
+    def compare(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        out = f[0].copy()
+        with frame_errors(n):
+            cells, qmax = onboard.compare(n, _codes(f[1]), judged(f))
+        np.copyto(np.asarray(out[0]), cells)
+        out.props[props.GAIN_MAP_MAX] = qmax
+        return out
+
+    stops: list[vs.VideoNode] = []
+    if radius > 0 and tagged.num_frames > 1:
+        blank = _blank(tagged, vs.GRAYS, columns, 2 * rows)
+        grids = hold(network.modify(blank, [blank, *sources], compare), held)
+        stops = [steady_stops(grids, grids, radius)]
+
+    def render(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        check_frame_color(f[1].props, "sdr_to_hdr10", n)
+        out = f[0].copy()
+        added = np.asarray(f[-1][0]).copy() if stops else None
+        with frame_errors(n):
+            made = onboard.render(n, _codes(f[1]), judged(f), added)
+        for k, plane in enumerate(made.planes):
+            np.copyto(np.asarray(out[k]), plane)
+        out.props[props.GAIN_MAP_MAX] = made.qmax
+        if props.SCENE_CHANGE_PREV in f[2].props:
+            out.props[props.SCENE_CHANGE_PREV] = f[2].props[props.SCENE_CHANGE_PREV]
+        if made.levels is not None:
+            _note(out, made.levels)
+        return out
+
+    blank = _blank(tagged, wanted.format, tagged.width, tagged.height)
+    # The source's own props first: what the result is, is said after.
+    stale = [props.COLOR_RANGE, props.CHROMA_LOCATION]
+    blank = blank.std.CopyFrameProps(tagged).std.RemoveFrameProps(stale)
+    color: dict[str, props.PropValue] = {
+        props.MATRIX: int(vs.MATRIX_BT2020_NCL),
+        props.TRANSFER: int(vs.TRANSFER_ST2084),
+        props.PRIMARIES: int(vs.PRIMARIES_BT2020),
+        props.RANGE: int(vs.RANGE_LIMITED),
+    }
+    found = target_color(wanted.format, "pq", wanted.output_chroma_location)
+    if "chromaloc" in found:
+        color[props.CHROMA_LOCATION] = found["chromaloc"]
+    color |= hdr10_props(
+        tagged, look.peak_nits, wanted.mastering, wanted.max_cll, wanted.max_fall, "pq"
+    )
+    blank = blank.std.SetFrameProps(**color)
+    return network.modify(blank, [blank, *sources, *stops], render)
+
+
+def _blank(tagged: vs.VideoNode, clip_format: int, width: int, height: int) -> vs.VideoNode:
+    return vs.core.std.BlankClip(
+        tagged, format=clip_format, width=width, height=height, keep=True
+    ).std.RemoveFrameProps()
+
+
+def _codes(frame: vs.VideoFrame) -> list[np.ndarray]:
+    return [np.asarray(frame[plane]) for plane in range(3)]
+
+
+def _note(frame: vs.VideoFrame, levels: Levels) -> None:
+    frame.props[props.FRAME_MAX_NITS] = levels.max_nits
+    frame.props[props.FRAME_AVERAGE_NITS] = levels.average_nits
+    area = lit_area(levels.rows, levels.columns, BLACK_NITS)
+    frame.props[props.FRAME_ACTIVE_AREA] = list(area)
+
+
+def _source(tagged: vs.VideoNode) -> tuple[PlaneFormat, PrimariesName]:
+    layout = tagged.format
+    with tagged.get_frame(0) as frame:
+        found = dict(frame.props)
+    matrix, primaries = int(found[props.MATRIX]), int(found[props.PRIMARIES])
+    fits = layout.color_family == vs.YUV and layout.sample_type == vs.INTEGER
+    if not fits or matrix not in _LUMA_WEIGHTS or primaries not in _PRIMARIES:
+        raise vs.Error(
+            "sdr_to_hdr10: on_device takes integer YUV of BT.601, BT.709 or BT.2020 (not "
+            f"constant luminance), got {layout.name}, matrix {matrix}, primaries {primaries}; "
+            f"{_INSTEAD}"
+        )
+    location = int(found.get(props.CHROMA_LOCATION, 0))
+    full = int(found.get(props.RANGE, 0)) == int(vs.RANGE_FULL)
+    return _layout(layout, matrix, location, full_range=full), _PRIMARIES[primaries]
+
+
+def _target(tagged: vs.VideoNode, wanted: Rendering) -> PlaneFormat:
+    color = target_color(wanted.format, "pq", wanted.output_chroma_location)
+    layout = vs.core.get_video_format(wanted.format)
+    if layout.color_family != vs.YUV or layout.sample_type != vs.INTEGER:
+        raise vs.Error(f"sdr_to_hdr10: on_device makes integer YUV, not {layout.name}; {_INSTEAD}")
+    if tagged.width % (1 << layout.subsampling_w) or tagged.height % (1 << layout.subsampling_h):
+        raise vs.Error(
+            f"sdr_to_hdr10: {tagged.width}x{tagged.height} can't be {layout.name}; crop it first"
+        )
+    return _layout(layout, color["matrix"], color.get("chromaloc", 0), full_range=False)
+
+
+def _layout(layout: vs.VideoFormat, matrix: int, location: int, *, full_range: bool) -> PlaneFormat:
+    kr, kb = _LUMA_WEIGHTS[matrix]
+    wide, high = (1 << layout.subsampling_w) - 1, (1 << layout.subsampling_h) - 1
+    left = location in (vs.CHROMA_LEFT, vs.CHROMA_TOP_LEFT, vs.CHROMA_BOTTOM_LEFT)
+    top = location in (vs.CHROMA_TOP, vs.CHROMA_TOP_LEFT)
+    bottom = location in (vs.CHROMA_BOTTOM, vs.CHROMA_BOTTOM_LEFT)
+    return PlaneFormat(
+        bits=layout.bits_per_sample,
+        subsampling_w=layout.subsampling_w,
+        subsampling_h=layout.subsampling_h,
+        kr=kr,
+        kb=kb,
+        full_range=full_range,
+        right=-0.5 * wide if left else 0.0,
+        down=0.5 * high * (bottom - top),
+    )
+
+
+def _look(
+    tagged: vs.VideoNode, known: Judgement, wanted: Rendering, primaries: PrimariesName
+) -> Look:
+    preset = known.loaded.preset
+    white = positive("sdr_white", wanted.sdr_white, preset.sdr_white)
+    peak = positive("peak_nits", wanted.peak_nits, white * 2**preset.max_log_gain)
+    if not white < peak <= 10_000:
+        raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
+    curve = preset.eotf if wanted.eotf is None else wanted.eotf
+    if curve not in SDR_EOTFS:
+        raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {curve!r}")
+    eotf: Eotf = curve
+    guided = 2 * known.map_size[0] + 2 < tagged.width
+    if wanted.upsampling is not None:
+        if wanted.upsampling not in UPSAMPLINGS:
+            names = ", ".join(UPSAMPLINGS)
+            raise vs.Error(f"apply: upsampling must be one of {names}, got {wanted.upsampling!r}")
+        guided = wanted.upsampling == "guided"
+    if not (0 <= wanted.strength <= 4 and math.isfinite(wanted.strength)):
+        raise vs.Error(f"apply: strength must be 0 to 4, got {wanted.strength}")
+    return Look(
+        eotf=eotf,
+        primaries=primaries,
+        low=preset.min_log_gain,
+        high=preset.max_log_gain,
+        sdr_white=white,
+        peak_nits=peak,
+        strength=wanted.strength,
+        guided=guided and known.map_size != (tagged.width, tagged.height),
+        measure=wanted.measure,
+    )

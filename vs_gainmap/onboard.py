@@ -1,0 +1,277 @@
+"""From SDR planes to HDR10 planes without leaving the device: one upload and one download a frame.
+
+The way of `predict`, `smooth` and `apply`, in PyTorch and therefore on any device. A frame is
+looked at twice: first its map is made, and what `smooth` compares over time comes back; then,
+when that is known of the frames around, it is rendered. In between, planes and map stay where
+they are.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from vs_gainmap.color import (
+    PQ_PEAK_NITS,
+    SDR_EOTFS,
+    SDR_INVERSE_EOTFS,
+    Eotf,
+    PrimariesName,
+    convert_primaries,
+    pq_inverse_eotf,
+)
+from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
+from vs_gainmap.gainmap import LEAST_RANGE
+from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
+from vs_gainmap.runtime import Plane, Predictor, Slot
+
+Codes = NDArray[np.uint8] | NDArray[np.uint16]
+# Beyond any overshoot of chroma.
+BRIGHTEST_SIGNAL = 1.5
+# Exponents that light is measured with where it only has to be compared, as `smooth` does.
+POWERS = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a map is applied, and what is measured."""
+
+    eotf: Eotf
+    primaries: PrimariesName
+    """Of the source."""
+    low: float
+    """Log gain, in stops, at map 0."""
+    high: float
+    """The largest log gain that the weights know, stops."""
+    sdr_white: float
+    peak_nits: float
+    strength: float = 1.0
+    guided: bool = False
+    measure: bool = False
+
+    @property
+    def stretch(self) -> float:
+        """Return what log gains above SDR white are multiplied by, to reach the peak."""
+        return math.log2(self.peak_nits / self.sdr_white) / self.high
+
+
+class Judged(NamedTuple):
+    """What is known of a frame before its pixels are looked at, as `predict`'s features say it."""
+
+    vector: Plane
+    """Of the network's `analyze`."""
+    told: Plane | None = None
+    """What a survey adds: curves in stops, and last the change of Qmax."""
+
+
+class Levels(NamedTuple):
+    """Light of a frame after CTA-861.3."""
+
+    max_nits: float
+    average_nits: float
+    rows: Plane
+    """The brightest of each row, cd/m2."""
+    columns: Plane
+
+
+class Rendered(NamedTuple):
+    """A frame of HDR."""
+
+    planes: list[NDArray[np.uint16]]
+    qmax: float
+    """Stops."""
+    levels: Levels | None
+
+
+class _Seen(NamedTuple):
+    planes: list[Tensor]
+    gain_map: Tensor
+    qmax: float
+
+
+class Onboard:
+    """Makes HDR10 frames of SDR frames on a predictor's device.
+
+    Args:
+        predictor: the network; its device and slots are used.
+        surveyor: GridNet, where `Judged.told` is to be added.
+        source: the SDR planes.
+        target: the HDR planes: BT.2020, PQ, of the same size.
+        look: how.
+        map_size: height and width.
+        cells: rows and columns that `compare` returns.
+        keep: how many frames stay on the device between the two looks.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        surveyor: Predictor | None,
+        source: PlaneFormat,
+        target: PlaneFormat,
+        look: Look,
+        *,
+        map_size: tuple[int, int],
+        cells: tuple[int, int],
+        keep: int,
+    ) -> None:
+        self.predictor, self.surveyor = predictor, surveyor
+        self.source, self.target, self.look = source, target, look
+        self.map_size, self.cells, self.keep = map_size, cells, keep
+        self._kept: OrderedDict[int, _Seen] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @torch.inference_mode()
+    def compare(self, n: int, planes: list[Codes], judged: Judged) -> tuple[Plane, float]:
+        """Make a frame's map and return what `smooth` compares; the frame stays on the device.
+
+        Args:
+            n: its number.
+            planes: Y, Cb, Cr codes, uint8 or uint16.
+            judged: what is known of it.
+
+        Returns:
+            (2 rows, columns): each cell's mean luma, and under them its HDR's mean PQ signal; and
+            Qmax in stops.
+        """
+        with self.predictor.turn() as slot:
+            seen = self._see(slot, planes, judged)
+            cells = self._cells(seen).cpu().numpy()
+            slot.wait()
+        with self._lock:
+            self._kept[n] = seen
+            while len(self._kept) > self.keep:
+                self._kept.popitem(last=False)
+        return cells, seen.qmax
+
+    @torch.inference_mode()
+    def render(
+        self, n: int, planes: list[Codes], judged: Judged, stops: Plane | None = None
+    ) -> Rendered:
+        """Render a frame.
+
+        Args:
+            n: its number.
+            planes: as for `compare`; only looked at if the frame is not on the device any more.
+            judged: likewise.
+            stops: (rows, columns), what `smooth` adds to the log gain.
+        """
+        with self._lock:
+            seen = self._kept.get(n)
+        with self.predictor.turn() as slot:
+            seen = seen or self._see(slot, planes, judged)
+            light = self._light(seen, stops)
+            signal = pq_inverse_eotf(light)
+            coded = encode_planes(signal, self.target)
+            names = (f"hdr{k}" for k in range(3))
+            staged = [
+                slot.buffer(name, *plane.shape, dtype=plane.dtype)
+                for name, plane in zip(names, coded, strict=True)
+            ]
+            for buffer, plane in zip(staged, coded, strict=True):
+                buffer.copy_(plane, non_blocking=True)
+            levels = _measure(light) if self.look.measure else None
+            slot.wait()
+            # Copies: the slot's buffers are another frame's next.
+            out = [buffer.numpy().view(np.uint16).copy() for buffer in staged]
+        return Rendered(out, seen.qmax, levels)
+
+    def _see(self, slot: Slot, planes: list[Codes], judged: Judged) -> _Seen:
+        device, uploaded = self.predictor.device, []
+        for k, plane in enumerate(planes):
+            codes = plane if plane.dtype == np.uint8 else plane.view(np.int16)
+            dtype = torch.uint8 if plane.dtype == np.uint8 else torch.int16
+            staged = slot.buffer(f"sdr{k}", *plane.shape, dtype=dtype)
+            np.copyto(staged.numpy(), codes)
+            uploaded.append(staged.to(device, non_blocking=True, copy=True))
+        signal = decode_planes(uploaded, self.source)
+        picture = shrink(signal, *self.map_size)
+        if self.look.primaries in ("bt2020", "p3d65"):
+            # Trained on BT.709; through a BT.1886 display's light, as zimg does it.
+            light = SDR_EOTFS["bt1886"](picture.clamp(min=0))
+            narrow = convert_primaries(light, self.look.primaries, "bt709")
+            picture = SDR_INVERSE_EOTFS["bt1886"](narrow.clamp(min=0))
+        picture = picture.clamp(0.0, 1.0)
+        vector = torch.from_numpy(judged.vector).to(device)
+        gain_map = self.predictor.predict(picture, self.predictor.unpack(vector))
+        low, high = self.look.low, self.look.high
+        qmax = float(judged.vector[-1]) * high
+        if self.surveyor is not None and judged.told is not None:
+            told = self.surveyor.unpack(torch.from_numpy(judged.told).to(device))
+            added = self.surveyor.predict(picture, told)
+            surveyed = max(qmax + float(judged.told[-1]), low + LEAST_RANGE)
+            gain_map = (gain_map * (qmax - low) + added) / (surveyed - low)
+            qmax = surveyed
+        return _Seen(uploaded, gain_map, qmax)
+
+    def _cells(self, seen: _Seen) -> Tensor:
+        height, width = seen.planes[0].shape
+        half = (-(-height // 2), -(-width // 2))
+        luma = _resize(luma_of(seen.planes[0], self.source), half)
+        gain_map = _resize(seen.gain_map, half)
+        look = self.look
+        light = luma.clamp(0, 1) ** POWERS[look.eotf] * (look.sdr_white / PQ_PEAK_NITS)
+        light = light * torch.exp2(gain_map * (seen.qmax - look.low) + look.low)
+        pq = pq_inverse_eotf(light.clamp(0, 1) * PQ_PEAK_NITS)
+        return torch.cat([_resize(x, self.cells)[0, 0] for x in (luma, pq)])
+
+    def _light(self, seen: _Seen, stops: Plane | None) -> Tensor:
+        """Return (1, 3, H, W), cd/m2, BT.2020."""
+        look, device = self.look, self.predictor.device
+        gain_map, span = seen.gain_map, seen.qmax - look.low
+        if stops is not None and span > LEAST_RANGE:
+            added = torch.from_numpy(stops).to(device)[None, None]
+            gain_map = gain_map + _resize(added, self.map_size) / span
+        size = tuple(seen.planes[0].shape)
+        luma = luma_of(seen.planes[0], self.source)
+        large = self._guided(gain_map, luma) if look.guided else _resize(gain_map, size)
+        log_gain = (large * span + look.low).clamp(look.low, look.high)
+        log_gain = log_gain.clamp(min=0) * look.stretch + log_gain.clamp(max=0)
+        signal = decode_planes(seen.planes, self.source).clamp(0, BRIGHTEST_SIGNAL)
+        light = SDR_EOTFS[look.eotf](signal) * torch.exp2(log_gain * look.strength)
+        wide = convert_primaries(light * look.sdr_white, look.primaries, "bt2020")
+        return wide.clamp(0, PQ_PEAK_NITS)
+
+    def _guided(self, gain_map: Tensor, luma: Tensor) -> Tensor:
+        small = shrink(luma, *self.map_size)
+        step = max(-(-self.map_size[1] // SAMPLES_ACROSS), 1)
+        seen = [
+            x[0, 0, step // 2 :: step, step // 2 :: step].cpu().numpy() for x in (small, gain_map)
+        ]
+        coefficients = fit_curve(*seen)
+        rest = gain_map - _polynomial(small, coefficients)
+        size = (luma.shape[-2], luma.shape[-1])
+        return _resize(rest, size) + _polynomial(luma, coefficients)
+
+
+def _polynomial(luma: Tensor, coefficients: NDArray[np.floating]) -> Tensor:
+    place = 2 * luma.clamp(0, 1) - 1
+    total = torch.full_like(place, float(coefficients[-1]))
+    for value in coefficients[-2::-1]:
+        total = total * place + float(value)
+    return total
+
+
+def _resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Resize (1, C, H, W) bilinearly, as zimg does: a stretched triangle on the way down."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return functional.interpolate(
+        x, size=tuple(size), mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+def _measure(light: Tensor) -> Levels:
+    brightest = light[0].amax(dim=0)
+    top, mean = brightest.max(), brightest.mean(dtype=torch.float64)
+    rows, columns = brightest.amax(dim=1), brightest.amax(dim=0)
+    return Levels(float(top), float(mean), rows.cpu().numpy(), columns.cpu().numpy())
