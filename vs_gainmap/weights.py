@@ -40,7 +40,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="cf764f6ad3ae28400dd84e736acf73c801412fc71c00b34b27bf6f9040671354",
+        sha256="4c5cc4fe36f4d2a2befa3dec7221d4de09cf5f25238e64a8b8da78bebfc15c80",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
         teacher="fast",
     ),
