@@ -20,9 +20,10 @@ GRID = 8
 SIGNATURE_SIZE = GRID * GRID * 3
 MAX_RADIUS = 24
 # Distance, as mean absolute difference of the grids, at which a neighbor's weight is 1/e.
-# Noise and coding artefacts average out of the cells to under 0.003; a slow pan moves 0.01 a
-# frame; a flash or a cut 0.1 and more.
-LIKENESS = 0.03
+# Noise and coding artefacts average out of the cells to under 0.003, breathing of a step and a
+# half of 8 bits is 0.006; a slow pan or a fade moves 0.01 a frame, a flash or a cut 0.1 and more.
+# Less would follow fades more closely (docs/steady.md) and breathing, too.
+LIKENESS = 0.022
 # A cut: the step is this large, and this many times the steps around it. The second part
 # tells a cut from fast motion, and from a flash, which has two such steps in a row.
 CUT_STEP = 0.05
