@@ -10,7 +10,7 @@ from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.judging import DEFAULT_RADIUS, DEFAULT_SURVEY, Judging, Scale, judge
 from vs_gainmap.filters.on_device import Rendering, render_on_device
 from vs_gainmap.filters.output import Output
-from vs_gainmap.filters.prediction import predict
+from vs_gainmap.filters.prediction import predict_as
 from vs_gainmap.filters.rendering import apply
 from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
@@ -106,26 +106,24 @@ def sdr_to_hdr10(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "sdr_to_hdr10")
+    how = Judging(
+        weights=weights,
+        model=model,
+        preset=preset,
+        scale=scale,
+        tile=tile,
+        device=device,
+        dtype=dtype,
+        streams=streams,
+        backend=backend,
+        radius=radius,
+        survey=survey,
+    )
     smoothed = min(radius, SMOOTH_RADIUS)
     if on_device:
         if output != "pq" or dither != "none":
             raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
-        known = judge(
-            tagged,
-            Judging(
-                weights=weights,
-                model=model,
-                preset=preset,
-                scale=scale,
-                tile=tile,
-                device=device,
-                dtype=dtype,
-                streams=streams,
-                backend=backend,
-                radius=radius,
-                survey=survey,
-            ),
-        )
+        known = judge(tagged, how)
         wanted = Rendering(
             sdr_white=sdr_white,
             peak_nits=peak_nits,
@@ -140,20 +138,7 @@ def sdr_to_hdr10(
             measure=measure,
         )
         return render_on_device(tagged, known, wanted, radius=smoothed)
-    gain_map = predict(
-        tagged,
-        weights=weights,
-        model=model,
-        preset=preset,
-        scale=scale,
-        tile=tile,
-        device=device,
-        dtype=dtype,
-        streams=streams,
-        backend=backend,
-        radius=radius,
-        survey=survey,
-    )
+    gain_map = predict_as(tagged, how)
     return apply(
         tagged,
         smooth(tagged, gain_map, radius=smoothed),

@@ -95,7 +95,7 @@ def predict(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "predict")
-    known = judge(
+    return predict_as(
         tagged,
         Judging(
             weights=weights,
@@ -111,6 +111,11 @@ def predict(
             survey=survey,
         ),
     )
+
+
+def predict_as(tagged: vs.VideoNode, how: Judging) -> vs.VideoNode:
+    """Predict the gain map of every frame of a clip that has all its color props; see `predict`."""
+    known = judge(tagged, how)
     picture = network_picture(tagged, *known.map_size)
     features, size = known.features, known.network.features_size
     try:
