@@ -18,7 +18,6 @@ _FILTER_ARGUMENTS = (
     "weights", "model", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
     "dtype", "streams", "backend", "radius", "survey", "output", "output_chroma_location",
     "dither", "matrix", "transfer", "primaries", "range", "chroma_location", "upsampling",
-    "on_device",
 )  # fmt: skip
 
 
@@ -63,10 +62,6 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
         help="what runs the network (torch); vs-gainmap doctor says which are installed",
     )  # fmt: skip
     network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
-    network.add_argument(
-        "--on-device", action="store_true", default=None,
-        help="keep frames on the network's GPU from SDR planes to PQ planes",
-    )  # fmt: skip
     network.add_argument(
         "--radius", type=int, metavar="N",
         help="steadiness: frames on either side to average over; 0 judges each alone (8)",
@@ -162,7 +157,7 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
 
 
 def make_graph(
-    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False
+    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False, on_device: bool = False
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
     import vs_gainmap
@@ -180,6 +175,7 @@ def make_graph(
             measure=measure and not apart,
             format=clip_format.id,
             mastering=mastering,
+            on_device=on_device,
             **arguments,
         )
         if apart:
