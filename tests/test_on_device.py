@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import vapoursynth as vs
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
+from tests.media import Media, mediainfo
 from vs_gainmap import sdr_to_hdr10
+from vs_gainmap.cli import main
 from vs_gainmap.filters import on_device
 from vs_gainmap.onboard import Onboard
 from vs_gainmap.runtime import Predictor
@@ -180,3 +183,22 @@ def test_nothing_is_kept_without_a_window(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Onboard, "compare", lambda *_: compared.append(1))
     sdr_to_hdr10(scene(2), model="fast", radius=0, on_device=True).get_frame(1).close()
     assert not compared
+
+
+def test_convert_on_the_device(media: Media, tmp_path: Path, tiny_weights: Path) -> None:
+    """Lossless, so that codes can be held against the usual way's."""
+    pictures = []
+    for name, more in (("usual", ()), ("device", ("--on-device",))):
+        target = tmp_path / f"{name}.mkv"
+        options = ["-e", "ffv1", "--format", "YUV444P16", "--frames", "3"]
+        options += ["--dtype", "float32", "--quiet"]
+        fixed = (str(media.plain), str(target), "--weights", str(tiny_weights))
+        assert main(["convert", *fixed, *options, *more]) == 0
+        assert mediainfo(target)["hdr_format_compatibility"].startswith("HDR10")
+        with av.open(str(target)) as container:
+            pictures.append([frame.to_ndarray() for frame in container.decode(video=0)])
+    for usual, ours in zip(*pictures, strict=True):
+        off = np.abs(usual.astype(int) - ours.astype(int))
+        # A code of 10 bits.
+        assert off.mean() < 16
+        assert np.percentile(off, 99) <= 64
