@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
+from vs_gainmap.color import (
+    PQ_C1,
+    PQ_C2,
+    PQ_C3,
+    PQ_M1,
+    PQ_M2,
+    PQ_PEAK_NITS,
+    REFERENCE_WHITE_NITS,
+    pq_eotf,
+)
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.expressions import pq_signal
 from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
 from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
 
@@ -24,6 +34,8 @@ CELLS = 32
 MAX_STOPS = 0.1
 # Light is measured from luma alone, so no more exact than this.
 _POWERS = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
+# Signal that counts as black, for the logarithm.
+_DARKEST = 1e-6
 # cd/m2 under which a change of light is not worth correcting.
 _FLOOR_NITS = 0.01
 
@@ -133,10 +145,14 @@ def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int
         raise vs.Error(
             f"smooth: gain_map's {props.GAIN_MAP_EOTF} must be one of {known}, got {name!r}"
         )
-    low = _low(gain_map)
-    log_gain = f"y y.{props.GAIN_MAP_MAX} {low.replace('x.', 'y.')} - * {low.replace('x.', 'y.')} +"
-    light = f"x 0 1 clamp {_POWERS[name]!r} pow {white / PQ_PEAK_NITS!r} * 2 {log_gain} pow *"
-    pq = vs.core.akarin.Expr([luma, gain_map], pq_signal(f"{light} 0 1 clamp"))
+    low = _low(gain_map).replace("x.", "y.")
+    # In logarithms: a power is two of these steps, and light would be four powers a pixel.
+    stops = f"y y.{props.GAIN_MAP_MAX} {low} - * {low} +"
+    light = f"x {_DARKEST} 1 clamp log {_POWERS[name]!r} * {stops} {math.log(2)!r} * +"
+    light += f" {math.log(white / PQ_PEAK_NITS)!r} + 0 min"
+    power = f"{light} {PQ_M1!r} * exp power!"
+    ratio = f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + /"
+    pq = vs.core.akarin.Expr([luma, gain_map], f"{power} {ratio} log {PQ_M2!r} * exp")
     return vs.core.std.StackVertical([plane.resize.Bilinear(columns, rows) for plane in (luma, pq)])
 
 
