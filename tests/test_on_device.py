@@ -95,6 +95,21 @@ def test_formats_and_colors(source: dict[str, int], target: int) -> None:
     assert_close(usual, ours, 0, codes=2 ** (bits - 10))
 
 
+@pytest.mark.parametrize(
+    ("size", "source", "target"),
+    [((321, 181), vs.YUV444P8, vs.YUV444P12), ((642, 36), vs.YUV422P8, vs.YUV422P12)],
+)
+@pytest.mark.parametrize("scale", [4, 8])
+def test_sizes_that_the_map_does_not_divide(
+    size: tuple[int, int], source: int, target: int, scale: int
+) -> None:
+    coarse = noise(size[0] // 8 * 2, size[1] // 8 * 2, 2, source, **BT709)
+    usual, ours = both(
+        coarse.resize.Bicubic(*size), model="fast", scale=scale, radius=1, format=target
+    )
+    assert_close(usual, ours, 1, codes=4)
+
+
 def test_ten_bits_differ_at_hard_edges_only() -> None:
     """There the usual way puts the gain onto Y'CbCr, and it goes onto R'G'B' here."""
     usual, ours = both(scene(2), model="fast", radius=0, format=vs.YUV420P10)

@@ -77,5 +77,4 @@ def test_shrinking_is_zimgs(size: tuple[int, int]) -> None:
     rgb = noise(96, 64, 1, vs.RGBS, _Matrix=0)
     zimg = rgb.resize.Bicubic(*size, filter_param_a=0.0, filter_param_b=0.5)
     ours = shrink(torch.from_numpy(np.stack(planes(rgb)))[None], size[1], size[0])[0].numpy()
-    inside = np.s_[:, 3:-3, 3:-3]
-    assert np.abs(ours - np.stack(planes(zimg)))[inside].max() < 1e-5
+    assert np.abs(ours - np.stack(planes(zimg))).max() < 1e-5

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -118,12 +119,25 @@ def shrink(x: Tensor, height: int, width: int) -> Tensor:
     """
     rows, columns = x.shape[-2:]
     if rows % height or columns % width:
-        return functional.interpolate(
-            x, size=(height, width), mode="bicubic", align_corners=False, antialias=True
-        )
+        down, across = _weights(rows, height).to(x), _weights(columns, width).to(x)
+        return down @ x @ across.T
     flat = x.reshape(-1, 1, rows, columns)
     small = _reduce(_reduce(flat, columns // width, 0.0, 3), rows // height, 0.0, 2)
     return small.reshape(*x.shape[:2], height, width)
+
+
+@cache
+def _weights(length: int, made: int) -> Tensor:
+    """Return the (made, length) matrix that shrinks a line by any ratio, mirrored at its ends."""
+    ratio = length / made
+    matrix = torch.zeros(made, length, dtype=torch.float64)
+    for row in range(made):
+        center = (row + 0.5) * ratio - 0.5
+        for tap in range(math.ceil(center - 2 * ratio), math.floor(center + 2 * ratio) + 1):
+            place = tap % (2 * length)
+            place = min(place, 2 * length - 1 - place)
+            matrix[row, place] += _cubic((tap - center) / ratio)
+    return matrix / matrix.sum(dim=1, keepdim=True)
 
 
 def _cubic(distance: float) -> float:
