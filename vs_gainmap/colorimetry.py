@@ -188,6 +188,21 @@ def tag_sdr_clip(clip: vs.VideoNode, overrides: ColorOverrides, function: str) -
     return clip.std.SetFrameProps(**settings)
 
 
+def chroma_shift(layout: vs.VideoFormat, location: int) -> tuple[float, float]:
+    """Return how far chroma stands from the middle of its pixels, right and down, in pixels.
+
+    Args:
+        layout: YUV.
+        location: H.273's code.
+    """
+    left = location in (vs.CHROMA_LEFT, vs.CHROMA_TOP_LEFT, vs.CHROMA_BOTTOM_LEFT)
+    top = location in (vs.CHROMA_TOP, vs.CHROMA_TOP_LEFT)
+    bottom = location in (vs.CHROMA_BOTTOM, vs.CHROMA_BOTTOM_LEFT)
+    right = 0.5 * ((1 << layout.subsampling_w) - 1)
+    down = 0.5 * ((1 << layout.subsampling_h) - 1)
+    return -right if left else 0.0, down * (bottom - top)
+
+
 def log_warning(message: str) -> None:
     """Say something through VapourSynth's log, which vspipe and editors show."""
     vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)

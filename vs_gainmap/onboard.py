@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.color import (
+    BRIGHTEST_SIGNAL,
+    EOTF_POWERS,
     PQ_PEAK_NITS,
     SDR_EOTFS,
     SDR_INVERSE_EOTFS,
@@ -35,10 +37,6 @@ from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of
 from vs_gainmap.runtime import Plane, Predictor, Slot
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
-# Beyond any overshoot of chroma.
-BRIGHTEST_SIGNAL = 1.5
-# Exponents that light is measured with where it only has to be compared, as `smooth` does.
-POWERS = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +217,7 @@ class Onboard:
         luma = _resize(luma_of(seen.planes[0], self.source), half)
         gain_map = _resize(seen.gain_map, half)
         look = self.look
-        light = luma.clamp(0, 1) ** POWERS[look.eotf] * (look.sdr_white / PQ_PEAK_NITS)
+        light = luma.clamp(0, 1) ** EOTF_POWERS[look.eotf] * (look.sdr_white / PQ_PEAK_NITS)
         light = light * torch.exp2(gain_map * (seen.qmax - look.low) + look.low)
         pq = pq_inverse_eotf(light.clamp(0, 1) * PQ_PEAK_NITS)
         return torch.cat([_resize(x, self.cells)[0, 0] for x in (luma, pq)])

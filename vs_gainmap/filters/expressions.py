@@ -11,3 +11,11 @@ def pq_signal(light: str) -> str:
         f"{light} {PQ_M1!r} pow power! "
         f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow"
     )
+
+
+def pq_signal_of_log(log_light: str) -> str:
+    """Return the expression of `pq_signal` for the natural logarithm of light, at most 0."""
+    return (
+        f"{log_light} {PQ_M1!r} * exp power! "
+        f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + / {PQ_M2!r} pow"
+    )

@@ -85,18 +85,12 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
     Raises:
         vs.Error: something asked for is not usable.
     """
-    backend, device, radius, survey, scale = (
-        how.backend,
-        how.device,
-        how.radius,
-        how.survey,
-        how.scale,
-    )
     try:
-        source = how.weights or default_weights(how.model, on_cpu=_on_cpu(backend, device))
+        source = how.weights or default_weights(how.model, on_cpu=_on_cpu(how.backend, how.device))
         loaded = load_weights(source, preset=how.preset, model=how.model)
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
+    scale = how.scale
     if scale is None or scale == "auto":
         limit = AUTO_PIXELS if scale == "auto" else None
         scale = _own_scale(tagged, loaded.preset.map_scale, limit)
@@ -106,27 +100,30 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
         raise vs.Error(f"predict: tile must be even and at least 64, or 0, got {how.tile}")
     if how.streams is not None and not 1 <= how.streams <= 16:
         raise vs.Error(f"predict: streams must be 1 to 16, got {how.streams}")
-    if not 0 <= radius <= MAX_RADIUS:
-        raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {radius}")
-
-    if not 0 <= survey <= MAX_SURVEY:
-        raise vs.Error(f"predict: survey must be 0 to {MAX_SURVEY}, got {survey}")
+    if not 0 <= how.radius <= MAX_RADIUS:
+        raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {how.radius}")
+    if not 0 <= how.survey <= MAX_SURVEY:
+        raise vs.Error(f"predict: survey must be 0 to {MAX_SURVEY}, got {how.survey}")
 
     thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    options = RunOptions(device=device, dtype=how.dtype, tile=how.tile, streams=how.streams)
+    options = RunOptions(device=how.device, dtype=how.dtype, tile=how.tile, streams=how.streams)
     try:
-        network = open_backend(backend, loaded.model, options)
+        network = open_backend(how.backend, loaded.model, options)
         _announce(network)
         size = network.features_size
-        asked = survey if thumbnail.num_frames > 1 else 0
+        asked = how.survey if thumbnail.num_frames > 1 else 0
         heard = network.survey(thumbnail, asked) if asked else None
         judged = [network.analyze(thumbnail, heard)]
         sizes = [size]
-        surveyor = find_surveyor(loaded, device if backend == "torch" else "cpu") if asked else None
+        surveyor = (
+            find_surveyor(loaded, how.device if how.backend == "torch" else "cpu")
+            if asked
+            else None
+        )
         if surveyor is not None:
             judged.append(judge_twice(surveyor, thumbnail, asked))
             sizes.append(2 * surveyor.features_size)
-        features = _features(thumbnail, judged, sizes, radius)
+        features = _features(thumbnail, judged, sizes, how.radius)
         told = None
         if surveyor is not None:
             told = difference(features, size, surveyor.features_size, loaded.preset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.color import BRIGHTEST_SIGNAL
 
 # zimg has these curves as display-referred: a power of 2.2, BT.1886 with black at zero, sRGB.
 EOTF_TRANSFERS: dict[str, int] = {
@@ -25,8 +26,6 @@ _POWER_22 = (
     0.2128781,
     -0.05357294,
 )
-# Beyond any overshoot of chroma; zimg's tables end here too.
-_BRIGHTEST_SIGNAL = 1.5
 
 
 def linear_light(tagged: vs.VideoNode, eotf: str) -> tuple[vs.VideoNode, str]:
@@ -57,7 +56,7 @@ def linear_light(tagged: vs.VideoNode, eotf: str) -> tuple[vs.VideoNode, str]:
 def _power_22_expr() -> str:
     terms = [repr(c) for c in reversed(_POWER_22)]
     polynomial = terms[0] + "".join(f" r@ * {c} +" for c in terms[1:])
-    return f"x 0 {_BRIGHTEST_SIGNAL} clamp x! x@ sqrt h! h@ sqrt r! {polynomial} x@ h@ * *"
+    return f"x 0 {BRIGHTEST_SIGNAL} clamp x! x@ sqrt h! h@ sqrt r! {polynomial} x@ h@ * *"
 
 
 _POWER_22_EXPR = _power_22_expr()

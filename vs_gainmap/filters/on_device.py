@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import vapoursynth as vs
@@ -11,13 +10,13 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.backends import TorchBackend
 from vs_gainmap.backends.pytorch import frame_errors
-from vs_gainmap.color import SDR_EOTFS, Eotf, PrimariesName
-from vs_gainmap.colorimetry import check_frame_color
+from vs_gainmap.color import PrimariesName
+from vs_gainmap.colorimetry import check_frame_color, chroma_shift
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
-from vs_gainmap.filters.output import hdr10_props, positive, target_color
+from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
 from vs_gainmap.filters.smoothing import cell_grid, steady_stops
-from vs_gainmap.filters.upsampling import UPSAMPLINGS, Upsampling
+from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.filters.window import IN_FLIGHT, hold
 from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.onboard import Judged, Levels, Look, Onboard
@@ -47,17 +46,17 @@ _INSTEAD = "leave on_device out for this clip"
 class Rendering:
     """What `sdr_to_hdr10` is asked for; its arguments of the same names."""
 
-    sdr_white: float | None = None
-    peak_nits: float | None = None
-    strength: float = 1.0
-    eotf: str | None = None
-    upsampling: Upsampling | None = None
-    format: int = field(default_factory=lambda: int(vs.YUV420P10))
-    output_chroma_location: str = "left"
-    mastering: MasteringDisplay | None = None
-    max_cll: int | None = None
-    max_fall: int | None = None
-    measure: bool = False
+    sdr_white: float | None
+    peak_nits: float | None
+    strength: float
+    eotf: str | None
+    upsampling: Upsampling | None
+    format: int
+    output_chroma_location: str
+    mastering: MasteringDisplay | None
+    max_cll: int | None
+    max_fall: int | None
+    measure: bool
 
 
 def render_on_device(
@@ -201,10 +200,7 @@ def _target(tagged: vs.VideoNode, wanted: Rendering) -> PlaneFormat:
 
 def _layout(layout: vs.VideoFormat, matrix: int, location: int, *, full_range: bool) -> PlaneFormat:
     kr, kb = _LUMA_WEIGHTS[matrix]
-    wide, high = (1 << layout.subsampling_w) - 1, (1 << layout.subsampling_h) - 1
-    left = location in (vs.CHROMA_LEFT, vs.CHROMA_TOP_LEFT, vs.CHROMA_BOTTOM_LEFT)
-    top = location in (vs.CHROMA_TOP, vs.CHROMA_TOP_LEFT)
-    bottom = location in (vs.CHROMA_BOTTOM, vs.CHROMA_BOTTOM_LEFT)
+    right, down = chroma_shift(layout, location)
     return PlaneFormat(
         bits=layout.bits_per_sample,
         subsampling_w=layout.subsampling_w,
@@ -212,8 +208,8 @@ def _layout(layout: vs.VideoFormat, matrix: int, location: int, *, full_range: b
         kr=kr,
         kb=kb,
         full_range=full_range,
-        right=-0.5 * wide if left else 0.0,
-        down=0.5 * high * (bottom - top),
+        right=right,
+        down=down,
     )
 
 
@@ -221,22 +217,16 @@ def _look(
     tagged: vs.VideoNode, known: Judgement, wanted: Rendering, primaries: PrimariesName
 ) -> Look:
     preset = known.loaded.preset
-    white = positive("sdr_white", wanted.sdr_white, preset.sdr_white)
-    peak = positive("peak_nits", wanted.peak_nits, white * 2**preset.max_log_gain)
-    if not white < peak <= 10_000:
-        raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
-    curve = preset.eotf if wanted.eotf is None else wanted.eotf
-    if curve not in SDR_EOTFS:
-        raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {curve!r}")
-    eotf: Eotf = curve
-    guided = 2 * known.map_size[0] + 2 < tagged.width
-    if wanted.upsampling is not None:
-        if wanted.upsampling not in UPSAMPLINGS:
-            names = ", ".join(UPSAMPLINGS)
-            raise vs.Error(f"apply: upsampling must be one of {names}, got {wanted.upsampling!r}")
-        guided = wanted.upsampling == "guided"
-    if not (0 <= wanted.strength <= 4 and math.isfinite(wanted.strength)):
-        raise vs.Error(f"apply: strength must be 0 to 4, got {wanted.strength}")
+    white, peak, eotf = choose_light(
+        sdr_white=wanted.sdr_white,
+        peak_nits=wanted.peak_nits,
+        strength=wanted.strength,
+        eotf=wanted.eotf,
+        own_white=preset.sdr_white,
+        own_headroom=preset.max_log_gain,
+        own_eotf=preset.eotf,
+    )
+    guided = choose_guided(wanted.upsampling, known.map_size[0], tagged.width)
     return Look(
         eotf=eotf,
         primaries=primaries,

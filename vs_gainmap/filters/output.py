@@ -7,8 +7,10 @@ from typing import Literal
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.colorimetry import NAMES
 from vs_gainmap.errors import MetadataError
+from vs_gainmap.filters.upsampling import UPSAMPLINGS
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 Output = Literal["pq", "hlg", "linear"]
@@ -17,6 +19,8 @@ OUTPUT_TRANSFERS: dict[str, int] = {
     "hlg": int(vs.TRANSFER_ARIB_B67),
     "linear": int(vs.TRANSFER_LINEAR),
 }
+# Gain below 2^-16 of anything is darker than PQ can say.
+MAX_STRENGTH = 4.0
 DITHERS = ("none", "ordered", "random", "error_diffusion")
 
 
@@ -26,6 +30,50 @@ def positive(name: str, value: float | None, default: float) -> float:
     if not 1 <= chosen <= 10_000:
         raise vs.Error(f"apply: {name} must be 1 to 10000 cd/m2, got {chosen:g}")
     return chosen
+
+
+def choose_light(
+    *,
+    sdr_white: float | None,
+    peak_nits: float | None,
+    strength: float,
+    eotf: str | None,
+    own_white: float,
+    own_headroom: float,
+    own_eotf: str,
+) -> tuple[float, float, Eotf]:
+    """Return SDR white and peak in cd/m2, and how SDR becomes light, all checked.
+
+    Args:
+        sdr_white: of `apply`, as the next three are; None takes the map's own.
+        peak_nits: likewise.
+        strength: likewise; it is only checked.
+        eotf: likewise.
+        own_white: cd/m2 of SDR white that the map is for.
+        own_headroom: stops between that and its peak.
+        own_eotf: its EOTF.
+    """
+    white = positive("sdr_white", sdr_white, own_white)
+    peak = positive("peak_nits", peak_nits, white * 2**own_headroom)
+    if not white < peak <= 10_000:
+        raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise vs.Error(f"apply: strength must be 0 to {MAX_STRENGTH:g}, got {strength}")
+    wanted = own_eotf if eotf is None else eotf
+    for curve in SDR_EOTFS:
+        if curve == wanted:
+            return white, peak, curve
+    raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {wanted!r}")
+
+
+def choose_guided(upsampling: str | None, map_width: int, width: int) -> bool:
+    """Say whether a map goes up guided by luma; None guides maps of less than half the width."""
+    if upsampling is None:
+        return 2 * map_width + 2 < width
+    if upsampling not in UPSAMPLINGS:
+        known = ", ".join(UPSAMPLINGS)
+        raise vs.Error(f"apply: upsampling must be one of {known}, got {upsampling!r}")
+    return upsampling == "guided"
 
 
 def target_color(format_id: int, output: str, chroma_location: str) -> dict[str, int]:

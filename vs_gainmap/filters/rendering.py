@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import vapoursynth as vs
 
 from vs_gainmap import props
-from vs_gainmap.color import SDR_EOTFS
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.light import attach_light_levels
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
@@ -16,22 +15,19 @@ from vs_gainmap.filters.output import (
     DITHERS,
     OUTPUT_TRANSFERS,
     Output,
+    choose_guided,
+    choose_light,
     hdr10_props,
-    positive,
     target_color,
 )
 from vs_gainmap.filters.signal_gain import can_gain_signal, gain_signal
 from vs_gainmap.filters.upsampling import (
-    UPSAMPLINGS,
     Guided,
     Upsampling,
     guide,
     guided_upsample,
 )
 from vs_gainmap.hdr10 import MasteringDisplay
-
-# Gain below 2^-16 of anything is darker than PQ can say.
-MAX_STRENGTH = 4.0
 
 
 def apply(
@@ -107,20 +103,16 @@ def apply(
     )
     tagged = tag_sdr_clip(clip, overrides, "apply")
     constants = _read_constants(clip, gain_map)
-    white = positive("sdr_white", sdr_white, constants.sdr_white)
-    peak = positive("peak_nits", peak_nits, white * 2**constants.headroom)
-    if not white < peak <= 10_000:
-        raise vs.Error(f"apply: peak_nits must be above sdr_white {white:g} and at most 10000")
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise vs.Error(f"apply: strength must be 0 to {MAX_STRENGTH:g}, got {strength}")
-    curve = constants.eotf if eotf is None else eotf
-    if curve not in EOTF_TRANSFERS:
-        raise vs.Error(f"apply: eotf must be one of {', '.join(SDR_EOTFS)}, got {curve!r}")
-    if upsampling is None:
-        upsampling = "guided" if 2 * gain_map.width + 2 < tagged.width else "bilinear"
-    if upsampling not in UPSAMPLINGS:
-        known = ", ".join(UPSAMPLINGS)
-        raise vs.Error(f"apply: upsampling must be one of {known}, got {upsampling!r}")
+    white, peak, curve = choose_light(
+        sdr_white=sdr_white,
+        peak_nits=peak_nits,
+        strength=strength,
+        eotf=eotf,
+        own_white=constants.sdr_white,
+        own_headroom=constants.headroom,
+        own_eotf=constants.eotf,
+    )
+    guided = choose_guided(upsampling, gain_map.width, tagged.width)
     target = target_color(format, output, output_chroma_location)
     if dither not in DITHERS:
         raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {dither!r}")
@@ -129,7 +121,6 @@ def apply(
     stops = math.log2(peak / white)
     log_gain = _log_gain_expr(gain_map, constants, strength, stops)
     gain_map = _checked(_as_float(gain_map))
-    guided = upsampling == "guided"
     conversion: dict[str, int | float | str | bool] = {
         "format": format,
         "transfer": OUTPUT_TRANSFERS[output],

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.colorimetry import chroma_shift
 from vs_gainmap.filters.upsampling import Guided
 
 # p of each curve that is one. BT.1886 is, with black at zero, as zimg has it.
@@ -30,9 +31,6 @@ _NOT_LINEAR = {
     int(m) for m in (vs.MATRIX_BT2020_CL, vs.MATRIX_CHROMATICITY_DERIVED_CL, vs.MATRIX_ICTCP)
 }
 _LN2 = math.log(2)
-_LEFT = {int(vs.CHROMA_LEFT), int(vs.CHROMA_TOP_LEFT), int(vs.CHROMA_BOTTOM_LEFT)}
-_TOP = {int(vs.CHROMA_TOP), int(vs.CHROMA_TOP_LEFT)}
-_BOTTOM = {int(vs.CHROMA_BOTTOM), int(vs.CHROMA_BOTTOM_LEFT)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +136,9 @@ def _spread(tagged: vs.VideoNode, plane: vs.VideoNode) -> vs.VideoNode:
     small = large
     if ssw or ssh:
         width, height = tagged.width >> ssw, tagged.height >> ssh
-        right, down = _chroma_shift(tagged)
+        with tagged.get_frame(0) as frame:
+            location = int(frame.props.get(props.CHROMA_LOCATION, 0))
+        right, down = chroma_shift(tagged.format, location)
         small = plane.resize.Bilinear(
             width,
             height,
@@ -146,12 +146,3 @@ def _spread(tagged: vs.VideoNode, plane: vs.VideoNode) -> vs.VideoNode:
             src_top=down * plane.height / tagged.height,
         )
     return vs.core.std.ShufflePlanes([large, small, small], [0, 0, 0], vs.YUV)
-
-
-def _chroma_shift(tagged: vs.VideoNode) -> tuple[float, float]:
-    """Return how far chroma stands from the middle of its pixels, right and down, in pixels."""
-    with tagged.get_frame(0) as frame:
-        location = int(frame.props.get(props.CHROMA_LOCATION, 0))
-    right = -0.5 * ((1 << tagged.format.subsampling_w) - 1) if location in _LEFT else 0.0
-    down = 0.5 * ((1 << tagged.format.subsampling_h) - 1)
-    return right, down * ((location in _BOTTOM) - (location in _TOP))

@@ -10,18 +10,11 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import (
-    PQ_C1,
-    PQ_C2,
-    PQ_C3,
-    PQ_M1,
-    PQ_M2,
-    PQ_PEAK_NITS,
-    REFERENCE_WHITE_NITS,
-    pq_eotf,
-)
+from vs_gainmap.color import EOTF_POWERS, PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters.expressions import pq_signal_of_log
 from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
+from vs_gainmap.gainmap import LEAST_RANGE
 from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
 
 # Four frames on either side calm a still shot about ten times (docs/steady.md); each more costs
@@ -32,8 +25,6 @@ DEFAULT_RADIUS = 4
 CELLS = 32
 # Nothing that noise does is more than this, in stops; what is more is the scene's.
 MAX_STOPS = 0.1
-# Light is measured from luma alone, so no more exact than this.
-_POWERS = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
 # Signal that counts as black, for the logarithm.
 _DARKEST = 1e-6
 # cd/m2 under which a change of light is not worth correcting.
@@ -85,7 +76,7 @@ def smooth(
     stops = stops.resize.Bilinear(width, height)
     span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
     # A map whose range is nothing has no room for a correction.
-    return vs.core.akarin.Expr([gain_map, stops], f"{span} 0.01 > x y {span} / + x ?")
+    return vs.core.akarin.Expr([gain_map, stops], f"{span} {LEAST_RANGE!r} > x y {span} / + x ?")
 
 
 def cell_grid(width: int, height: int) -> tuple[int, int]:
@@ -140,19 +131,17 @@ def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int
         found = dict(frame.props)
     white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
     name = props.read_eotf(found)
-    if name not in _POWERS:
-        known = ", ".join(_POWERS)
+    if name not in EOTF_POWERS:
+        known = ", ".join(EOTF_POWERS)
         raise vs.Error(
             f"smooth: gain_map's {props.GAIN_MAP_EOTF} must be one of {known}, got {name!r}"
         )
     low = _low(gain_map).replace("x.", "y.")
-    # In logarithms: a power is two of these steps, and light would be four powers a pixel.
+    # In logarithms, which saves half the powers; from luma alone, so no curve need be exact.
     stops = f"y y.{props.GAIN_MAP_MAX} {low} - * {low} +"
-    light = f"x {_DARKEST} 1 clamp log {_POWERS[name]!r} * {stops} {math.log(2)!r} * +"
+    light = f"x {_DARKEST} 1 clamp log {EOTF_POWERS[name]!r} * {stops} {math.log(2)!r} * +"
     light += f" {math.log(white / PQ_PEAK_NITS)!r} + 0 min"
-    power = f"{light} {PQ_M1!r} * exp power!"
-    ratio = f"{PQ_C1!r} power@ {PQ_C2!r} * + 1 power@ {PQ_C3!r} * + /"
-    pq = vs.core.akarin.Expr([luma, gain_map], f"{power} {ratio} log {PQ_M2!r} * exp")
+    pq = vs.core.akarin.Expr([luma, gain_map], pq_signal_of_log(light))
     return vs.core.std.StackVertical([plane.resize.Bilinear(columns, rows) for plane in (luma, pq)])
 
 
