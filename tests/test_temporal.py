@@ -69,6 +69,19 @@ def test_a_fade_is_followed_without_lag() -> None:
     assert weights @ levels == pytest.approx(levels[4], abs=1e-6)
 
 
+def test_the_dark_end_of_a_fade_is_followed_as_closely_as_its_bright_one() -> None:
+    # Down by 3 % of the picture a frame: the last frames differ by half of what they have.
+    scene = np.linspace(0.1, 0.5, SIGNATURE_SIZE).astype(np.float32)
+    fade = [scene * k for k in np.linspace(1, 0.03, 33)]
+    for center in (4, 28):
+        near = fade[center - 4 : center + 5]
+        weights = window_weights(near, 4)
+        light = np.array([float(s.mean()) for s in near]) ** 2.4
+        assert weights @ light == pytest.approx(light[4], rel=0.02)
+    still = window_weights([fade[28]] * 9, 4)
+    assert still[3] > 0.8 * still[4]
+
+
 def still_with_noise(length: int = 16) -> vs.VideoNode:
     """Return one picture with fresh grain on every frame."""
     clip = noise(96, 64, 1, **BT709) * length

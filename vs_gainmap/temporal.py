@@ -22,8 +22,12 @@ MAX_RADIUS = 24
 # Distance, as mean absolute difference of the grids, at which a neighbor's weight is 1/e.
 # Noise and coding artefacts average out of the cells to under 0.003, breathing of a step and a
 # half of 8 bits is 0.006; a slow pan or a fade moves 0.01 a frame, a flash or a cut 0.1 and more.
-# Less would follow fades more closely (docs/steady.md) and breathing, too.
+# Less would follow breathing, too.
 LIKENESS = 0.022
+# Mean signal under which a picture is dark: the same step then says more, down to a share. In
+# the last frames of a fade to black, neighbors differ by half and yet by hardly any signal.
+DARK = 0.25
+DARKEST_SHARE = 0.1
 # A cut: the step is this large, and this many times the steps around it. The second part
 # tells a cut from fast motion, and from a flash, which has two such steps in a row.
 CUT_STEP = 0.05
@@ -97,11 +101,17 @@ def look_around(signatures: list[Vector], center: int) -> Window:
     first = max((i for i in range(center + 1) if cuts[i]), default=0)
     last = min((i for i in range(center + 1, count) if cuts[i]), default=count) - 1
     spread = max(center, count - 1 - center, 1) / 2
+    tolerance = LIKENESS * _darkness(signatures[center])
     weights = np.zeros(count)
     for i in range(first, last + 1):
-        likeness = distance(signatures[i], signatures[center]) / LIKENESS
-        weights[i] = np.exp(-0.5 * ((i - center) / spread) ** 2 - likeness**2)
+        step = distance(signatures[i], signatures[center]) / tolerance
+        weights[i] = np.exp(-0.5 * ((i - center) / spread) ** 2 - step**2)
     return Window(weights / weights.sum(), cuts[center])
+
+
+def _darkness(signature: Vector) -> float:
+    """Return 1 for a picture that is not dark, less for one that is."""
+    return min(max(float(signature.mean(dtype=np.float64)) / DARK, DARKEST_SHARE), 1.0)
 
 
 def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:
