@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,7 +28,7 @@ from training.grade import (
 from training.operators import OPERATORS, Light, Operator, draw_operator
 from training.operators.itu import eetf
 from training.scenes import INDEX
-from training.vary import Variation
+from training.vary import Variation, draw_dim, draw_fade
 from vs_gainmap.color import (
     SDR_EOTFS,
     bt1886_inverse_eotf,
@@ -42,14 +42,16 @@ from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
 Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
+# Keeps a film's draws apart from its pictures'.
+FILM_STREAM = 1
+
 # Video is mastered for BT.1886 displays, and zscale, libplacebo and players encode for one;
 # photographs and web video are sRGB or 2.2; the camera's OETF of BT.709 turns up where
 # software takes it for the display's curve. No picture tells which it was, and between 2.4 and
 # 2.2 lie half a stop in the shadows: every tenth that goes elsewhere costs all the others.
-# Keeps a film's draws apart from its pictures'.
-FILM_STREAM = 1
-
 ENCODINGS: dict[Encoding, float] = {"bt1886": 0.85, "gamma22": 0.08, "srgb": 0.05, "bt709": 0.02}
+# What a fade of the signal does to the light of the display that it is coded for.
+DISPLAY_POWERS: dict[Encoding, float] = {"bt1886": 2.4, "gamma22": 2.2, "srgb": 2.2, "bt709": 2.4}
 
 # Fixed: whole panoramas (and photographs) that training never sees.
 HELD_OUT_SCENES = frozenset(
@@ -166,7 +168,9 @@ def encode_sdr(linear: Tensor, encoding: Encoding) -> Tensor:
     return curves[encoding](linear)
 
 
-def draw_master(view: Tensor, rng: np.random.Generator, film: Film, *, graded: bool) -> Master:
+def draw_master(
+    view: Tensor, rng: np.random.Generator, film: Film, *, graded: bool, dim: float = 1.0
+) -> Master:
     """Grade a view, with captions and bars for some, rounded as a 10-bit PQ master is.
 
     Args:
@@ -174,10 +178,12 @@ def draw_master(view: Tensor, rng: np.random.Generator, film: Film, *, graded: b
         rng: of everything drawn here.
         film: whose picture it becomes; it sets the peaks.
         graded: what `view` is.
+        dim: factor on the light of a view that is not graded, before its highlights roll off.
     """
     if rng.random() < 0.5:
         view = view.flip(-1)
     grade = Grade.draw(rng, peak_nits=film.mastering_nits)
+    grade = replace(grade, average_nits=dim * grade.average_nits)
     nits = regrade(view, rng) if graded else grade(view)
     peak = float(nits.max())
     if rng.random() < 0.08:
@@ -234,18 +240,21 @@ def make_pair(
         preset: SDR white and peak of the truth.
         film: how SDR is made.
         vary_with: views that a scene in the scene may come from; None leaves a view as it is.
-            Graded pictures are left alone in any case.
+            Graded pictures may fade, but are left alone otherwise.
     """
-    picture = view.load()
+    picture, dim, fade = view.load(), 1.0, 1.0
+    if vary_with:
+        dim, fade = draw_dim(rng), draw_fade(rng)
     if vary_with and not view.graded:
         variation = Variation.draw(rng)
         other = vary_with[int(rng.integers(len(vary_with)))]
         inside = other.load() if variation.inset is not None and not other.graded else None
         picture = variation(picture, inside)
-    master = draw_master(picture, rng, film, graded=view.graded)
+    master = draw_master(picture, rng, film, graded=view.graded, dim=dim)
     signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
-    signal = Degradation.draw(rng)(signal, rng)
-    return Pair(signal, show(master, preset, rolled=bool(rng.random() < 0.15)), film.name)
+    signal = Degradation.draw(rng)(signal * fade, rng)
+    truth = show(master, preset, rolled=bool(rng.random() < 0.15))
+    return Pair(signal, truth * fade ** DISPLAY_POWERS[film.encoding], film.name)
 
 
 def make_thumbnail(sdr_signal: Tensor) -> Tensor:

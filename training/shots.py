@@ -16,7 +16,7 @@ from torch.nn import functional
 from training.degrade import rgb_to_ycbcr
 from training.grade import Grade, Master, quantize_pq
 from training.operators import OPERATORS
-from training.pairs import HELD_OUT_SCENES, make_sdr, show
+from training.pairs import DISPLAY_POWERS, HELD_OUT_SCENES, make_sdr, show
 from training.scenes import Camera, log_average, perspective
 from training.sources import find_sources, read_still
 from vs_gainmap.errors import MediaError
@@ -26,8 +26,10 @@ RATE = 24
 # One operator a scene in turn, at its defaults, so that what moves is not the tone mapping.
 SHOT_OPERATORS = ("bt2390", "bt2446a", "hable", "clip")
 FLASH = 6.0
+# Light of a dark shot: four stops and a half under the grade's average.
+DARK = 0.045
 # The exponent that a fade of the signal has on light, for a BT.1886 display.
-FADE_GAMMA = 2.4
+FADE_GAMMA = DISPLAY_POWERS["bt1886"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,11 @@ def _still(scene: Scene, length: int, size: tuple[int, int], preset: GainMapPres
     return [sdr] * length, [truth] * length, ()
 
 
+def _dark(scene: Scene, length: int, size: tuple[int, int], preset: GainMapPreset) -> Frames:
+    sdr, truth = scene.develop(scene.view(size), preset, light=DARK)
+    return [sdr] * length, [truth] * length, ()
+
+
 def _pan(scene: Scene, length: int, size: tuple[int, int], preset: GainMapPreset) -> Frames:
     """Turn by a quarter of a degree a frame: a view's width in ten seconds."""
     made = [scene.develop(scene.view(size, turn=0.25 * n), preset) for n in range(length)]
@@ -147,6 +154,7 @@ SHOTS: dict[str, tuple[Callable[[Scene, int, tuple[int, int], GainMapPreset], Fr
 SHOTS = {
     "still": (_still, Delivery(grain=2.0, crf=18)),
     "still, low rate": (_still, Delivery(grain=1.0, crf=28, keyint=12)),
+    "still, dark": (_dark, Delivery(grain=2.0, crf=18)),
     "pan": (_pan, Delivery(grain=1.0, crf=20)),
     "fade": (_fade, Delivery(grain=1.0, crf=20)),
     "flash": (_flash, Delivery(grain=0.5, crf=16)),

@@ -20,6 +20,11 @@ from vs_gainmap.color import luminance
 # Where the knots of a tone scale stand: stops from the picture's log-average.
 KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 
+# Share of the pictures that are dark scenes, beside those that grades make.
+DIMMED = 0.1
+# Share of the pictures that are on their way to black or from it.
+FADED = 0.08
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
@@ -73,6 +78,23 @@ class Variation:
         if self.slopes is not None:
             view = _rescale(view, self.slopes)
         return view * (before / max(_log_average(view), 1e-9))
+
+
+def draw_dim(rng: np.random.Generator) -> float:
+    """Draw a factor of a scene's light: 1 for most, down to five stops less for dark scenes.
+
+    Grades are drawn around 20 cd/m2, and few of a film's night scenes would be among them.
+    """
+    return float(np.exp2(-rng.uniform(1.0, 5.0))) if rng.random() < DIMMED else 1.0
+
+
+def draw_fade(rng: np.random.Generator) -> float:
+    """Draw how far a picture is faded to black, as a factor of its signal: 1 for most.
+
+    Films fade for a hundredth of their frames. More are drawn, since a network that never saw a
+    picture without its whites swings from one frame of a fade to the next.
+    """
+    return float(rng.uniform(0.02, 1.0)) if rng.random() < FADED else 1.0
 
 
 def _log_average(view: Tensor) -> float:

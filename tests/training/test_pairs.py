@@ -11,11 +11,13 @@ import torch
 from training.degrade import Degradation, jpeg_round_trip, limited_8bit
 from training.grade import Grade, Master, quantize_pq, roll_off
 from training.pairs import (
+    DISPLAY_POWERS,
     FILM_STREAM,
     Film,
     PairDataset,
     bt709_oetf,
     encode_sdr,
+    make_pair,
     make_thumbnail,
     read_index,
     robust_qmax,
@@ -219,3 +221,24 @@ def test_a_film_shares_how_its_sdr_was_made(cache: Path) -> None:
     assert not torch.equal(seen[0], seen[1])  # pictures of one film are their own
     again = PairDataset(read_index(cache), PRESET, crop=0, seed=3, length=64, film=8)
     torch.testing.assert_close(again[1]["sdr"], seen[1])
+
+
+def test_a_fade_is_one_of_signal_and_a_dim_scene_is_dark_before_its_grade(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = read_index(cache)
+    film = Film.draw(np.random.default_rng(0), operator="clip")
+
+    def pair(*, dim: float = 1.0, fade: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
+        monkeypatch.setattr("training.pairs.draw_dim", lambda _: dim)
+        monkeypatch.setattr("training.pairs.draw_fade", lambda _: fade)
+        monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
+        rng = np.random.default_rng(2)
+        sdr, hdr, _ = make_pair(views[0], rng, PRESET, film, vary_with=views)
+        return sdr, hdr
+
+    whole, half, dark = pair(), pair(fade=0.5), pair(dim=0.25)
+    assert torch.allclose(half[0], whole[0] / 2, atol=2.5 / 219)
+    assert torch.allclose(half[1], whole[1] * 0.5 ** DISPLAY_POWERS[film.encoding])
+    shadows = (whole[1] > 0.01) & (whole[1] < 0.2)
+    assert float((dark[1] / whole[1])[shadows].median()) == pytest.approx(0.25, rel=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.vary import KNOTS, Variation
+from training.vary import DIMMED, FADED, KNOTS, Variation, draw_dim, draw_fade
 from vs_gainmap.color import luminance
 
 
@@ -66,3 +66,12 @@ def test_an_inset_is_another_scene() -> None:
     assert float(inside.mean() / varied[0, 0, 0]) == pytest.approx(8, rel=1e-4)
     assert int((varied[0] > varied[0, 0, 0] * 1.1).sum()) == 32 * 24
     assert torch.allclose(Variation(inset=(0.25, 0.5, 0.5, 0.25))(view), view)
+
+
+def test_few_scenes_are_dark_and_few_pictures_fade() -> None:
+    rng = np.random.default_rng(3)
+    dims, fades = (np.array([draw(rng) for _ in range(4000)]) for draw in (draw_dim, draw_fade))
+    for drawn, share, least in ((dims, DIMMED, 2.0**-5), (fades, FADED, 0.02)):
+        assert (drawn < 1).mean() == pytest.approx(share, abs=0.02)
+        assert drawn.max() == 1
+        assert least <= drawn.min() < 2 * least
