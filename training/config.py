@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_type_hints
 
+from training.mixes import MixName
 from vs_gainmap.color import Eotf
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.gainmap import GainMapPreset
@@ -62,7 +63,7 @@ class DataConfig:
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
-    the views (`training.vary`).
+    the views (`training.vary`). `mix` says which operators and encodings make the SDR.
     """
 
     source: Literal["views", "layout"] = "views"
@@ -71,6 +72,7 @@ class DataConfig:
     shrink: int = 1
     film: int = 1
     vary: bool = False
+    mix: MixName = "video"
     batch: int = 8
     workers: int = 1
 

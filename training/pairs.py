@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from training.degrade import Degradation
+from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
 from training.grade import (
     Grade,
     Master,
@@ -25,33 +26,22 @@ from training.grade import (
     quantize_pq,
     regrade,
 )
-from training.operators import OPERATORS, Light, Operator, draw_operator
+from training.mixes import MIXES
+from training.operators import Light, Operator, draw_operator
 from training.operators.itu import eetf
 from training.scenes import INDEX
 from training.vary import Variation, draw_dim, draw_fade
 from vs_gainmap.color import (
     SDR_EOTFS,
-    bt1886_inverse_eotf,
     convert_primaries,
-    gamma22_inverse_eotf,
     luminance,
-    srgb_inverse_eotf,
 )
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
-Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
 # Keeps a film's draws apart from its pictures'.
 FILM_STREAM = 1
-
-# Video is mastered for BT.1886 displays, and zscale, libplacebo and players encode for one;
-# photographs and web video are sRGB or 2.2; the camera's OETF of BT.709 turns up where
-# software takes it for the display's curve. No picture tells which it was, and between 2.4 and
-# 2.2 lie half a stop in the shadows: every tenth that goes elsewhere costs all the others.
-ENCODINGS: dict[Encoding, float] = {"bt1886": 0.85, "gamma22": 0.08, "srgb": 0.05, "bt709": 0.02}
-# What a fade of the signal does to the light of the display that it is coded for.
-DISPLAY_POWERS: dict[Encoding, float] = {"bt1886": 2.4, "gamma22": 2.2, "srgb": 2.2, "bt709": 2.4}
 
 # Fixed: whole panoramas (and photographs) that training never sees.
 HELD_OUT_SCENES = frozenset(
@@ -92,17 +82,20 @@ class Film:
     """Peak the operator is told: times `mastering_nits`, or 0 for the display's class."""
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, *, operator: str | None = None) -> Film:
-        """Draw a film; None draws an operator that training may see."""
+    def draw(
+        cls, rng: np.random.Generator, *, operator: str | None = None, mix: str = "video"
+    ) -> Film:
+        """Draw a film of a mix; None draws an operator that training may see."""
+        operators, encodings = MIXES[mix]
         if operator is None:
-            name, chosen = draw_operator(rng)
+            name, chosen = draw_operator(rng, operators)
         else:
-            name, chosen = operator, OPERATORS[operator].draw(rng)
-        names = list(ENCODINGS)
+            name, chosen = operator, operators[operator].draw(rng)
+        names = list(encodings)
         return cls(
             name=name,
             operator=chosen,
-            encoding=names[int(rng.choice(len(names), p=list(ENCODINGS.values())))],
+            encoding=names[int(rng.choice(len(names), p=list(encodings.values())))],
             wide=bool(rng.random() < 0.5),
             mastering_nits=draw_peak(rng),
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
@@ -150,22 +143,6 @@ def read_index(folder: Path) -> list[View]:
     return [
         View(path=folder / row["file"], scene=row["scene"], graded=row["graded"]) for row in rows
     ]
-
-
-def bt709_oetf(linear: Tensor) -> Tensor:
-    """Encode with the camera curve of ITU-R BT.709-6, item 1.2, linear light 0..1."""
-    return torch.where(linear < 0.018, 4.5 * linear, 1.099 * linear.clamp(min=1e-9) ** 0.45 - 0.099)
-
-
-def encode_sdr(linear: Tensor, encoding: Encoding) -> Tensor:
-    """Encode linear SDR light, 0..1, as a signal, 0..1."""
-    curves = {
-        "bt1886": bt1886_inverse_eotf,
-        "gamma22": gamma22_inverse_eotf,
-        "srgb": srgb_inverse_eotf,
-        "bt709": bt709_oetf,
-    }
-    return curves[encoding](linear)
 
 
 def draw_master(
@@ -305,6 +282,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         length: int,
         film: int = 1,
         vary: bool = False,
+        mix: str = "video",
     ) -> None:
         self.views = views
         self.preset = preset
@@ -313,6 +291,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         self.length = length
         self.film = film
         self.vary = vary
+        self.mix = mix
 
     def __len__(self) -> int:
         """Return how many items the whole run draws."""
@@ -322,7 +301,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         """Make item `index`."""
         rng = np.random.default_rng([self.seed, index])
         view = self.views[int(rng.integers(len(self.views)))]
-        film = Film.draw(np.random.default_rng([self.seed, index // self.film, FILM_STREAM]))
+        of_film = np.random.default_rng([self.seed, index // self.film, FILM_STREAM])
+        film = Film.draw(of_film, mix=self.mix)
         others = self.views if self.vary else None
         sdr, hdr, _ = make_pair(view, rng, self.preset, film, vary_with=others)
         thumbnail = make_thumbnail(sdr[None])[0]

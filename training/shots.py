@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.degrade import rgb_to_ycbcr
+from training.encodings import DISPLAY_POWERS
 from training.grade import Grade, Master, quantize_pq
 from training.operators import OPERATORS
-from training.pairs import DISPLAY_POWERS, HELD_OUT_SCENES, make_sdr, show
+from training.pairs import HELD_OUT_SCENES, make_sdr, show
 from training.scenes import Camera, log_average, perspective
 from training.sources import find_sources, read_still
 from vs_gainmap.errors import MediaError

@@ -176,6 +176,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], l
         length=length,
         film=config.data.film,
         vary=config.data.vary,
+        mix=config.data.mix,
     )
     return pairs, held_out, fingerprint(folder)
 
@@ -236,6 +237,7 @@ def train(
             preset,
             per_operator=config.run.validation_views,
             survey=config.data.film - 1,
+            mix=config.data.mix,
         )
         if fabric.is_global_zero and held_out
         else []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.metrics import delta_e_itp, pq_psnr
-from training.operators import OPERATORS
+from training.mixes import MIXES
 from training.pairs import HELD_OUT_SCENES, Film, View, make_pair, make_thumbnail
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
@@ -48,7 +48,12 @@ def split_views(views: list[View]) -> tuple[list[View], list[View]]:
 
 
 def make_examples(
-    views: list[View], preset: GainMapPreset, *, per_operator: int, survey: int = 0
+    views: list[View],
+    preset: GainMapPreset,
+    *,
+    per_operator: int,
+    survey: int = 0,
+    mix: str = "video",
 ) -> list[Example]:
     """Make the same examples every time: `per_operator` views of different scenes for each.
 
@@ -57,19 +62,20 @@ def make_examples(
         preset: SDR white and peak of the truth.
         per_operator: examples, and films, an operator.
         survey: how many more pictures of the same film come along as thumbnails.
+        mix: whose operators.
     """
     scenes: dict[str, list[View]] = {}
     for view in views:
         scenes.setdefault(view.scene, []).append(view)
     names = sorted(scenes)
     examples = []
-    for row, operator in enumerate(OPERATORS):
+    for row, operator in enumerate(MIXES[mix].operators):
         for column in range(per_operator):
             rng = np.random.default_rng([VALIDATION_SEED, row, column])
             scene = row * per_operator + column
             choices = scenes[names[scene % len(names)]]
             view = _any(choices, rng)
-            film = Film.draw(rng, operator=operator)
+            film = Film.draw(rng, operator=operator, mix=mix)
             pair = make_pair(view, rng, preset, film)
             others = [_any(scenes[names[(scene + 1 + k) % len(names)]], rng) for k in range(survey)]
             examples.append(

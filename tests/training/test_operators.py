@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.operators import OPERATORS, Light, Operator, draw_operator
-from training.operators.camera import SoftKnee
+from training.operators import OPERATORS, PHOTO_OPERATORS, Light, Operator, draw_operator
+from training.operators.camera import LocalKnee, SoftKnee
 from training.operators.film import FfmpegHable, FfmpegMobius, Spline, hable, mobius
 from training.operators.itu import (
     Bt2390,
@@ -19,12 +19,13 @@ from training.operators.itu import (
     method_c_percent,
 )
 
-LOCAL = {"bilateral", "local_reinhard"}
-NAMES = list(OPERATORS)
+LOCAL = {"bilateral", "local_reinhard", "local_knee"}
+ALL = {**PHOTO_OPERATORS, **OPERATORS}
+NAMES = list(ALL)
 
 
 def drawn(name: str, seed: int) -> Operator:
-    return OPERATORS[name].make.draw(np.random.default_rng(seed))
+    return ALL[name].make.draw(np.random.default_rng(seed))
 
 
 def ramp(peak: float, steps: int = 256) -> torch.Tensor:
@@ -63,6 +64,23 @@ def test_local_operators_keep_flat_grey_flat(name: str) -> None:
     sdr = drawn(name, 0)(light)
     assert sdr.max() - sdr.min() < 1e-4
     assert sdr.min() > 0
+
+
+def test_a_local_knee_keeps_mid_tones_and_the_contrast_of_highlights() -> None:
+    torch.manual_seed(0)
+    grain = torch.exp2(0.2 * torch.randn(1, 64, 96))
+    sky, ground = 400.0 * grain, 30.0 * grain
+    rgb = torch.cat([sky[:, :32], ground[:, 32:]], dim=1).expand(3, -1, -1).contiguous()
+    local = LocalKnee()(Light(rgb=rgb, peak_nits=1000.0))[0]
+    plain = SoftKnee(knee=0.4)(Light(rgb=rgb, peak_nits=1000.0))[0]
+    assert torch.allclose(local[48:], rgb[0, 48:] / 203, rtol=0.02)
+    assert float(local[8:24].mean()) == pytest.approx(float(plain[8:24].mean()), rel=0.05)
+
+    def contrast(light: torch.Tensor) -> float:
+        return float(torch.log2(light[8:24]).std())
+
+    assert contrast(local) > 0.75 * contrast(rgb[0])
+    assert contrast(local) > 2 * contrast(plain)
 
 
 def test_clip_maps_its_white_to_one() -> None:
@@ -163,3 +181,5 @@ def test_held_out_operators_are_never_drawn() -> None:
     rng = np.random.default_rng(0)
     names = {draw_operator(rng)[0] for _ in range(600)}
     assert names == {name for name, entry in OPERATORS.items() if not entry.held_out}
+    photo = {draw_operator(rng, PHOTO_OPERATORS)[0] for _ in range(600)}
+    assert photo == set(PHOTO_OPERATORS)

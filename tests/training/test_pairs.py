@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from training.degrade import Degradation, jpeg_round_trip, limited_8bit
+from training.encodings import DISPLAY_POWERS, bt709_oetf, encode_sdr
 from training.grade import Grade, Master, quantize_pq, roll_off
+from training.operators import PHOTO_OPERATORS
 from training.pairs import (
-    DISPLAY_POWERS,
     FILM_STREAM,
     Film,
     PairDataset,
-    bt709_oetf,
-    encode_sdr,
     make_pair,
     make_thumbnail,
     read_index,
@@ -242,3 +241,9 @@ def test_a_fade_is_one_of_signal_and_a_dim_scene_is_dark_before_its_grade(
     assert torch.allclose(half[1], whole[1] * 0.5 ** DISPLAY_POWERS[film.encoding])
     shadows = (whole[1] > 0.01) & (whole[1] < 0.2)
     assert float((dark[1] / whole[1])[shadows].median()) == pytest.approx(0.25, rel=0.1)
+
+
+def test_photographs_are_srgb_and_made_by_operators_of_their_own() -> None:
+    films = [Film.draw(np.random.default_rng(n), mix="photo") for n in range(40)]
+    assert {film.encoding for film in films} == {"srgb"}
+    assert {film.name for film in films} == set(PHOTO_OPERATORS)

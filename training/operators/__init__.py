@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.operators.base import Light, Operator, Spread
-from training.operators.camera import Bilateral, Camera, LocalReinhard, SoftKnee
+from training.operators.camera import Bilateral, Camera, LocalKnee, LocalReinhard, SoftKnee
 from training.operators.film import (
     AcesHill,
     AcesNarkowicz,
@@ -87,12 +87,38 @@ OPERATORS: dict[str, OperatorEntry] = {
 }
 
 
-def draw_operator(rng: np.random.Generator) -> tuple[str, Operator]:
+# What phones and raw developers do whose SDR stands beside a gain map: mid-tones of both are the
+# same light but for an exposure, highlights are bent, and the bending looks at the neighborhood.
+PHOTO_OPERATORS: dict[str, OperatorEntry] = {
+    "local_knee": OperatorEntry(
+        make=LocalKnee, usual=(LocalKnee(), LocalKnee(knee=0.6)), weight=3.0
+    ),
+    "soft_knee": OperatorEntry(
+        make=SoftKnee, usual=(SoftKnee(over="max"), SoftKnee(over="max", knee=0.5)), weight=2.0
+    ),
+    "bt2390": OperatorEntry(make=Bt2390, usual=(Bt2390(), Bt2390(over="luminance"))),
+    "clip": OperatorEntry(make=HardClip, usual=(HardClip(),)),
+    "reinhard": OperatorEntry(make=Reinhard, usual=(Reinhard(), Reinhard(over="channel"))),
+    "camera": OperatorEntry(make=Camera, usual=(Camera(),)),
+}
+
+
+def draw_operator(
+    rng: np.random.Generator, operators: dict[str, OperatorEntry] = OPERATORS
+) -> tuple[str, Operator]:
     """Draw an operator that training may see, with settings."""
-    names = [name for name, entry in OPERATORS.items() if not entry.held_out]
-    weights = np.array([OPERATORS[name].weight for name in names])
+    names = [name for name, entry in operators.items() if not entry.held_out]
+    weights = np.array([operators[name].weight for name in names])
     name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-    return name, OPERATORS[name].draw(rng)
+    return name, operators[name].draw(rng)
 
 
-__all__ = ["OPERATORS", "Light", "Operator", "OperatorEntry", "Spread", "draw_operator"]
+__all__ = [
+    "OPERATORS",
+    "PHOTO_OPERATORS",
+    "Light",
+    "Operator",
+    "OperatorEntry",
+    "Spread",
+    "draw_operator",
+]

@@ -14,6 +14,17 @@ from training.operators.base import TINY, Light, Spread, draw_spread, spread
 from vs_gainmap.color import luminance
 
 
+def soft_knee(x: Tensor, knee: float, top: float) -> Tensor:
+    """Bend what is over `knee` by a hyperbola of slope 1 there, so that `top` becomes 1."""
+    room, span = 1 - knee, top - knee
+    if span <= room:
+        return x
+    over = (x - knee).clamp(min=0.0)
+    # k chosen so that span maps to room.
+    k = span * room / (span - room)
+    return torch.where(x <= knee, x, knee + over * k / (over + k))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftKnee:
     """Mid-tones alone, highlights over a knee compressed, as a broadcast camera's knee does.
@@ -30,18 +41,7 @@ class SoftKnee:
     def __call__(self, light: Light) -> Tensor:
         """Bend by a hyperbola with slope 1 at the knee."""
         top = self.source or light.peak_nits / self.white_nits
-        room, span = 1 - self.knee, top - self.knee
-
-        def curve(nits: Tensor) -> Tensor:
-            x = nits / self.white_nits
-            if span <= room:
-                return x
-            over = (x - self.knee).clamp(min=0.0)
-            # k chosen so that span maps to room.
-            k = span * room / (span - room)
-            return torch.where(x <= self.knee, x, self.knee + over * k / (over + k))
-
-        return spread(light, curve, self.over)
+        return spread(light, lambda n: soft_knee(n / self.white_nits, self.knee, top), self.over)
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
@@ -51,6 +51,42 @@ class SoftKnee:
             knee=rng.uniform(0.4, 0.9),
             source=rng.uniform(2, 6) if rng.random() < 0.4 else None,
             over=draw_spread(rng),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalKnee:
+    """A knee for the neighborhood's light: what is bright together is dimmed together.
+
+    The base layer of max(RGB), split off by a bilateral filter as in `Bilateral`, goes through
+    the knee of `SoftKnee`, and the picture is dimmed by as much; detail in highlights
+    keeps its contrast, as in a phone's local tone mapping.
+    """
+
+    white_nits: float = 203.0
+    knee: float = 0.4
+    sigma: float = 0.02
+
+    def __call__(self, light: Light) -> Tensor:
+        """Bend the base layer, keep the detail, clip what is left over."""
+        norm = light.rgb.amax(dim=0, keepdim=True).clamp(min=0.005)
+        log_norm = torch.log2(norm)[0]
+        base = torch.from_numpy(
+            cv2.bilateralFilter(
+                log_norm.numpy().astype(np.float32), -1, 1.0, self.sigma * max(log_norm.shape)
+            )
+        )
+        base = torch.exp2(base)[None]
+        bent = soft_knee(base / self.white_nits, self.knee, light.peak_nits / self.white_nits)
+        return (light.rgb * (bent / base)).clamp(0.0, 1.0)
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw white around 203 cd/m2, as exposure differs, and a low knee."""
+        return cls(
+            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 1.0)),
+            knee=rng.uniform(0.2, 0.7),
+            sigma=rng.uniform(0.01, 0.03),
         )
 
 
