@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     source = evaluate.add_mutually_exclusive_group(required=True)
     source.add_argument("--views", type=Path, help="held-out views, every operator")
     source.add_argument("--video", type=Path, nargs="+", help="HDR video, every operator")
+    source.add_argument("--photos", type=Path, help="folder of gain map photos")
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
     evaluate.add_argument("--preset", help="for weights that carry none")
     evaluate.add_argument("--count", type=int, default=4, help="views an operator, or frames")
@@ -110,6 +111,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     )
     from training.metrics import Scorer
     from training.pairs import read_index
+    from training.photo_items import as_it_is, for_photos, items_from_photos
     from training.report import WorstCases, write_html
     from training.validate import split_views
     from vs_gainmap.weights import load_weights
@@ -122,17 +124,23 @@ def _evaluate(args: argparse.Namespace) -> None:
         write_json(rows, args.out / "report.json")
         print(format_table(summary(rows, by=lambda row: row.method)))
         return
-    preset = weights.preset
-    # Views stand for frames that are at map size already.
-    scale = args.map_scale or (1 if args.views else None)
+    if args.photos is not None:
+        sets = [for_photos(each) for each in sets]
+    preset = sets[0].preset
+    # Views stand for frames that are at map size already, and so do photos made small.
+    scale = args.map_scale or (1 if args.views or args.photos else None)
     methods: dict[str, Method] = {
         Path(each.name).stem: network_method(each, map_scale=scale) for each in sets
     }
     ours, *others = methods
+    if args.photos is not None:
+        methods["SDR as it is"] = as_it_is(preset)
     for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
         methods[name] = baseline_method(baseline, preset.peak_nits)
     methods["oracle map"] = oracle_method(preset)
-    if args.views is not None:
+    if args.photos is not None:
+        items = items_from_photos(args.photos, preset)
+    elif args.views is not None:
         _, held_out = split_views(read_index(args.views))
         items = items_from_views(held_out, preset, args.count, args.survey)
     else:
@@ -148,7 +156,8 @@ def _evaluate(args: argparse.Namespace) -> None:
             )
         worst.add(row, item, output)
     print(format_table(summary(rows, by=lambda row: row.method)))
-    for method in (ours, *others, "scaling 203"):
+    by_operator = () if args.photos else (ours, *others, "scaling 203")
+    for method in by_operator:
         mine: list[Row] = [row for row in rows if row.method == method]
         print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
     write_json(rows, args.out / "report.json")
