@@ -69,7 +69,7 @@ def test_a_fade_is_followed_without_lag() -> None:
     assert weights @ levels == pytest.approx(levels[4], abs=1e-6)
 
 
-def test_the_dark_end_of_a_fade_is_followed_as_closely_as_its_bright_one() -> None:
+def test_frames_of_a_fade_keep_their_own_value() -> None:
     # Down by 3 % of the picture a frame: the last frames differ by half of what they have.
     scene = np.linspace(0.1, 0.5, SIGNATURE_SIZE).astype(np.float32)
     fade = [scene * k for k in np.linspace(1, 0.03, 33)]
@@ -78,8 +78,17 @@ def test_the_dark_end_of_a_fade_is_followed_as_closely_as_its_bright_one() -> No
         weights = window_weights(near, 4)
         light = np.array([float(s.mean()) for s in near]) ** 2.4
         assert weights @ light == pytest.approx(light[4], rel=0.02)
+        assert weights[4] > 0.95
     still = window_weights([fade[28]] * 9, 4)
     assert still[3] > 0.8 * still[4]
+
+
+def test_breathing_and_slow_changes_of_light_are_no_fade() -> None:
+    breathing = [flat(0.3 + 0.006 * (n % 3 == 0)) for n in range(9)]
+    sunset = [flat(0.3 + 0.0005 * n) for n in range(9)]
+    panned = [np.roll(np.linspace(0.1, 0.5, SIGNATURE_SIZE), n) for n in range(9)]
+    for frames in (breathing, sunset, [p.astype(np.float32) for p in panned]):
+        assert window_weights(frames, 4)[4] < 0.3
 
 
 def still_with_noise(length: int = 16) -> vs.VideoNode:
