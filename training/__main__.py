@@ -22,6 +22,16 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
     render.add_argument("--seed", type=int, default=0)
 
+    stage = commands.add_parser("stage", help="people and things in panoramas -> cached views")
+    stage.add_argument("sources", type=Path, nargs="+", help="folders with HDR panoramas")
+    stage.add_argument("--out", type=Path, required=True, help="what is there is kept")
+    stage.add_argument("--views", type=int, default=6, help="views per panorama")
+    stage.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("W", "H"))
+    stage.add_argument("--samples", type=int, default=20, help="rays a pixel, then denoised")
+    stage.add_argument("--scenes", default="*", help="only panoramas named so, such as 'blender*'")
+    stage.add_argument("--seed", type=int, default=0)
+    stage.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
+
     dataset = commands.add_parser("dataset", help="views -> the paper's layout")
     dataset.add_argument("views", type=Path, help="folder that `render` wrote")
     dataset.add_argument("--out", type=Path, required=True)
@@ -191,6 +201,19 @@ def main(argv: list[str] | None = None) -> int:
             width, height = args.size
             number = render_views(
                 args.sources, args.out, views=args.views, width=width, height=height, seed=args.seed
+            )
+            print(f"{number} views in {args.out}")
+        elif args.command == "stage":
+            from training.staging.command import StageSettings, stage_views
+
+            width, height = args.size
+            number = stage_views(
+                args.sources,
+                args.out,
+                StageSettings(width=width, height=height, samples=args.samples, seed=args.seed),
+                views=args.views,
+                scenes=args.scenes,
+                threads=args.threads,
             )
             print(f"{number} views in {args.out}")
         elif args.command == "dataset":
