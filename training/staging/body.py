@@ -55,7 +55,7 @@ def _folds(points: np.ndarray, rng: np.random.Generator, height: float) -> np.nd
     stretched = points * np.array([1.0, 1.0, 0.55])
     broad = bumps(stretched, rng, size=0.07, waves=8)
     fine = bumps(points * np.array([0.6, 0.6, 1.3]), rng, size=0.035, waves=8)
-    return height * (1 - np.abs(broad) + 0.4 * (1 - np.abs(fine)))
+    return np.asarray(height * (1 - np.abs(broad) + 0.4 * (1 - np.abs(fine))).clip(0))
 
 
 def _torso(
@@ -148,10 +148,11 @@ def _arm(person: Person, pose: Pose, side: float, sleeve: Surface, width: float)
     inside = joints[0] + np.array([-0.06 * side, 0, 0.012])
     path = curve([tuple(p) for p in (inside, *joints)], 40)  # type: ignore[misc]
     bare = np.interp(np.linspace(0, 1, 40), [0, 0.3, 0.6, 0.72, 1], [0.044, 0.052, 0.042, 0.04, 0.027])
-    parts = [Part(shape=tube(path, bare), material=person.skin)]
+    cut = 14 + round(24 * person.clothes.sleeves)
+    # Only what cloth does not cover: it would come through where the sleeve bends.
+    parts = [Part(shape=tube(path[cut - 3 :], bare[cut - 3 :]), material=person.skin)]
     way = joints[2] - joints[1]
     parts.append(_hand(joints[2] - 0.01 * way, way, side, person.skin))
-    cut = 14 + round(24 * person.clothes.sleeves)
     rng = np.random.default_rng([person.clothes.seed, 3 + int(side > 0)])
     wave = _folds(path[:cut], rng, 0.008) * np.linspace(0.0, 1, cut)
     around = bare[:cut] + width + wave

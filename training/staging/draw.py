@@ -21,8 +21,8 @@ PEOPLE = (0.30, 0.42, 0.19, 0.09)
 # Height of the frame at the subject in meters, from and to, and how often. A face of 0.23 m
 # fills half a close-up.
 FRAMES: dict[str, tuple[float, float, float]] = {
-    "close": (0.38, 0.60, 0.32), "near": (0.60, 0.95, 0.26), "medium": (0.95, 1.4, 0.20),
-    "knees": (1.4, 1.9, 0.12), "full": (1.9, 2.8, 0.10),
+    "close": (0.36, 0.60, 0.42), "near": (0.60, 0.95, 0.26), "medium": (0.95, 1.4, 0.17),
+    "knees": (1.4, 1.9, 0.08), "full": (1.9, 2.8, 0.07),
 }  # fmt: skip
 FOCAL = (20.0, 85.0)
 

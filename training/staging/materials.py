@@ -106,10 +106,10 @@ def _eyes(n: _Nodes, eyes: Eyes) -> None:
     height = n.add("ShaderNodeSeparateXYZ", {0: unit}).outputs[2]
     ramp = n.add("ShaderNodeValToRGB", {0: height})
     elements = ramp.color_ramp.elements
-    white: Color = (0.70, 0.67, 0.64)
+    white: Color = (0.56, 0.53, 0.50)
     dark: Color = (eyes.iris[0] * 0.4, eyes.iris[1] * 0.4, eyes.iris[2] * 0.4)
     # Cosine of the angle from the pupil's middle: iris 12 mm and pupil 4 mm on a ball of 24.
-    stops = ((0.0, (0.6, 0.42, 0.38)), (0.6, white), (0.855, white), (0.872, dark),
+    stops = ((0.0, (0.5, 0.34, 0.3)), (0.6, white), (0.855, white), (0.872, dark),
              (0.90, eyes.iris), (0.97, eyes.iris), (0.982, (0.003, 0.003, 0.003)))  # fmt: skip
     while len(elements) < len(stops):
         elements.new(0.5)

@@ -41,7 +41,11 @@ def _table(setting: Setting, surface: Surface) -> list[Part]:
     x, y = setting.table_place
     z = setting.table_height
     top = placed(box((1.5, 0.75, 0.035)), to=(0, 0, -0.0175))
-    legs = [placed(box((0.05, 0.05, z)), to=(a, b, -z / 2)) for a in (-0.68, 0.68) for b in (-0.3, 0.3)]
+    legs = [
+        placed(box((0.05, 0.05, z - 0.03)), to=(a, b, -0.03 - (z - 0.03) / 2))
+        for a in (-0.68, 0.68)
+        for b in (-0.3, 0.3)
+    ]
     return [moved(Part(shape=join(top, *legs), material=surface, flat=True), to=(x, y, z))]
 
 

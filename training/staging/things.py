@@ -246,7 +246,7 @@ def _shade(thing: Thing, rng: np.random.Generator) -> list[Part]:
     s = thing.size
     foot = lathe([(0, 0), (0.2, 0), (0.2, 0.03), (0.06, 0.08), (0.1, 0.25), (0.03, 0.45), (0.02, 0.6)], round_by=2)
     cloth = lathe([(0.34, 0.5), (0.2, 0.98)])
-    glow = replace(thing.surface, emission=thing.surface.emission * 0.06)
+    glow = replace(thing.surface, emission=thing.surface.emission * 0.02)
     stand = Surface(color=srgb(*rng.uniform(0.05, 0.9, 3)), roughness=0.2, coat=1.0)
     bulb = placed(blob((0.05, 0.05, 0.07)), to=(0, 0, 0.68))
     return [Part(shape=placed(foot, scale=s), material=stand),
