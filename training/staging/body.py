@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from training.staging.description import Clothes, Person, Pose, Surface
-from training.staging.shapes import Material, Part, blob, bumps, curve, grid, join, moved, placed, rotation, tube
+from training.staging.shapes import (
+    Material,
+    Part,
+    blob,
+    bumps,
+    curve,
+    grid,
+    join,
+    moved,
+    placed,
+    rotation,
+    tube,
+)
 
 # Height, half width, half depth, middle of the depth; from the hips to the neck.
 RINGS = np.array([
@@ -125,7 +137,9 @@ def _tie(person: Person, surface: Surface) -> list[Part]:
 def _hand(wrist: np.ndarray, way: np.ndarray, side: float, skin: Material) -> Part:
     """Return palm, fingers and thumb as one mesh that reaches from the wrist along `way`."""
     pieces = [placed(blob((0.04, 0.016, 0.05)), to=(0, 0, 0.055))]
-    for k, (x, long) in enumerate(((-0.028, 0.062), (-0.010, 0.074), (0.010, 0.070), (0.027, 0.054))):
+    for k, (x, long) in enumerate(
+        ((-0.028, 0.062), (-0.010, 0.074), (0.010, 0.070), (0.027, 0.054))
+    ):
         bend = -0.012 - 0.004 * k
         path = curve([(x, 0, 0.085), (x * 1.1, bend * 0.6, 0.09 + long * 0.55),
                       (x * 1.1, bend * 2.2, 0.088 + long)], 8)  # fmt: skip
@@ -134,9 +148,9 @@ def _hand(wrist: np.ndarray, way: np.ndarray, side: float, skin: Material) -> Pa
     thumb = curve([(-0.03, 0, 0.03), (-0.055, -0.012, 0.06), (-0.058, -0.022, 0.095)], 8)
     pieces.append(tube(thumb, np.array([0.013, 0.013, 0.012, 0.011, 0.011, 0.010, 0.008, 0.001])))
     z = way / np.linalg.norm(way)
-    x = np.cross(np.array([0.0, -1.0, 0.15]), z) * side
-    x /= np.linalg.norm(x)
-    frame = np.stack([x, np.cross(z, x), z], axis=1)
+    across = np.cross(np.array([0.0, -1.0, 0.15]), z) * side
+    across /= np.linalg.norm(across)
+    frame = np.stack([across, np.cross(z, across), z], axis=1)
     to = (float(wrist[0]), float(wrist[1]), float(wrist[2]))
     return moved(Part(shape=join(*pieces), material=skin), turn=frame, to=to)
 
@@ -146,8 +160,10 @@ def _arm(person: Person, pose: Pose, side: float, sleeve: Surface, width: float)
     shift = (person.build - 1) * 0.06 * side
     joints[:, 0] += shift
     inside = joints[0] + np.array([-0.06 * side, 0, 0.012])
-    path = curve([tuple(p) for p in (inside, *joints)], 40)  # type: ignore[misc]
-    bare = np.interp(np.linspace(0, 1, 40), [0, 0.3, 0.6, 0.72, 1], [0.044, 0.052, 0.042, 0.04, 0.027])
+    path = curve([(float(x), float(y), float(z)) for x, y, z in (inside, *joints)], 40)
+    bare = np.interp(
+        np.linspace(0, 1, 40), [0, 0.3, 0.6, 0.72, 1], [0.044, 0.052, 0.042, 0.04, 0.027]
+    )
     cut = 14 + round(24 * person.clothes.sleeves)
     # Only what cloth does not cover: it would come through where the sleeve bends.
     parts = [Part(shape=tube(path[cut - 3 :], bare[cut - 3 :]), material=person.skin)]
@@ -168,7 +184,9 @@ def _legs(person: Person) -> list[Part]:
     for side in (-1.0, 1.0):
         path = curve([(0.085 * side, 0.01, 0.92), (0.10 * side, -0.005, 0.50),
                       (0.115 * side, 0.03, 0.07)], 44)  # fmt: skip
-        radius = np.interp(np.linspace(0, 1, 44), [0, 0.2, 0.5, 0.7, 1], [0.095, 0.092, 0.068, 0.066, 0.062])
+        radius = np.interp(
+            np.linspace(0, 1, 44), [0, 0.2, 0.5, 0.7, 1], [0.095, 0.092, 0.068, 0.066, 0.062]
+        )
         radius = radius * (1 + 0.6 * (person.build - 1)) + _folds(path, rng, 0.006)
         if clothes.outfit == "dress":
             bare = np.interp(np.linspace(0, 1, 44), [0, 0.5, 0.7, 1], [0.08, 0.052, 0.052, 0.035])
@@ -185,7 +203,9 @@ def _skirt(person: Person) -> Part:
     z = np.linspace(0.45, 1.02, 40)
     angle = np.linspace(-np.pi, np.pi, 120, endpoint=False)
     flare = np.interp(z, [0.45, 0.9, 1.02], [0.11, 0.025, 0.008])[:, None]
-    pleats = 0.014 * np.sin(angle * 14 + rng.uniform(0, 6)) * np.interp(z, [0.45, 1.0], [1, 0])[:, None]
+    pleats = (
+        0.014 * np.sin(angle * 14 + rng.uniform(0, 6)) * np.interp(z, [0.45, 1.0], [1, 0])[:, None]
+    )
     rings = torso_points(np.maximum(z, 0.86), angle, person.build, flare + pleats)
     rings[..., 2] = z[:, None]
     return Part(shape=grid(rings, wrap=True), material=person.clothes.top)

@@ -47,7 +47,7 @@ def prepare_panorama(linear: np.ndarray) -> np.ndarray:
     Returns:
         (3, H', 2H'), at most `PANORAMA_WIDTH` wide, its mean over the sphere 1.
     """
-    picture = np.ascontiguousarray(linear.transpose(1, 2, 0), dtype=np.float32)
+    picture: np.ndarray = np.ascontiguousarray(linear.transpose(1, 2, 0), dtype=np.float32)
     if picture.shape[1] > PANORAMA_WIDTH:
         size = (PANORAMA_WIDTH, PANORAMA_WIDTH // 2)
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

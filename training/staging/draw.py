@@ -8,11 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.staging.description import (
-    AreaLight, Person, Setting, Shot, Staging, Thing, ThingKind,
+    AreaLight,
+    Person,
+    Setting,
+    Shot,
+    Staging,
+    Thing,
+    ThingKind,
 )  # fmt: skip
 from training.staging.draw_people import choose, draw_person, face_of
 from training.staging.draw_things import (
-    FLOOR, LAMP_SIZES, TABLE, draw_floor, draw_thing, draw_wall, draw_wood,
+    FLOOR,
+    LAMP_SIZES,
+    TABLE,
+    draw_floor,
+    draw_thing,
+    draw_wall,
+    draw_wood,
 )  # fmt: skip
 from training.staging.tones import black_body
 
@@ -78,10 +90,11 @@ def _people(rng: np.random.Generator, frame: _Frame, count: int) -> tuple[Person
     return tuple(people)
 
 
-def _shot(rng: np.random.Generator, frame: _Frame, look_at: tuple[float, float, float], width: float,
-          *, open_lens: float) -> Shot:  # fmt: skip
+def _shot(
+    rng: np.random.Generator, frame: _Frame, look_at: tuple[float, float, float], open_lens: float
+) -> Shot:
     """Return a camera that sees `look_at` somewhere near the middle of the picture."""
-    shift = float(rng.normal(0, 0.13)) * width
+    shift = float(rng.normal(0, 0.13)) * frame.half_width(0)
     x, y = frame.at(shift, 0.0)
     target = (look_at[0] + x, look_at[1] + y, look_at[2])
     back = frame.at(0.0, -frame.distance)
@@ -102,7 +115,9 @@ def _lights(rng: np.random.Generator, *, people: bool) -> tuple[AreaLight, ...]:
     """Draw key and rim lights, for some."""
     lights = []
     if rng.random() < (0.5 if people else 0.3):
-        lights.append((float(rng.choice([-1, 1]) * rng.uniform(25, 85)), rng.uniform(5, 50), (0.6, 6.0)))
+        lights.append(
+            (float(rng.choice([-1, 1]) * rng.uniform(25, 85)), rng.uniform(5, 50), (0.6, 6.0))
+        )
     if rng.random() < (0.4 if people else 0.15):
         lights.append((float(180 + rng.uniform(-50, 50)), rng.uniform(15, 50), (1.0, 10.0)))
     return tuple(
@@ -120,7 +135,7 @@ def _lights(rng: np.random.Generator, *, people: bool) -> tuple[AreaLight, ...]:
 
 def _on_table(rng: np.random.Generator, setting: Setting, count: int) -> list[Thing]:
     """Scatter things over the table so that they do not stand in one another."""
-    kinds = {kind: 1.0 for kind in TABLE} | {"paper": 1.6, "plate": 1.4, "plant": 0.5}
+    kinds = dict.fromkeys(TABLE, 1.0) | {"paper": 1.6, "plate": 1.4, "plant": 0.5}
     taken: list[tuple[float, float]] = []
     things = []
     for _ in range(count):
@@ -130,7 +145,9 @@ def _on_table(rng: np.random.Generator, setting: Setting, count: int) -> list[Th
         taken.append((x, y))
         place = (setting.table_place[0] + x, setting.table_place[1] + y, setting.table_height)
         lamp = rng.random() < 0.18
-        kind: ThingKind = choose(rng, {"candle": 0.6, "shade": 0.2, "screen": 0.2} if lamp else kinds)
+        kind: ThingKind = choose(
+            rng, {"candle": 0.6, "shade": 0.2, "screen": 0.2} if lamp else kinds
+        )
         turn = float(rng.normal(0, 25)) if kind in ("screen", "paper", "phone") else None
         things.append(draw_thing(rng, kind, place, LAMP_SIZES if lamp else TABLE, turn=turn))
     return things
@@ -148,7 +165,11 @@ def _around(
     for _ in range(int(rng.integers(0, 4))):
         kind = choose(rng, kinds)
         deepest = setting.wall_distance - 0.4 if setting.wall else 7.0
-        behind = float(rng.uniform(4.0, 9.0)) if kind == "car" else float(rng.uniform(0.7, max(deepest, 0.8)))
+        behind = (
+            float(rng.uniform(4.0, 9.0))
+            if kind == "car"
+            else float(rng.uniform(0.7, max(deepest, 0.8)))
+        )
         right = float(rng.uniform(-1.1, 1.1)) * frame.half_width(behind)
         if kind != "car" and abs(right) < 0.35 and behind < 1.2:
             continue
@@ -162,11 +183,16 @@ def _lamps(rng: np.random.Generator, frame: _Frame, setting: Setting, level: flo
     """Hang lamps behind and beside the subject, where the camera sees them."""
     if rng.random() > 0.5:
         return []
-    kind = choose(rng, {"bulb": 0.34, "neon": 0.24, "screen": 0.24, "tube": 0.18})
+    kinds: dict[ThingKind, float] = {"bulb": 0.34, "neon": 0.24, "screen": 0.24, "tube": 0.18}
+    kind = choose(rng, kinds)
     things = []
     for _ in range(int(rng.integers(1, 7)) if kind == "bulb" else int(rng.integers(1, 3))):
         deepest = setting.wall_distance - 0.25 if setting.wall else 5.0
-        behind = deepest if setting.wall and kind in ("neon", "screen") else float(rng.uniform(0.4, max(deepest, 0.5)))
+        behind = (
+            deepest
+            if setting.wall and kind in ("neon", "screen")
+            else float(rng.uniform(0.4, max(deepest, 0.5)))
+        )
         half = frame.half_width(behind)
         x, y = frame.at(float(rng.uniform(-0.95, 0.95)) * half, behind)
         z = level + float(rng.uniform(-0.15, 0.9)) * half / frame.aspect
@@ -208,7 +234,7 @@ def _with_people(rng: np.random.Generator, aspect: float, count: int, seed: int)
         people=people,
         things=tuple(things),
         lights=_lights(rng, people=True),
-        shot=_shot(rng, frame, look_at, frame.half_width(0), open_lens=lens),
+        shot=_shot(rng, frame, look_at, lens),
         setting=setting,
         turn=float(rng.uniform(0, 360)),
         seed=seed,
@@ -225,9 +251,10 @@ def _with_things(rng: np.random.Generator, aspect: float, seed: int) -> Staging:
     things = _around(rng, frame, setting) + _lamps(rng, frame, setting, level)
     things += _on_table(rng, setting, int(rng.integers(5, 14))) if still_life else []
     if not still_life:
-        kind = choose(rng, {"car": 0.25, "plant": 0.35, "box": 0.2, "vase": 0.2})
+        main: dict[ThingKind, float] = {"car": 0.25, "plant": 0.35, "box": 0.2, "vase": 0.2}
+        kind = choose(rng, main)
         things.append(draw_thing(rng, kind, (0.0, 0.0, 0.0), FLOOR))
-    shot = _shot(rng, frame, (0.0, -0.1, level), frame.half_width(0), open_lens=0.6)
+    shot = _shot(rng, frame, (0.0, -0.1, level), 0.6)
     return Staging(
         people=(),
         things=tuple(things),

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 
 from training.staging.description import (
-    Clothes, Color, Eyes, Hair, HairStyle, HeadShape, Outfit, Person, Pose, Skin, Surface,
+    Clothes,
+    Color,
+    Eyes,
+    Hair,
+    HairStyle,
+    HeadShape,
+    Outfit,
+    Pattern,
+    Person,
+    Pose,
+    Skin,
+    Surface,
 )  # fmt: skip
 from training.staging.tones import TONES, hsv, mix, skin_color, srgb
 
@@ -20,6 +30,9 @@ OUTFITS: dict[Outfit, float] = {
 }  # fmt: skip
 POSES: dict[Pose, float] = {
     "hanging": 0.5, "hip": 0.12, "raised": 0.12, "folded": 0.12, "holding": 0.14,
+}  # fmt: skip
+CLOTHS: dict[Pattern, float] = {
+    "plain": 0.45, "weave": 0.25, "stripes": 0.13, "checks": 0.1, "spots": 0.07,
 }  # fmt: skip
 
 
@@ -38,7 +51,9 @@ def draw_skin(rng: np.random.Generator) -> Skin:
     tone = float(rng.uniform(*TONES))
     color = skin_color(tone, red=float(rng.normal(0, 1.0)), yellow=float(rng.normal(0, 1.0)))
     made_up = rng.random() < 0.25
-    lip_red = hsv(float(rng.uniform(-0.04, 0.02)), float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.3, 0.75)))
+    lip_red = hsv(
+        float(rng.uniform(-0.04, 0.02)), float(rng.uniform(0.5, 0.9)), float(rng.uniform(0.3, 0.75))
+    )
     natural: Color = (color[0] * 0.85, color[1] * 0.58, color[2] * 0.60)
     dark = float(np.interp(tone, [-60, 20, 64], [0.5, 0.8, 1.6])) * float(rng.uniform(0.5, 1.5))
     return Skin(
@@ -50,8 +65,11 @@ def draw_skin(rng: np.random.Generator) -> Skin:
         pores=float(rng.uniform(0.0001, 0.0005)),
         lips=mix(natural, lip_red, 0.75) if made_up else natural,
         brow=(0.028 * dark, 0.021 * dark, 0.015 * dark),
-        beard=0.0 if made_up else float(rng.choice([0.0, rng.uniform(0.1, 0.5), rng.uniform(0.6, 1.0)],
-                                                   p=[0.5, 0.32, 0.18])),  # fmt: skip
+        beard=0.0
+        if made_up
+        else float(
+            rng.choice([0.0, rng.uniform(0.1, 0.5), rng.uniform(0.6, 1.0)], p=[0.5, 0.32, 0.18])
+        ),
     )
 
 
@@ -116,13 +134,12 @@ def cloth_color(rng: np.random.Generator) -> Color:
 
 def cloth(rng: np.random.Generator, color: Color, *, plain: bool = False) -> Surface:
     """Draw cloth of a color, patterned for some."""
-    pattern = "plain" if plain else str(rng.choice(["plain", "weave", "stripes", "checks", "spots"],
-                                                    p=[0.45, 0.25, 0.13, 0.1, 0.07]))  # fmt: skip
+    pattern: Pattern = "plain" if plain else choose(rng, CLOTHS)
     dim: Color = (color[0] * 0.55, color[1] * 0.55, color[2] * 0.55)
     return Surface(
         color=color,
         second=cloth_color(rng) if pattern in ("stripes", "checks", "spots") else dim,
-        pattern=cast("str", pattern),  # type: ignore[arg-type]
+        pattern=pattern,
         scale=float(rng.uniform(14, 60)),
         roughness=float(rng.uniform(0.6, 0.95)),
         sheen=float(rng.choice([0.0, rng.uniform(0.1, 0.5)])),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
-from training.staging.description import LAMPS, Color, Surface, Thing, ThingKind
-from training.staging.draw_people import choose, cloth, cloth_color
+from training.staging.description import LAMPS, Color, Pattern, Surface, Thing, ThingKind
+from training.staging.draw_people import cloth, cloth_color
 from training.staging.tones import black_body, hsv, srgb
 
 # Meters, smallest and largest: of what stands on tables, then of what stands on floors.
@@ -18,8 +16,8 @@ TABLE: dict[ThingKind, tuple[float, float]] = {
     "phone": (0.14, 0.17),
 }  # fmt: skip
 FLOOR: dict[ThingKind, tuple[float, float]] = {
-    "plant": (0.9, 1.9), "box": (0.4, 1.0), "ball": (0.3, 0.6), "vase": (0.5, 0.9), "car": (4.2, 4.6),
-    "chrome": (0.4, 0.7), "curtain": (1.0, 2.0),
+    "plant": (0.9, 1.9), "box": (0.4, 1.0), "ball": (0.3, 0.6), "vase": (0.5, 0.9),
+    "car": (4.2, 4.6), "chrome": (0.4, 0.7), "curtain": (1.0, 2.0),
 }  # fmt: skip
 LAMP_SIZES: dict[ThingKind, tuple[float, float]] = {
     "bulb": (0.06, 0.12), "candle": (0.06, 0.22), "neon": (0.5, 1.6), "screen": (0.3, 1.3),
@@ -32,6 +30,7 @@ LAMP_LEVELS: dict[ThingKind, tuple[float, float]] = {
     "bulb": (200.0, 5000.0), "candle": (150.0, 2000.0), "neon": (20.0, 250.0),
     "screen": (20.0, 60.0), "tube": (40.0, 600.0), "shade": (150.0, 2500.0), "phone": (20.0, 40.0),
 }  # fmt: skip
+WALLPAPERS: tuple[Pattern, ...] = ("stripes", "checks", "spots")
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
@@ -79,19 +78,27 @@ def draw_surface(rng: np.random.Generator, kind: ThingKind) -> Surface:
     if kind in ("bottle", "glass"):
         return _glass(rng)
     if kind == "chrome":
-        metal = ((0.9, 0.9, 0.9), (0.95, 0.75, 0.4), (0.9, 0.6, 0.45))[int(rng.choice(3, p=[0.7, 0.2, 0.1]))]
+        metal = ((0.9, 0.9, 0.9), (0.95, 0.75, 0.4), (0.9, 0.6, 0.45))[
+            int(rng.choice(3, p=[0.7, 0.2, 0.1]))
+        ]
         return Surface(color=metal, metallic=1.0, roughness=float(rng.choice([0.02, 0.15, 0.3])))
     if kind == "car":
-        return Surface(color=_paint(rng), roughness=0.3, coat=1.0, metallic=float(rng.choice([0.0, 0.6])))
+        return Surface(
+            color=_paint(rng), roughness=0.3, coat=1.0, metallic=float(rng.choice([0.0, 0.6]))
+        )
     if kind == "plant":
-        green = hsv(float(rng.uniform(0.2, 0.4)), float(rng.uniform(0.4, 0.9)), float(rng.uniform(0.2, 0.6)))
+        green = hsv(
+            float(rng.uniform(0.2, 0.4)), float(rng.uniform(0.4, 0.9)), float(rng.uniform(0.2, 0.6))
+        )
         return Surface(color=green, roughness=0.4, subsurface=0.2)
     if kind == "curtain":
         return cloth(rng, cloth_color(rng))
     if kind == "toy":
         return Surface(color=white, roughness=0.2, coat=float(rng.choice([0.0, 1.0])))
     color = (white, black, _paint(rng))[int(rng.choice(3, p=[0.25, 0.3, 0.45]))]
-    return Surface(color=color, roughness=float(rng.uniform(0.1, 0.8)), coat=float(rng.choice([0, 0.8])))
+    return Surface(
+        color=color, roughness=float(rng.uniform(0.1, 0.8)), coat=float(rng.choice([0, 0.8]))
+    )
 
 
 def draw_thing(
@@ -130,9 +137,9 @@ def draw_wall(rng: np.random.Generator) -> Surface:
         return draw_wood(rng)
     color = hsv(float(rng.random()), float(rng.uniform(0, 0.5)), float(rng.uniform(0.15, 0.95)))
     if kind == "paper":
-        pattern = cast("str", rng.choice(["stripes", "checks", "spots"]))
+        pattern = WALLPAPERS[int(rng.integers(3))]
         return Surface(color=color, second=cloth_color(rng), scale=float(rng.uniform(4, 15)),
-                       pattern=str(pattern), roughness=0.8)  # type: ignore[arg-type]  # fmt: skip
+                       pattern=pattern, roughness=0.8)  # fmt: skip
     return Surface(color=color, roughness=0.8, bump=0.02 if kind == "plaster" else 0.0)
 
 

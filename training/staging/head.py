@@ -109,9 +109,9 @@ def _directions() -> np.ndarray:
     latitude = np.pi / 2 * (0.985 * v - 0.16 * np.sin(np.pi * v))
     up = np.sin(latitude)[:, None] * np.ones(COLUMNS)
     flat = np.cos(latitude)[:, None]
-    return np.stack(
-        [flat * np.sin(longitude), -flat * np.cos(longitude), up], axis=-1
-    ).astype(np.float32)
+    return np.stack([flat * np.sin(longitude), -flat * np.cos(longitude), up], axis=-1).astype(
+        np.float32
+    )
 
 
 @lru_cache(maxsize=8)
@@ -144,8 +144,10 @@ def paint(points: np.ndarray, shape: HeadShape) -> np.ndarray:
     arch = 1.75 + 0.3 * np.sin((x - 0.9) / 3.6 * np.pi) * shape.brow
     brow = _inside(((x - 2.85) / 2.1) ** 2 + ((z - arch) / 0.42) ** 2, 0.5) * front
     low = np.clip((-4.5 - z) / 1.5, 0, 1) * np.clip((1.5 - y) / 2, 0, 1)
-    side = np.clip((x - 5.6) / 1.0, 0, 1) * np.clip((1.5 - z) / 2, 0, 1) * _inside(
-        ((y + 3.0) / 1.6) ** 2, 0.4
+    side = (
+        np.clip((x - 5.6) / 1.0, 0, 1)
+        * np.clip((1.5 - z) / 2, 0, 1)
+        * _inside(((y + 3.0) / 1.6) ** 2, 0.4)
     )
     beard = np.clip(np.maximum(low, side) - lip, 0, 1)
     cheek = _inside(((x - 4.4) / 2.6) ** 2 + ((z + 3.2) / 2.0) ** 2, 1.0) * front

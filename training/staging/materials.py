@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from training.staging.description import Color, Eyes, Hair, Skin, Surface
@@ -19,7 +19,7 @@ class _Nodes:
         self.tree = tree
         tree.nodes.clear()
 
-    def add(self, kind: str, inputs: dict[str | int, Any] | None = None, **settings: Any) -> Any:
+    def add(self, kind: str, inputs: Mapping[Any, Any] | None = None, **settings: Any) -> Any:
         """Add a node; inputs that are sockets are linked, others set."""
         node = self.tree.nodes.new(kind)
         for name, value in settings.items():
@@ -40,8 +40,9 @@ class _Nodes:
     def mixed(self, share: Any, first: Any, second: Any, blend: str = "MIX") -> Any:
         """Mix two colors."""
         node = self.add("ShaderNodeMix", data_type="RGBA", blend_type=blend)
-        for socket, value in zip((node.inputs[0], node.inputs[6], node.inputs[7]), (share, first, second), strict=True):  # fmt: skip
-            self.put(socket, value)
+        # The node has inputs of every type; these are the share and the two colors.
+        for index, value in ((0, share), (6, first), (7, second)):
+            self.put(node.inputs[index], value)
         return node.outputs[2]
 
     def math(self, operation: str, first: Any, second: Any = 0.0) -> Any:
@@ -74,7 +75,9 @@ class _Nodes:
 def _skin(n: _Nodes, skin: Skin) -> None:
     where = n.rest()
     paint = n.add("ShaderNodeAttribute", attribute_name="paint")
-    lips, brow, beard = n.add("ShaderNodeSeparateColor", {"Color": paint.outputs["Color"]}).outputs[:3]
+    lips, brow, beard = n.add("ShaderNodeSeparateColor", {"Color": paint.outputs["Color"]}).outputs[
+        :3
+    ]
     blush = paint.outputs["Alpha"]
     flushed: Color = (min(skin.color[0] * 1.04, 1), skin.color[1] * 0.80, skin.color[2] * 0.78)
     pale: Color = (skin.color[0] * 0.86, skin.color[1] * 0.86, skin.color[2] * 0.84)
@@ -91,9 +94,10 @@ def _skin(n: _Nodes, skin: Skin) -> None:
     rough = n.math("MULTIPLY_ADD", patches, 0.16)
     n.put(rough.node.inputs[2], skin.roughness - 0.08)
     inputs = {
-        "Base Color": color, "Roughness": rough, "IOR": 1.4,
-        "Subsurface Weight": 0.85, "Subsurface Radius": (1.0, 0.4, 0.22), "Subsurface Scale": 0.0035,
-        "Coat Weight": skin.oil, "Coat Roughness": 0.3, "Normal": n.bump(n.noise(where, 280.0, 1.0), skin.pores),
+        "Base Color": color, "Roughness": rough, "IOR": 1.4, "Subsurface Weight": 0.85,
+        "Subsurface Radius": (1.0, 0.4, 0.22), "Subsurface Scale": 0.0035,
+        "Coat Weight": skin.oil, "Coat Roughness": 0.3,
+        "Normal": n.bump(n.noise(where, 280.0, 1.0), skin.pores),
     }  # fmt: skip
     n.finish(n.add("ShaderNodeBsdfPrincipled", inputs).outputs[0])
     n.add("ShaderNodeOutputAOV", {"Value": 1.0}, aov_name=SKIN_PASS)
@@ -140,7 +144,9 @@ def _stripes(n: _Nodes, where: Any, scale: float) -> Any:
 
 def _checks(n: _Nodes, where: Any, scale: float) -> Any:
     x, _, z = n.add("ShaderNodeSeparateXYZ", {0: where}).outputs[:3]
-    lines = [n.math("GREATER_THAN", n.math("FRACT", n.math("MULTIPLY", v, scale)), 0.5) for v in (x, z)]
+    lines = [
+        n.math("GREATER_THAN", n.math("FRACT", n.math("MULTIPLY", v, scale)), 0.5) for v in (x, z)
+    ]
     return n.math("MULTIPLY", n.math("ADD", *lines), 0.5)
 
 

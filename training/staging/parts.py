@@ -29,7 +29,10 @@ def _wall(setting: Setting, surface: Surface) -> list[Part]:
             ((right - left, high - top), (0.0, (high + top) / 2)),
         ]
         solid = [placed(box((w, thick, h)), to=(x, 0, z)) for (w, h), (x, z) in holes]
-        bars = [placed(box((0.05, 0.06, top - low)), to=(x, 0, (low + top) / 2)) for x in (left, 0, right)]
+        bars = [
+            placed(box((0.05, 0.06, top - low)), to=(x, 0, (low + top) / 2))
+            for x in (left, 0, right)
+        ]
         bars += [placed(box((right - left, 0.06, 0.05)), to=(0, 0, z)) for z in (low, top)]
         pieces = [Part(shape=join(*solid), material=surface, flat=True),
                   Part(shape=join(*bars), material=frame, flat=True)]  # fmt: skip

@@ -199,7 +199,9 @@ def sheet(width: float, height: float, *, rows: int = 2, columns: int = 2) -> Me
     return grid(np.stack([xx, np.zeros_like(xx), zz], axis=-1))
 
 
-def bumps(points: np.ndarray, rng: np.random.Generator, *, size: float, waves: int = 10) -> np.ndarray:
+def bumps(
+    points: np.ndarray, rng: np.random.Generator, *, size: float, waves: int = 10
+) -> np.ndarray:
     """Return smooth noise of about -1..1 at (..., 3) points; `size` is a bump's, meters."""
     total = np.zeros(points.shape[:-1])
     for _ in range(waves):

@@ -9,7 +9,20 @@ import numpy as np
 
 from training.staging.description import Surface, Thing, ThingKind
 from training.staging.shapes import (
-    Part, blob, box, bumps, curve, grid, join, lathe, luminous, moved, placed, rotation, sheet, tube,
+    Part,
+    blob,
+    box,
+    bumps,
+    curve,
+    grid,
+    join,
+    lathe,
+    luminous,
+    moved,
+    placed,
+    rotation,
+    sheet,
+    tube,
 )  # fmt: skip
 from training.staging.tones import black_body, srgb
 
@@ -48,7 +61,16 @@ GLASS = [(0, 0), (0.22, 0), (0.22, 0.02), (0.03, 0.05), (0.03, 0.4), (0.2, 0.5),
          (0.22, 1.0), (0.205, 1.0), (0.25, 0.7), (0.18, 0.52), (0, 0.46)]  # fmt: skip
 VASE = [(0, 0), (0.2, 0), (0.34, 0.3), (0.3, 0.6), (0.12, 0.85), (0.2, 1.0), (0.17, 1.0),
         (0.1, 0.84), (0, 0.8)]  # fmt: skip
-POT = [(0, 0), (0.42, 0), (0.42, 0.05), (0.5, 0.55), (0.3, 0.75), (0.12, 0.8), (0.1, 0.86), (0, 0.9)]
+POT = [
+    (0, 0),
+    (0.42, 0),
+    (0.42, 0.05),
+    (0.5, 0.55),
+    (0.3, 0.75),
+    (0.12, 0.8),
+    (0.1, 0.86),
+    (0, 0.9),
+]
 
 
 def _cup(thing: Thing, rng: np.random.Generator) -> list[Part]:
@@ -134,8 +156,11 @@ def _car(thing: Thing, _: np.random.Generator) -> list[Part]:
 
 def _plant(thing: Thing, rng: np.random.Generator) -> list[Part]:
     """Return a pot with leaves on bent stalks."""
-    pot = lathe([(0, 0), (0.13, 0), (0.17, 0.26), (0.15, 0.26), (0.13, 0.22), (0, 0.22)], round_by=1)
-    clay = Surface(color=srgb(*rng.choice([[0.7, 0.4, 0.28], [0.9, 0.9, 0.88], [0.15, 0.15, 0.16]])))
+    pot = lathe(
+        [(0, 0), (0.13, 0), (0.17, 0.26), (0.15, 0.26), (0.13, 0.22), (0, 0.22)], round_by=1
+    )
+    clays = (srgb(0.7, 0.4, 0.28), srgb(0.9, 0.9, 0.88), srgb(0.15, 0.15, 0.16))
+    clay = Surface(color=clays[int(rng.integers(3))])
     leaves = []
     t, across = np.linspace(0, 1, 9)[:, None], np.linspace(-1, 1, 5)[None]
     broad = rng.uniform(0.04, 0.14)
@@ -144,7 +169,9 @@ def _plant(thing: Thing, rng: np.random.Generator) -> list[Part]:
         angle = lean * (0.4 + 0.9 * t)
         width = broad * np.sin(np.pi * (0.08 + 0.9 * t) ** 0.8)
         line_y, line_z = long * t * np.sin(angle), 0.22 + long * t * np.cos(angle)
-        points = np.stack([width * across, line_y + 0 * across, line_z + 0.5 * width * across**2], -1)
+        points = np.stack(
+            [width * across, line_y + 0 * across, line_z + 0.5 * width * across**2], -1
+        )
         leaves.append(placed(grid(points), turn=rotation(yaw=float(yaw))))
     made = [Part(shape=pot, material=clay), Part(shape=join(*leaves), material=thing.surface)]
     return [moved(part, scale=thing.size) for part in made]
@@ -193,15 +220,19 @@ def _screen(thing: Thing, _: np.random.Generator) -> list[Part]:
 def _phone(thing: Thing, _: np.random.Generator) -> list[Part]:
     half = thing.size / 2
     body = blob((half * 0.48, half, 0.004), boxy=0.2)
-    return [moved(Part(shape=body, material=DARK), to=(0, 0, 0.005)),
-            moved(Part(shape=placed(sheet(half * 0.86, half * 1.8), turn=rotation(pitch=-90.0)),
-                       material=thing.surface, flat=True), to=(0, -half * 0.9, 0.0105))]  # fmt: skip
+    picture = placed(sheet(half * 0.86, half * 1.8), turn=rotation(pitch=-90.0))
+    return [
+        moved(Part(shape=body, material=DARK), to=(0, 0, 0.005)),
+        moved(Part(shape=picture, material=thing.surface, flat=True), to=(0, -half * 0.9, 0.0105)),
+    ]
 
 
 def _bulb(thing: Thing, _: np.random.Generator) -> list[Part]:
     """Return a bulb that hangs from a cable, its lowest point at the origin."""
     s = thing.size
-    globe = lathe([(0, 0), (0.3, 0.02), (0.5, 0.35), (0.42, 0.7), (0.2, 0.95), (0.19, 1.1)], round_by=2)
+    globe = lathe(
+        [(0, 0), (0.3, 0.02), (0.5, 0.35), (0.42, 0.7), (0.2, 0.95), (0.19, 1.1)], round_by=2
+    )
     socket = lathe([(0.2, 1.05), (0.22, 1.1), (0.22, 1.5), (0.05, 1.6), (0.03, 1.62), (0.03, 14.0)])
     return [Part(shape=placed(globe, scale=s), material=thing.surface),
             Part(shape=placed(socket, scale=s), material=DARK)]  # fmt: skip
@@ -212,8 +243,8 @@ def _candle(thing: Thing, rng: np.random.Generator) -> list[Part]:
     wax = Surface(color=(0.75, 0.7, 0.6), roughness=0.5, subsurface=0.6)
     body = lathe([(0, 0), (thick, 0), (thick, s), (thick * 0.85, s * 0.99), (0, s * 0.97)])
     flame = lathe([(0, 0), (0.3, 0.12), (0.34, 0.3), (0.15, 0.7), (0, 1.0)], round_by=2)
-    return [Part(shape=body, material=wax),
-            Part(shape=placed(flame, scale=0.035, to=(0, 0, s + 0.006)), material=thing.surface)]  # fmt: skip
+    flame = placed(flame, scale=0.035, to=(0, 0, s + 0.006))
+    return [Part(shape=body, material=wax), Part(shape=flame, material=thing.surface)]
 
 
 def _neon(thing: Thing, rng: np.random.Generator) -> list[Part]:
@@ -223,7 +254,10 @@ def _neon(thing: Thing, rng: np.random.Generator) -> list[Part]:
         count = int(rng.integers(4, 8))
         x = np.linspace(-0.5, 0.5, count) + rng.normal(0, 0.06, count)
         z = 0.4 + 0.3 * k + rng.uniform(-0.25, 0.25, count)
-        knots = [(float(a) * thing.size, -0.01 * k, float(b) * thing.size) for a, b in zip(x, z, strict=True)]
+        knots = [
+            (float(a) * thing.size, -0.01 * k, float(b) * thing.size)
+            for a, b in zip(x, z, strict=True)
+        ]
         radius = np.full(60, 0.008)
         radius[[0, -1]] = 0.0
         hue = thing.surface.color if k % 2 == 0 else np.roll(thing.surface.color, 1)
@@ -244,7 +278,10 @@ def _tube(thing: Thing, _: np.random.Generator) -> list[Part]:
 def _shade(thing: Thing, rng: np.random.Generator) -> list[Part]:
     """Return a table lamp; its cloth glows, its bulb can be seen from below and above."""
     s = thing.size
-    foot = lathe([(0, 0), (0.2, 0), (0.2, 0.03), (0.06, 0.08), (0.1, 0.25), (0.03, 0.45), (0.02, 0.6)], round_by=2)
+    foot = lathe(
+        [(0, 0), (0.2, 0), (0.2, 0.03), (0.06, 0.08), (0.1, 0.25), (0.03, 0.45), (0.02, 0.6)],
+        round_by=2,
+    )
     cloth = lathe([(0.34, 0.5), (0.2, 0.98)])
     glow = replace(thing.surface, emission=thing.surface.emission * 0.02)
     stand = Surface(color=srgb(*rng.uniform(0.05, 0.9, 3)), roughness=0.2, coat=1.0)
@@ -255,8 +292,9 @@ def _shade(thing: Thing, rng: np.random.Generator) -> list[Part]:
 
 
 MAKERS: dict[ThingKind, Callable[[Thing, np.random.Generator], list[Part]]] = {
-    "paper": _paper, "plate": _turned(PLATE), "cup": _cup, "bottle": _bottle, "glass": _turned(GLASS),
-    "vase": _turned(VASE), "chrome": _chrome, "box": _box, "ball": _ball, "toy": _toy, "car": _car,
+    "paper": _paper, "plate": _turned(PLATE), "cup": _cup, "bottle": _bottle,
+    "glass": _turned(GLASS), "vase": _turned(VASE), "chrome": _chrome, "box": _box,
+    "ball": _ball, "toy": _toy, "car": _car,
     "plant": _plant, "curtain": _curtain, "book": _book, "phone": _phone, "bulb": _bulb,
     "candle": _candle, "neon": _neon, "screen": _screen, "tube": _tube, "shade": _shade,
 }  # fmt: skip
