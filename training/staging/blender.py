@@ -7,7 +7,11 @@ multiplied and added channel by channel, so only the primaries' name changes.
 from __future__ import annotations
 
 import math
+import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,6 +209,21 @@ def _read(path: Path) -> Rendered:
     return Rendered(linear=linear, skin=channels[f"{SKIN_PASS}.X"].astype(np.float32).clip(0, 1))
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Blender from printing a line for every file; it writes past Python."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def render(
     staging: Staging, panorama: np.ndarray, *, width: int, height: int, samples: int, threads: int
 ) -> Rendered:
@@ -234,5 +253,6 @@ def render(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "view.exr"
         bpy.context.scene.render.filepath = str(path)
-        bpy.ops.render.render(write_still=True)
+        with _quiet():
+            bpy.ops.render.render(write_still=True)
         return _read(path)

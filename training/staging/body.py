@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.staging.description import Clothes, Person, Pose, Surface
+from training.staging.hair import hair_parts
+from training.staging.head import head_parts
 from training.staging.shapes import (
     Material,
     Part,
@@ -253,9 +255,6 @@ def body_parts(person: Person, *, legs: bool = True) -> list[Part]:
 
 def person_parts(person: Person, *, legs: bool = True) -> list[Part]:
     """Return a whole figure in the scene: scaled, turned, at its place."""
-    from training.staging.hair import hair_parts
-    from training.staging.head import head_parts
-
     yaw, pitch, roll = person.look
     head = [
         moved(part, turn=rotation(yaw=yaw, pitch=-pitch, roll=roll), about=(0, 0.02, -0.08))

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.staging.description import Hair, HeadShape, Person
 from training.staging.head import surface
-from training.staging.shapes import Part, Strands, bumps, grid
+from training.staging.shapes import Part, Strands, blob, bumps, grid, moved
 
 STRANDS = {"bald": 0, "cropped": 2600, "short": 3200, "bob": 3200, "long": 3800, "tied": 2400}
 POINTS = 7
@@ -113,8 +113,6 @@ def curtain(hair: Hair, shape: HeadShape) -> list[Part]:
 
 
 def _knot(hair: Hair) -> Part:
-    from training.staging.shapes import blob, moved
-
     ball = Part(shape=blob((0.042, 0.035, 0.042)), material=hair)
     return moved(ball, to=(0.0, 0.125, 0.045))
 

@@ -49,6 +49,10 @@ class _Nodes:
         """Do arithmetic."""
         return self.add("ShaderNodeMath", {0: first, 1: second}, operation=operation).outputs[0]
 
+    def scaled(self, value: Any, factor: float, offset: float) -> Any:
+        """Multiply and add."""
+        return self.math("ADD", self.math("MULTIPLY", value, factor), offset)
+
     def noise(self, where: Any, scale: float, detail: float = 2.0) -> Any:
         """Return noise of about 0..1."""
         inputs = {"Vector": where, "Scale": scale, "Detail": detail}
@@ -86,13 +90,11 @@ def _skin(n: _Nodes, skin: Skin) -> None:
     color = n.mixed(n.math("MULTIPLY", n.noise(where, 100.0, 1.0), skin.mottle), color, pale)
     color = n.mixed(n.math("MULTIPLY", blush, 0.25 + 0.5 * skin.mottle), color, flushed)
     color = n.mixed(n.math("MULTIPLY", lips, 0.8), color, skin.lips)
-    hairy = n.math("MULTIPLY_ADD", n.noise(n.stretch(where, (1.0, 1.0, 3.0)), 260.0, 0.0), 0.9)
-    n.put(hairy.node.inputs[2], 0.35)
+    hairy = n.scaled(n.noise(n.stretch(where, (1.0, 1.0, 3.0)), 260.0, 0.0), 0.9, 0.35)
     color = n.mixed(n.math("MULTIPLY", brow, hairy), color, skin.brow)
     shaven = mix(mix(skin.color, skin.brow, 0.45), (0.10, 0.11, 0.13), 0.12)
     color = n.mixed(n.math("MULTIPLY", n.math("MULTIPLY", beard, hairy), skin.beard), color, shaven)
-    rough = n.math("MULTIPLY_ADD", patches, 0.16)
-    n.put(rough.node.inputs[2], skin.roughness - 0.08)
+    rough = n.scaled(patches, 0.16, skin.roughness - 0.08)
     inputs = {
         "Base Color": color, "Roughness": rough, "IOR": 1.4, "Subsurface Weight": 0.85,
         "Subsurface Radius": (1.0, 0.4, 0.22), "Subsurface Scale": 0.0035,
