@@ -190,7 +190,7 @@ def _text_or_texts(value: Any, where: str) -> str | tuple[str, ...]:
     """Return one text or several, the only union there is."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+    if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
         return tuple(value)
     raise ConfigError(f"config: {where} must be str or a list of str, got {value!r}")
 

@@ -249,6 +249,7 @@ def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
         config = build(Config, {"data": {"folder": folder, "crop": 16}, "run": {"steps": 2}})
         pairs, held_out, digest = open_data(config, 1)
         assert isinstance(pairs, PairDataset)
+        assert build(Config, to_dict(config)) == config  # as `export` reads a checkpoint's
         return {view.scene for view in pairs.views}, {view.scene for view in held_out}, digest
 
     train, held_out, digest = opened(names)
