@@ -80,14 +80,14 @@ def skin_errors(nits: Tensor, truth: Tensor, mask: Tensor) -> dict[str, float]:
         mask: (1, H, W), bool, where skin is.
 
     Returns:
-        `skin_signed` (positive is too bright), `skin_absolute`, `rest_signed`, `rest_absolute`.
+        `skin_bias` (positive is too bright), `skin_error`, `rest_bias`, `rest_error`.
     """
     pq = [pq_inverse_eotf(luminance(light, "bt2020")) * 1023 for light in (nits, truth)]
     error = (pq[0] - pq[1]).reshape(mask.shape)
     values = {}
     for name, where in (("skin", mask), ("rest", ~mask)):
-        values[f"{name}_signed"] = float(error[where].mean())
-        values[f"{name}_absolute"] = float(error[where].abs().mean())
+        values[f"{name}_bias"] = float(error[where].mean())
+        values[f"{name}_error"] = float(error[where].abs().mean())
     return values
 
 

@@ -50,10 +50,10 @@ def test_errors_are_steps_of_ten_bits_with_a_sign() -> None:
     signal[..., 3:] -= 4 / 1023
     signal[:, 0, 3:] += 8 / 1023
     values = skin_errors(pq_eotf(signal), truth, mask)
-    assert values["skin_signed"] == pytest.approx(8, abs=0.05)
-    assert values["skin_absolute"] == pytest.approx(8, abs=0.05)
-    assert values["rest_signed"] == pytest.approx(-2, abs=0.05)
-    assert values["rest_absolute"] == pytest.approx(4, abs=0.05)
+    assert values["skin_bias"] == pytest.approx(8, abs=0.05)
+    assert values["skin_error"] == pytest.approx(8, abs=0.05)
+    assert values["rest_bias"] == pytest.approx(-2, abs=0.05)
+    assert values["rest_error"] == pytest.approx(4, abs=0.05)
 
 
 def test_every_operator_is_judged_where_there_is_skin(staged: Path) -> None:
@@ -70,10 +70,10 @@ def test_every_operator_is_judged_where_there_is_skin(staged: Path) -> None:
     assert len(rows) == 2 * 2 * len(OPERATORS)
     methods = summary(rows, by=lambda row: row.method)
     assert all(value == pytest.approx(0, abs=1e-3) for value in methods["true"].values())
-    assert methods["dim"]["skin_signed"] == pytest.approx(-methods["dim"]["skin_absolute"])
-    assert -30 < methods["dim"]["skin_signed"] < -10
+    assert methods["dim"]["skin_bias"] == pytest.approx(-methods["dim"]["skin_error"])
+    assert -30 < methods["dim"]["skin_bias"] < -10
     assert set(summary(rows, by=lambda row: row.operator)) == set(OPERATORS)
-    assert "skin_signed" in format_table(methods)
+    assert "skin_bias" in format_table(methods)
 
 
 def test_no_skin_says_what_to_do(staged: Path) -> None:
@@ -90,4 +90,4 @@ def test_the_command_prints_weights_beside_scaling(
     assert "scaling 203" in printed
     assert "bt2446c" in printed
     methods = json.loads(report.read_text())["methods"]
-    assert methods["oracle map"]["skin_absolute"] < methods["scaling 100"]["skin_absolute"]
+    assert methods["oracle map"]["skin_error"] < methods["scaling 100"]["skin_error"]
