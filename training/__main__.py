@@ -22,6 +22,16 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
     render.add_argument("--seed", type=int, default=0)
 
+    stage = commands.add_parser("stage", help="people and things in panoramas -> cached views")
+    stage.add_argument("sources", type=Path, nargs="+", help="folders with HDR panoramas")
+    stage.add_argument("--out", type=Path, required=True, help="what is there is kept")
+    stage.add_argument("--views", type=int, default=6, help="views per panorama")
+    stage.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("W", "H"))
+    stage.add_argument("--samples", type=int, default=20, help="rays a pixel, then denoised")
+    stage.add_argument("--scenes", default="*", help="only panoramas named so, such as 'blender*'")
+    stage.add_argument("--seed", type=int, default=0)
+    stage.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
+
     dataset = commands.add_parser("dataset", help="views -> the paper's layout")
     dataset.add_argument("views", type=Path, help="folder that `render` wrote")
     dataset.add_argument("--out", type=Path, required=True)
@@ -69,6 +79,13 @@ def parser() -> argparse.ArgumentParser:
     flicker.add_argument("--radius", type=int, nargs="+", default=[8], help="beside 0")
     flicker.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
     flicker.add_argument("--out", type=Path, help="JSON of every shot")
+
+    skin = commands.add_parser("skin", help="measure PQ error on skin, in staged views")
+    skin.add_argument("weights", nargs="+", help="files, or names of bundled weights")
+    skin.add_argument("--views", type=Path, required=True, help="folder that `stage` wrote")
+    skin.add_argument("--preset", help="for weights that carry none")
+    skin.add_argument("--count", type=int, default=8, help="views an operator, held-out scenes")
+    skin.add_argument("--out", type=Path, help="JSON of every picture")
 
     export = commands.add_parser("export", help="checkpoint -> safetensors")
     export.add_argument("checkpoint", type=Path)
@@ -165,6 +182,40 @@ def _evaluate(args: argparse.Namespace) -> None:
     write_html(rows, worst, args.out / "report.html", base="scaling 203", title=title)
 
 
+def _skin(args: argparse.Namespace) -> None:
+    from training.baselines import baselines
+    from training.evaluate import (
+        Method,
+        baseline_method,
+        format_table,
+        network_method,
+        oracle_method,
+        summary,
+        write_json,
+    )
+    from training.pairs import read_index
+    from training.skin import measure_skin
+    from training.validate import split_views
+    from vs_gainmap.weights import load_weights
+
+    sets = [load_weights(name, preset=args.preset) for name in args.weights]
+    preset = sets[0].preset
+    ours: dict[str, Method] = {
+        Path(each.name).stem: network_method(each, map_scale=1) for each in sets
+    }
+    others = baselines(with_libplacebo=False).items()
+    methods = ours | {name: baseline_method(each, preset.peak_nits) for name, each in others}
+    methods["oracle map"] = oracle_method(preset)
+    _, held_out = split_views(read_index(args.views))
+    rows = measure_skin(methods, held_out, preset, args.count)
+    print(format_table(summary(rows, by=lambda row: row.method)))
+    for method in ours:
+        mine = [row for row in rows if row.method == method]
+        print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
+    if args.out is not None:
+        write_json(rows, args.out)
+
+
 def _flicker(args: argparse.Namespace) -> None:
     import json
 
@@ -202,6 +253,19 @@ def main(argv: list[str] | None = None) -> int:
                 args.sources, args.out, views=args.views, width=width, height=height, seed=args.seed
             )
             print(f"{number} views in {args.out}")
+        elif args.command == "stage":
+            from training.staging.command import StageSettings, stage_views
+
+            width, height = args.size
+            number = stage_views(
+                args.sources,
+                args.out,
+                StageSettings(width=width, height=height, samples=args.samples, seed=args.seed),
+                views=args.views,
+                scenes=args.scenes,
+                threads=args.threads,
+            )
+            print(f"{number} views in {args.out}")
         elif args.command == "dataset":
             from training.make_layout import make_layout
 
@@ -224,6 +288,8 @@ def main(argv: list[str] | None = None) -> int:
             _train(args)
         elif args.command == "evaluate":
             _evaluate(args)
+        elif args.command == "skin":
+            _skin(args)
         elif args.command == "flicker":
             _flicker(args)
         else:

@@ -6,6 +6,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, cast, get_type_hints
 
 from training.mixes import MixName
@@ -58,8 +59,10 @@ class ModelConfig:
 class DataConfig:
     """Where pairs come from.
 
-    `source` is "views" (rendered by `render`; pairs are made on the fly) or "layout" (a
-    folder in the paper's layout). Crops must be even; 0 takes the whole picture. Views are
+    `source` is "views" (rendered by `render` and `stage`; pairs are made on the fly) or "layout"
+    (a folder in the paper's layout). `folder` may be several folders of views: every view is as
+    likely as any other, held-out scenes stay out of all of them, and validation takes them from
+    the first. Crops must be even; 0 takes the whole picture. Views are
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
@@ -67,7 +70,7 @@ class DataConfig:
     """
 
     source: Literal["views", "layout"] = "views"
-    folder: str = "runs/views"
+    folder: str | tuple[str, ...] = "runs/views"
     crop: int = 128
     shrink: int = 1
     film: int = 1
@@ -169,6 +172,8 @@ def build[T](cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
 
 def _check(hint: object, value: Any, where: str) -> Any:
+    if isinstance(hint, UnionType):
+        return _text_or_texts(value, where)
     if isinstance(value, list):
         return tuple(value)
     choices = getattr(hint, "__args__", ()) if "Literal" in str(hint) else ()
@@ -181,6 +186,15 @@ def _check(hint: object, value: Any, where: str) -> Any:
     ):
         raise ConfigError(f"config: {where} must be {hint.__name__}, got {value!r}")
     return value
+
+
+def _text_or_texts(value: Any, where: str) -> str | tuple[str, ...]:
+    """Return one text or several, the only union there is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    raise ConfigError(f"config: {where} must be str or a list of str, got {value!r}")
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> Config:

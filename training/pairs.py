@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -121,6 +122,8 @@ class View:
     graded: bool
 
     shrink: int = 1
+    skin: Path | None = None
+    """Where skin is, for views that know it: 8 bits, share of each pixel."""
 
     def load(self) -> Tensor:
         """Return (3, H, W), float32, averaged over squares of `shrink` pixels."""
@@ -129,9 +132,19 @@ class View:
             return picture
         return functional.avg_pool2d(picture[None], self.shrink)[0]
 
+    def load_skin(self) -> Tensor | None:
+        """Return (1, H, W), 0..1, the share of skin; None where nobody said."""
+        if self.skin is None:
+            return None
+        mask = cv2.imread(str(self.skin), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise MediaError(f"training: {self.skin} can't be read")
+        share = torch.from_numpy(mask.astype(np.float32) / 255)[None]
+        return share if self.shrink == 1 else functional.avg_pool2d(share[None], self.shrink)[0]
+
 
 def read_index(folder: Path) -> list[View]:
-    """Read the index that `scenes.render_views` wrote.
+    """Read the index that `scenes.render_views` or `staging.command` wrote.
 
     Raises:
         MediaError: there is none.
@@ -141,7 +154,13 @@ def read_index(folder: Path) -> list[View]:
     except OSError as error:
         raise MediaError(f"training: no views in {folder}; run `render` first") from error
     return [
-        View(path=folder / row["file"], scene=row["scene"], graded=row["graded"]) for row in rows
+        View(
+            path=folder / row["file"],
+            scene=row["scene"],
+            graded=row["graded"],
+            skin=folder / row["skin"] if "skin" in row else None,
+        )
+        for row in rows
     ]
 
 

@@ -115,13 +115,16 @@ def log_average(linear: Tensor) -> float:
     return float(torch.exp(torch.log(lit).mean())) if lit.numel() else 0.0
 
 
-def _store(view: Tensor, path: Path, *, graded: bool) -> bool:
+def as_stored(view: Tensor, *, graded: bool) -> np.ndarray | None:
+    """Return what a file of the cache holds of a view: half floats (3, H, W), BT.2020.
+
+    Relative light gets a log-average of 0.18, cd/m2 stay; None where there is no light at all.
+    """
     level = 1.0 if graded else log_average(view)
     if level <= 0 or not math.isfinite(level):
-        return False
+        return None
     scaled = view if graded else view * (0.18 / level)
-    np.save(path, scaled.clamp(0, HALF_MAX).numpy().astype(np.float16))
-    return True
+    return np.asarray(scaled.clamp(0, HALF_MAX).numpy().astype(np.float16))
 
 
 def render_still(
@@ -142,7 +145,9 @@ def render_still(
         else:
             view = random_window(still.linear, rng, width, height)
         name = f"{still.name}_{number:05d}.npy"
-        if _store(view, out / name, graded=still.graded):
+        stored = as_stored(view, graded=still.graded)
+        if stored is not None:
+            np.save(out / name, stored)
             rows.append({"file": name, "scene": still.name, "graded": still.graded})
     return rows
 

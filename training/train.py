@@ -89,9 +89,10 @@ def update_average(average: Model, model: nn.Module, step: int, decay: float) ->
         kept.copy_(now)
 
 
-def fingerprint(folder: Path) -> str:
-    """Return a digest of the data set's index, kept in checkpoints and weights."""
-    return hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()[:16]
+def fingerprint(folders: list[Path]) -> str:
+    """Return a digest of the data set's indices, kept in checkpoints and weights."""
+    indices = b"".join((folder / INDEX).read_bytes() for folder in folders)
+    return hashlib.sha256(indices).hexdigest()[:16]
 
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -151,18 +152,26 @@ def _one_thread(_: int) -> None:
 
 def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], list[View], str]:
     """Return the training set, the held-out views (none for "layout") and the fingerprint."""
-    folder = Path(config.data.folder)
+    named = config.data.folder
+    folders = [Path(name) for name in ([named] if isinstance(named, str) else named)]
     preset = config.preset.build()
     length = config.run.steps * config.data.batch * world
     if config.data.source == "layout":
         from training.layout import LayoutDataset
 
+        if len(folders) > 1:
+            raise ConfigError('train: data.folder must be one folder where data.source is "layout"')
         layout = LayoutDataset(
-            folder / "train", preset, crop=config.data.crop, seed=config.run.seed, length=length
+            folders[0] / "train", preset, crop=config.data.crop, seed=config.run.seed, length=length
         )
         return layout, [], layout.fingerprint
-    views = [replace(view, shrink=config.data.shrink) for view in read_index(folder)]
-    train, held_out = split_views(views)
+    split = [
+        split_views([replace(view, shrink=config.data.shrink) for view in read_index(folder)])
+        for folder in folders
+    ]
+    train = [view for seen, _ in split for view in seen]
+    # One more folder must not change what validation measures on.
+    held_out = split[0][1]
     if config.data.batch % config.data.film:
         raise ConfigError(
             f"train: data.batch must be a multiple of data.film, got {config.data.batch} "
@@ -178,7 +187,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], l
         vary=config.data.vary,
         mix=config.data.mix,
     )
-    return pairs, held_out, fingerprint(folder)
+    return pairs, held_out, fingerprint(folders)
 
 
 def train(

@@ -21,13 +21,14 @@ from training.films import ALONE, draw_among
 from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, write_pair
 from training.loss import gain_map_loss
 from training.metrics import pq_psnr
-from training.pairs import Pair, true_log_gain
+from training.pairs import Pair, PairDataset, true_log_gain
 from training.train import (
     CHECKPOINT,
     build_model,
     endless,
     learning_rate,
     load_checkpoint,
+    open_data,
     train,
 )
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
@@ -230,6 +231,38 @@ def test_full_size_recipe_starts_and_goes_on(tmp_path: Path) -> None:
     ]
     assert len(list_layout(made / "test")) == 1
     assert json.loads((made / "preset.json").read_text())["min_log_gain"] == -2.0
+
+
+def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
+    for name, scenes in (
+        ("a", ("meadow", "polygonjs__neon_photostudio")),
+        ("b", ("street", "realismfx__snowy_field")),
+    ):
+        (tmp_path / name).mkdir()
+        rows = [{"file": f"{scene}.npy", "scene": scene, "graded": False} for scene in scenes]
+        (tmp_path / name / "index.json").write_text(json.dumps(rows))
+        for row in rows:
+            np.save(tmp_path / name / str(row["file"]), np.full((3, 32, 48), 0.2, np.float16))
+    names = [str(tmp_path / name) for name in "ab"]
+
+    def opened(folder: str | list[str]) -> tuple[set[str], set[str], str]:
+        config = build(Config, {"data": {"folder": folder, "crop": 16}, "run": {"steps": 2}})
+        pairs, held_out, digest = open_data(config, 1)
+        assert isinstance(pairs, PairDataset)
+        assert build(Config, to_dict(config)) == config  # as `export` reads a checkpoint's
+        return {view.scene for view in pairs.views}, {view.scene for view in held_out}, digest
+
+    train, held_out, digest = opened(names)
+    assert train == {"meadow", "street"}
+    assert held_out == {"polygonjs__neon_photostudio"}
+    assert opened(names[0])[0] == {"meadow"}
+    assert opened([names[0]])[2] == opened(names[0])[2] != digest
+
+    for wrong in (3, [], [1]):
+        with pytest.raises(ConfigError, match=r"data\.folder must be str or a list of str"):
+            build(Config, {"data": {"folder": wrong}})
+    with pytest.raises(ConfigError, match="one folder"):
+        open_data(build(Config, {"data": {"source": "layout", "folder": names}}), 1)
 
 
 def test_layout_gives_back_the_pair(layout: Path) -> None:
