@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from training.__main__ import main
+from training.batches import endless, open_data
 from training.config import Config, ConfigError, OptimizerConfig, build, load_config, to_dict
 from training.evaluate import published_test
 from training.export import export
@@ -25,10 +26,8 @@ from training.pairs import Pair, PairDataset, true_log_gain
 from training.train import (
     CHECKPOINT,
     build_model,
-    endless,
     learning_rate,
     load_checkpoint,
-    open_data,
     train,
 )
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
