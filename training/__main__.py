@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     stage.add_argument("--out", type=Path, required=True, help="what is there is kept")
     stage.add_argument("--views", type=int, default=6, help="views per panorama")
     stage.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("W", "H"))
-    stage.add_argument("--samples", type=int, default=20, help="rays a pixel, then denoised")
+    stage.add_argument("--samples", type=int, default=12, help="rays a pixel, then denoised")
     stage.add_argument("--scenes", default="*", help="only panoramas named so, such as 'blender*'")
     stage.add_argument("--seed", type=int, default=0)
     stage.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
