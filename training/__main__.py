@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     skin.add_argument("--out", type=Path, help="JSON of every picture")
 
     export = commands.add_parser("export", help="checkpoint -> safetensors")
-    export.add_argument("checkpoint", type=Path)
+    export.add_argument("checkpoints", type=Path, nargs="+", help="of several runs: their mean")
     export.add_argument("out", type=Path)
     return top
 
@@ -295,7 +295,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             from training.export import export
 
-            print(export(args.checkpoint, args.out))
+            print(export(args.checkpoints, args.out))
     except (GainMapError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.config import Config, build
+from training.config import Config, ConfigError, build
 from training.train import build_model, load_checkpoint
 from vs_gainmap.models import Model
 from vs_gainmap.weights import save_weights
@@ -22,10 +22,50 @@ def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Con
     return model.eval(), config, int(state["step"]), str(state["data"])
 
 
-def export(checkpoint: Path, out: Path, *, averaged: bool = True) -> str:
-    """Write a checkpoint's averaged network as float16 safetensors; return its SHA-256."""
-    model, config, step, data = load_trained(checkpoint, averaged=averaged)
-    notes = {"steps": str(step), "data": data, "average": str(averaged)}
+def average_models(models: list[Model]) -> Model:
+    """Return the first of several networks, with the mean of all their tensors.
+
+    Runs that begin at the same weights lie in one basin, and their mean is often better than each
+    (Wortsman et al., "Model soups", ICML 2022).
+
+    Raises:
+        ConfigError: their tensors differ in name or shape.
+    """
+    states = [model.state_dict() for model in models]
+    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes):
+        raise ConfigError("export: the checkpoints are of networks of different sizes")
+    mean = {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        for name, value in states[0].items()
+    }
+    models[0].load_state_dict(mean)
+    return models[0]
+
+
+def export(checkpoints: list[Path], out: Path, *, averaged: bool = True) -> str:
+    """Write averaged networks of checkpoints, or their mean, as float16 safetensors.
+
+    Args:
+        checkpoints: of one run, or of several that began at the same weights.
+        out: the file.
+        averaged: the moving average instead of the last step's weights.
+
+    Returns:
+        Its SHA-256.
+
+    Raises:
+        ConfigError: the checkpoints don't fit together.
+    """
+    models, configs, steps, data = zip(
+        *(load_trained(path, averaged=averaged) for path in checkpoints), strict=True
+    )
+    if any(config.preset != configs[0].preset for config in configs):
+        raise ConfigError("export: the checkpoints were trained for different presets")
+    notes = {
+        "steps": " ".join(map(str, steps)), "data": " ".join(data), "average": str(averaged)
+    }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_weights(model, config.preset.build(), out, notes=notes, dtype=torch.float16)
+    preset = configs[0].preset.build()
+    save_weights(average_models(list(models)), preset, out, notes=notes, dtype=torch.float16)
     return hashlib.sha256(out.read_bytes()).hexdigest()

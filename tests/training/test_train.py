@@ -179,7 +179,7 @@ def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
     config = tiny(layout, steps=100)
     model = train(config, tmp_path)
     weights_path = tmp_path / "tiny.safetensors"
-    digest = export(tmp_path / CHECKPOINT, weights_path)
+    digest = export([tmp_path / CHECKPOINT], weights_path)
     assert len(digest) == 64
     weights = load_weights(weights_path)
     assert weights.preset == config.preset.build()
@@ -198,6 +198,29 @@ def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
 
     values = published_test(weights, layout / "test")[0].values
     assert values["norm_psnr"] > 20
+
+
+def test_several_runs_are_exported_as_their_mean(layout: Path, tmp_path: Path) -> None:
+    config = tiny(layout, steps=2)
+    runs = [tmp_path / name for name in ("a", "b")]
+    models = [
+        train(replace(config, run=replace(config.run, seed=seed)), run)
+        for seed, run in enumerate(runs)
+    ]
+    out = tmp_path / "mean.safetensors"
+    export([run / CHECKPOINT for run in runs], out)
+    mean = load_weights(out).model.state_dict()
+    one, two = (model.state_dict() for model in models)
+    assert any(not torch.equal(one[k], two[k]) for k in one)
+    assert all(torch.allclose(v, (one[k] + two[k]) / 2, atol=1e-3) for k, v in mean.items())
+    wide = replace(config, model=replace(config.model, channels=16))
+    train(wide, tmp_path / "wide")
+    with pytest.raises(ConfigError, match="different sizes"):
+        export([runs[0] / CHECKPOINT, tmp_path / "wide" / CHECKPOINT], out)
+    bright = replace(config, preset=replace(config.preset, peak=8.0))
+    train(bright, tmp_path / "bright")
+    with pytest.raises(ConfigError, match="different presets"):
+        export([runs[0] / CHECKPOINT, tmp_path / "bright" / CHECKPOINT], out)
 
 
 def test_full_size_recipe_starts_and_goes_on(tmp_path: Path) -> None:
