@@ -28,6 +28,9 @@ CODES = 1023
 PERCENTILE = 99.0
 # How many frames around a cut or a flash are looked at for lag.
 EVENT_REACH = 4
+# Over how many frames a loss must last to be one: a network that judges each frame alone is
+# sometimes lucky, and a steady one never is.
+LASTING = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,8 @@ class Steadiness:
     """A shot at one radius, beside radius 0.
 
     `flicker` is the mean excess change of the two levels a frame, in steps of 10 bits;
-    `psnr` the mean in dB and `loss` what it lost against radius 0; `lag` frames, see `lag`.
+    `psnr` the mean in dB and `loss` what it lost against radius 0, mean over the shot, over the
+    worst `LASTING` frames in a row and in the worst frame; `lag` frames, see `lag`.
     """
 
     kind: str
@@ -56,6 +60,7 @@ class Steadiness:
     flicker: tuple[float, float]
     psnr: float
     loss: float
+    lasting_loss: float
     worst_loss: float
     lag: float | None
 
@@ -115,6 +120,11 @@ def lag(
     return max(found, default=None)
 
 
+def _running_mean(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    length = min(length, len(values))
+    return np.convolve(values, np.full(length, 1 / length), mode="valid")
+
+
 def watch(clip: vs.VideoNode, truth: Sequence[Tensor]) -> Course:
     """Run a clip of PQ RGBS and measure it against the truth."""
     seen, psnr = [], []
@@ -140,6 +150,7 @@ def compare(
         flicker=(float(flicker[0]), float(flicker[1])),
         psnr=float(course.psnr.mean()),
         loss=float(losses.mean()),
+        lasting_loss=float(_running_mean(losses, LASTING).max()),
         worst_loss=float(losses.max()),
         lag=lag(course.levels[:, 0], alone.levels[:, 0], shot.events),
     )
@@ -211,8 +222,8 @@ def summary(rows: Sequence[Steadiness]) -> str:
     """Format means by kind of shot, and the worst of losses and lags, as a table in Markdown."""
     lines = [
         "| shot | way | mean: excess | vs. 0 | 99 %: excess | vs. 0 | PQ-PSNR | worst loss: shot "
-        "| frame | lag, frames |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| {LASTING} frames | frame | lag, frames |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(row.kind for row in rows):
         of_kind = [row for row in rows if row.kind == kind]
@@ -225,6 +236,7 @@ def summary(rows: Sequence[Steadiness]) -> str:
                 f"| {kind} | {way} | {mean:.3f} | {_times(base[0], mean)} | {top:.3f} "
                 f"| {_times(base[1], top)} | {np.mean([row.psnr for row in these]):.2f} "
                 f"| {max(row.loss for row in these):+.3f} "
+                f"| {max(row.lasting_loss for row in these):+.3f} "
                 f"| {max(row.worst_loss for row in these):+.3f} "
                 f"| {f'{max(lags):.3f}' if lags else ''} |"
             )

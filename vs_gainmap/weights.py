@@ -40,13 +40,13 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="4c5cc4fe36f4d2a2befa3dec7221d4de09cf5f25238e64a8b8da78bebfc15c80",
+        sha256="55ce01872cd553a751e9f1405ed77c690f77bff7775a81890187691bf7a0d45a",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
         teacher="fast",
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="0afb912aebfc9a2fecdf1c27b1a8fb7f1a06fbdb5ec65729d371ded54a663547",
+        sha256="7fd42264ab91d8650d04d38349f0106fc40f6c91946e636a8f8938af94279d93",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }

@@ -85,9 +85,29 @@ def test_comparison_leaves_jumps_out_and_tells_the_loss() -> None:
     assert base.flicker == pytest.approx((1.0, 1.0))
     assert made.flicker == pytest.approx((0.0, 0.0))
     assert (made.loss, made.worst_loss) == (pytest.approx(0.05), pytest.approx(0.2))
+    assert made.lasting_loss == pytest.approx(0.05)
     text = summary([base, made])
     assert "| cut | radius 0 | 1.000 | 1/1.0 |" in text
-    assert "+0.050 | +0.200" in text
+    assert "+0.050 | +0.050 | +0.200" in text
+
+
+def test_a_loss_that_lasts_is_told_from_one_of_a_frame() -> None:
+    nits = torch.full((3, 4, 4), 10.0)
+    shot = Shot(
+        kind="pan", scene="s", sdr=[nits] * 30, truth=[nits] * 30, events=(), delivery=Delivery()
+    )
+    truth = np.array([levels(n) for n in shot.truth])
+    alone = Course(levels=truth, psnr=np.full(30, 30.0))
+    jitter, sag = np.zeros(30), np.zeros(30)
+    jitter[::2], jitter[1::2] = 0.5, -0.5
+    sag[10:19] = 0.3
+
+    def lasting(loss: np.ndarray) -> float:
+        course = Course(levels=truth, psnr=alone.psnr - loss)
+        return compare(shot, truth, "radius 8", course, alone).lasting_loss
+
+    assert lasting(jitter) == pytest.approx(0.5 / 9)
+    assert lasting(sag) == pytest.approx(0.3)
 
 
 def test_shots_are_what_they_say(panoramas: Path) -> None:
