@@ -49,9 +49,15 @@ WEIGHTS: dict[str, WeightsEntry] = {
         sha256="7fd42264ab91d8650d04d38349f0106fc40f6c91946e636a8f8938af94279d93",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
+    "photo": WeightsEntry(
+        file="gridnet_photo.safetensors",
+        sha256="5ae26f3410184d9edbe8cbbe1ad627e78fc7d7e3943ed40ad8cae49bf36fe2d5",
+        about="the fast model for photographs: SDR as cameras make it",
+    ),
 }
 
 DEFAULT_WEIGHTS = "video"
+PHOTO_WEIGHTS = "photo"
 # What `model=` says, and the set that it stands for.
 MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
 MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}

@@ -1,4 +1,4 @@
-"""Predict HDR from an ordinary photo with GMNet, and make the gain map that says it."""
+"""Predict HDR from an ordinary photo, and make the gain map that says it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vs_gainmap.photo.pictures import BAND_ROWS, Picture
 from vs_gainmap.photo.profile import ColorProfile, Signal
 from vs_gainmap.photo.render import resample_rows
 from vs_gainmap.runtime import Predictor, choose_device, choose_dtype
-from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS, load_weights
+from vs_gainmap.weights import PHOTO_WEIGHTS, load_weights
 
 MIN_SIDE = 16
 # Primaries that the network takes as they are: those of the SDR that it was trained on.
@@ -39,11 +39,10 @@ ONE_CHANNEL_OFFSET = 1 / 1024
 
 
 class PhotoPredictor:
-    """GMNet with its preset, ready for photos; safe to call from several threads.
+    """A network with its preset, ready for photos; safe to call from several threads.
 
     Args:
-        weights: a bundled name or a path; None takes "photo" where it is bundled, else the
-            default weights.
+        weights: a bundled name or a path; None takes "photo".
         preset: see `vs_gainmap.weights.load_weights`.
         device: see `vs_gainmap.runtime.choose_device`.
         dtype: see `vs_gainmap.runtime.choose_dtype`.
@@ -64,7 +63,7 @@ class PhotoPredictor:
         streams: int = 1,
     ) -> None:
         if weights is None:
-            weights = "photo" if "photo" in WEIGHTS else DEFAULT_WEIGHTS
+            weights = PHOTO_WEIGHTS
         loaded = load_weights(weights, preset=preset)
         self.preset = loaded.preset
         where = choose_device(device)
