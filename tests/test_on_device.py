@@ -126,7 +126,8 @@ def test_props_are_those_of_the_usual_way(target: int) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         if name in ("FrameMaxNits", "FrameAverageNits"):
-            assert found[name] == pytest.approx(value, rel=0.01)
+            # The brightest pixel may stand at a hard edge, as above: 1 % is two 10-bit codes.
+            assert found[name] == pytest.approx(value, rel=0.02 if "Max" in name else 0.005)
         elif name == "GainMapMax":
             assert found[name] == pytest.approx(value, abs=1e-4)
         else:
