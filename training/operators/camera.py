@@ -25,6 +25,17 @@ def soft_knee(x: Tensor, knee: float, top: float) -> Tensor:
     return torch.where(x <= knee, x, knee + over * k / (over + k))
 
 
+def base_layer(log_light: Tensor, *, stops: float, sigma: float) -> Tensor:
+    """Smooth (H, W) log2 light by a bilateral filter, which keeps edges of more than `stops`.
+
+    `sigma` is its reach as a share of the longer side.
+    """
+    reach = sigma * max(log_light.shape)
+    return torch.from_numpy(
+        cv2.bilateralFilter(log_light.numpy().astype(np.float32), -1, stops, reach)
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftKnee:
     """Mid-tones alone, highlights over a knee compressed, as a broadcast camera's knee does.
@@ -71,12 +82,7 @@ class LocalKnee:
         """Bend the base layer, keep the detail, clip what is left over."""
         norm = light.rgb.amax(dim=0, keepdim=True).clamp(min=0.005)
         log_norm = torch.log2(norm)[0]
-        base = torch.from_numpy(
-            cv2.bilateralFilter(
-                log_norm.numpy().astype(np.float32), -1, 1.0, self.sigma * max(log_norm.shape)
-            )
-        )
-        base = torch.exp2(base)[None]
+        base = torch.exp2(base_layer(log_norm, stops=1.0, sigma=self.sigma))[None]
         bent = soft_knee(base / self.white_nits, self.knee, light.peak_nits / self.white_nits)
         return (light.rgb * (bent / base)).clamp(0.0, 1.0)
 
@@ -150,10 +156,7 @@ class Bilateral:
         """Split log luminance into base and detail; scale the base."""
         y = light.luminance().clamp(min=0.005)
         log_y = torch.log2(y)[0]
-        spatial = self.sigma * max(log_y.shape)
-        base = torch.from_numpy(
-            cv2.bilateralFilter(log_y.numpy().astype(np.float32), -1, 1.3, spatial)
-        )
+        base = base_layer(log_y, stops=1.3, sigma=self.sigma)
         low, high = (float(torch.quantile(base, q)) for q in (0.02, self.white_share))
         factor = min(self.stops / max(high - low, 0.1), 1.0)
         log_out = (base - high) * factor + (log_y - base)
