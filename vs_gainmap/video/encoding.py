@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import closing
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -148,13 +150,13 @@ def encode(
         clip, row, known, options, clip.fps or (index.average_rate if index else None)
     )
     check(container, job.track(mastering, None), plan=plan, span=span)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        coded = job.run(Path(folder) / "video", progress)
+    with _unfinished(target) as folder:
+        coded = job.run(folder / "video", progress)
         light = content_light or job.measured() or props.read_light(known)
         dynamic = job.dynamic() if hdr10plus else ()
         track = job.track(mastering, light if is_pq else None, dynamic)
         times = _times(job.durations, index, span)
-        finished = Path(folder) / f"finished.{container.suffix}"
+        finished = folder / f"finished.{container.suffix}"
         mux(finished, container, track, coded, times, plan=plan, span=span)
         os.replace(finished, target)  # noqa: PTH105 - Path.replace is the same; this one is named
     return Encoded(
@@ -166,6 +168,21 @@ def encode(
         scenes=len(track.dynamic),
         notes=plan.notes if plan else (),
     )
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """Yield a folder beside a file, for work on it; it goes away whatever happens.
+
+    Its name is known before it is made: Ctrl-C between the two would leave what `tempfile`
+    makes behind.
+    """
+    folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_target(
