@@ -58,7 +58,7 @@ def signature(thumbnail: list[Vector]) -> Vector:
 
 def distance(a: Vector, b: Vector) -> float:
     """Return the mean absolute difference of two signatures, 0..1."""
-    return float(np.abs(a - b).mean(dtype=np.float64))
+    return float(_distances(a, b))
 
 
 def find_cuts(steps: list[float]) -> list[bool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 import time
 import zlib
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from training.staging.blender import Rendered, load_bpy, render
 from training.staging.draw import draw_staging
 from training.video_source import VIDEO_SUFFIXES
 from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.files import replacing, write_bytes
 
 SETTINGS = "stage.json"
 # A view of 40 degrees, 384 pixels wide, sees a ninth of it.
@@ -66,36 +66,22 @@ def _skin_name(name: str) -> str:
     return name.replace(".npy", "_skin.png")
 
 
-def _partial(path: Path) -> Path:
-    """Return what a file is called until it is whole; other processes' have other names."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step: a kill leaves none or the whole one."""
-    partial = _partial(path)
-    partial.write_bytes(data)
-    partial.replace(path)
-
-
 def _save(rendered: Rendered, out: Path, name: str) -> bool:
     """Write skin and view, the view last: where it is, both are."""
     stored = as_stored(torch.from_numpy(np.nan_to_num(rendered.linear)), graded=False)
     if stored is None:
         return False
     mask = (rendered.skin * 255).round().astype(np.uint8)
-    _write(out / _skin_name(name), cv2.imencode(".png", mask)[1].tobytes())
-    partial = _partial(out / name)
-    with partial.open("wb") as file:
-        np.save(file, stored)
-    partial.replace(out / name)
+    write_bytes(out / _skin_name(name), cv2.imencode(".png", mask)[1].tobytes())
+    with replacing(out / name) as partial:
+        np.save(partial, stored)
     return True
 
 
 def _check_settings(out: Path, settings: StageSettings) -> None:
     path = out / SETTINGS
     if not path.exists():
-        _write(path, json.dumps(asdict(settings)).encode())
+        write_bytes(path, json.dumps(asdict(settings)).encode())
     elif json.loads(path.read_text()) != asdict(settings):
         raise MediaError(
             f"stage: {out} holds views of other settings ({path.read_text()}); use another folder"
@@ -112,8 +98,9 @@ def _write_index(out: Path) -> int:
             "skin": _skin_name(path.name),
         }
         for path in sorted(out.glob(f"*{MARK}*.npy"))
+        if not path.name.startswith(".")  # what a kill left unfinished
     ]
-    _write(out / INDEX, json.dumps(rows, indent=0).encode())
+    write_bytes(out / INDEX, json.dumps(rows, indent=0).encode())
     return len(rows)
 
 
