@@ -15,6 +15,7 @@ from vs_gainmap import predict, sdr_to_hdr10
 from vs_gainmap.backends import RunOptions, open_backend
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GMNet, GridNet
+from vs_gainmap.models.gridnet import PEAK_OF
 from vs_gainmap.weights import save_weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=5.0, map_scale=2, min_log_gain=-2.0)
@@ -48,8 +49,9 @@ def test_knowing_itself_alone_is_no_survey() -> None:
     model = opinionated()
     thumbnail = torch.rand(2, 3, 256, 256)
     alone = model.analyze(thumbnail)
+    each = model.testify(thumbnail).split(1)
     for features in (
-        model.analyze(thumbnail, model.testify(thumbnail)),
+        model.analyze(thumbnail, torch.cat([model.gather(said) for said in each])),
         model.analyze(thumbnail, among=torch.eye(2)),
     ):
         for a, b in zip(alone, features, strict=True):
@@ -59,13 +61,51 @@ def test_knowing_itself_alone_is_no_survey() -> None:
 def test_what_others_say_changes_the_judgement() -> None:
     model = opinionated()
     thumbnails = torch.rand(2, 3, 256, 256) * torch.tensor([1.0, 0.3]).view(2, 1, 1, 1)
-    together = model.analyze(thumbnails, model.testify(thumbnails).mean(0, keepdim=True))
+    together = model.analyze(thumbnails, model.gather(model.testify(thumbnails)))
     among = model.analyze(thumbnails, among=torch.full((2, 2), 0.5))
     torch.testing.assert_close(together.grid, among.grid)
     assert float((together.grid - model.analyze(thumbnails).grid).abs().max()) > 0.01
 
 
-def test_the_survey_is_the_mean_of_what_lit_pictures_say() -> None:
+def test_a_survey_is_the_mean_and_the_strongest_in_groups_spread_over_the_film() -> None:
+    model = GridNet(8, hidden=16)
+    said = torch.randn(3 * PEAK_OF, 16)
+    heard = model.gather(said)
+    assert heard.shape == (1, model.survey_size) == (1, 32)
+    torch.testing.assert_close(heard[0, :16], said.mean(0))
+    strongest = said.reshape(PEAK_OF, 3, 16).amax(0).mean(0)
+    torch.testing.assert_close(heard[0, 16:], strongest)
+    few = model.gather(said[: PEAK_OF + 3])
+    torch.testing.assert_close(few[0, 16:], said[: PEAK_OF + 3].amax(0))
+
+
+def test_pictures_of_no_weight_are_not_in_the_survey() -> None:
+    model = opinionated()
+    thumbnails = torch.rand(3, 3, 256, 256)
+    among = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    judged = model.analyze(thumbnails, among=among)
+    pair = model.analyze(thumbnails[:2], model.gather(model.testify(thumbnails[:2])))
+    torch.testing.assert_close(judged.grid[:2], pair.grid)
+    torch.testing.assert_close(judged.grid[2:], model.analyze(thumbnails[2:]).grid)
+
+
+def test_a_set_without_peaks_says_the_same_with_them() -> None:
+    torch.manual_seed(5)
+    old = GridNet(8, hidden=16, peaks=False).eval()
+    for parameter in old.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    new = GridNet.from_state_dict(old.state_dict()).with_peaks().eval()
+    assert new.peaks
+    assert not old.peaks
+    assert new.with_peaks() is new
+    thumbnails = torch.rand(3, 3, 256, 256)
+    before = old.analyze(thumbnails, old.gather(old.testify(thumbnails)))
+    after = new.analyze(thumbnails, new.gather(new.testify(thumbnails)))
+    for a, b in zip(before, after, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_survey_is_what_lit_pictures_say() -> None:
     model = opinionated()
     levels = [0.0, 0.2, 0.5, 0.8]
     blank = vs.core.std.BlankClip(format=vs.RGBS, width=256, height=256, length=4)
@@ -73,7 +113,7 @@ def test_the_survey_is_the_mean_of_what_lit_pictures_say() -> None:
     heard = open_backend("torch", model, OPTIONS).survey(clip, 16)
     assert heard is not None
     pictures = torch.stack([torch.full((3, 256, 256), level) for level in levels[1:]])
-    expected = model.testify(pictures).mean(0).detach().numpy()
+    expected = model.gather(model.testify(pictures))[0].detach().numpy()
     np.testing.assert_allclose(planes(heard)[0][0], expected, atol=1e-4)
 
 

@@ -98,6 +98,7 @@ def _train(args: argparse.Namespace) -> None:
 
     from training.config import load_config
     from training.train import train
+    from vs_gainmap.models import GridNet
     from vs_gainmap.weights import load_weights
 
     if args.threads:
@@ -106,6 +107,8 @@ def _train(args: argparse.Namespace) -> None:
     initial = None
     if args.initial is not None:
         initial = load_weights(args.initial, preset=config.preset.build()).model
+        if isinstance(initial, GridNet):
+            initial = initial.with_peaks()
         initial.requires_grad_(True)
     train(config, args.out, initial=initial)
 

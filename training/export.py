@@ -9,7 +9,7 @@ import torch
 
 from training.config import Config, ConfigError, build
 from training.train import build_model, load_checkpoint
-from vs_gainmap.models import Model
+from vs_gainmap.models import GridNet, Model
 from vs_gainmap.weights import save_weights
 
 
@@ -17,8 +17,14 @@ def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Con
     """Return the network of a checkpoint, its configuration, its step and its data's digest."""
     state = load_checkpoint(checkpoint)
     config = build(Config, state["config"])
-    model = build_model(config.model, config.preset.build(), 0)
-    model.load_state_dict(state["average" if averaged else "model"])
+    tensors = state["average" if averaged else "model"]
+    model: Model
+    if config.model.kind == "grid":
+        # Its sizes, those of an earlier version too, are in the tensors.
+        model = GridNet.from_state_dict(tensors)
+    else:
+        model = build_model(config.model, config.preset.build(), 0)
+        model.load_state_dict(tensors)
     return model.eval(), config, int(state["step"]), str(state["data"])
 
 

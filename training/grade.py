@@ -125,7 +125,16 @@ def draw_letterbox(rng: np.random.Generator, height: int, width: int) -> int:
 
 def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
     """Put flat graphics over the picture: subtitles, a logo or a banner at 80 to 300 cd/m2."""
-    height, width = nits.shape[-2:]
+    alpha = draw_letters(rng, *nits.shape[-2:])
+    tone = rng.uniform(80, 300) * np.clip(rng.normal(1, 0.25, 3), 0.05, 1.2)
+    if rng.random() < 0.7:
+        tone = np.full(3, tone.max())
+    color = torch.tensor(tone, dtype=nits.dtype).view(3, 1, 1)
+    return nits * (1 - alpha) + alpha * color
+
+
+def draw_letters(rng: np.random.Generator, height: int, width: int) -> Tensor:
+    """Draw letters, for some with a box: (1, height, width), how much they cover, 0..1."""
     layer = np.zeros((height, width), np.uint8)
     thick = int(rng.integers(1, 3))
     size = rng.uniform(0.3, 0.8)
@@ -135,9 +144,4 @@ def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.3:
         x, y = int(rng.uniform(0, 0.7) * width), int(rng.uniform(0, 0.9) * height)
         cv2.rectangle(layer, (x, y), (x + int(width * 0.25), y + int(height * 0.08)), 255, -1)
-    alpha = torch.from_numpy(layer)[None].float() / 255
-    tone = rng.uniform(80, 300) * np.clip(rng.normal(1, 0.25, 3), 0.05, 1.2)
-    if rng.random() < 0.7:
-        tone = np.full(3, tone.max())
-    color = torch.tensor(tone, dtype=nits.dtype).view(3, 1, 1)
-    return nits * (1 - alpha) + alpha * color
+    return torch.from_numpy(layer)[None].float() / 255

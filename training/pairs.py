@@ -31,7 +31,7 @@ from training.mixes import MIXES
 from training.operators import Light, Operator, draw_operator
 from training.operators.itu import eetf
 from training.scenes import INDEX
-from training.vary import Variation, draw_dim, draw_fade
+from training.vary import Title, Variation, draw_dim, draw_fade
 from vs_gainmap.color import (
     SDR_EOTFS,
     convert_primaries,
@@ -243,13 +243,15 @@ def make_pair(
         dim, fade = draw_dim(rng), draw_fade(rng)
     if vary_with and not view.graded:
         variation = Variation.draw(rng)
-        other = vary_with[int(rng.integers(len(vary_with)))]
-        inside = other.load() if variation.inset is not None and not other.graded else None
-        picture = variation(picture, inside)
+        others = [vary_with[int(rng.integers(len(vary_with)))] for _ in variation.insets]
+        picture = variation(picture, [other.load() for other in others if not other.graded])
     master = draw_master(picture, rng, film, graded=view.graded, dim=dim)
     signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
-    signal = Degradation.draw(rng)(signal * fade, rng)
     truth = show(master, preset, rolled=bool(rng.random() < 0.15))
+    title = Title.draw(rng, *signal.shape[-2:]) if vary_with else None
+    if title is not None:
+        signal, truth = title(signal, truth, DISPLAY_POWERS[film.encoding])
+    signal = Degradation.draw(rng)(signal * fade, rng)
     return Pair(signal, truth * fade ** DISPLAY_POWERS[film.encoding], film.name)
 
 

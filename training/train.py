@@ -141,7 +141,7 @@ def train(
     if (out / CHECKPOINT).is_file():
         state = load_checkpoint(out / CHECKPOINT)
         _check_same(state, config, data_id)
-        bare.load_state_dict(state["model"])
+        _load(bare, state["model"])
         average.load_state_dict(state["average"])
         bare_optimizer.load_state_dict(state["optimizer"])
         start = int(state["step"])
@@ -255,6 +255,16 @@ def _check_same(state: dict[str, Any], config: Config, data_id: str) -> None:
             f"train: the checkpoint was made with data {state['data']}, this is {data_id}; "
             "start from its weights with --initial instead"
         )
+
+
+def _load(model: Model, state: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(
+            "train: the checkpoint's network has other layers, as an earlier version made them; "
+            "export it and start from its weights with --initial instead"
+        ) from error
 
 
 class _Board:

@@ -109,7 +109,7 @@ def run_network(
     """Run a network, with other pictures of the film where there are some and it can."""
     if survey is None or not isinstance(model, GridNet):
         return model(sdr_signal, thumbnail)  # type: ignore[no-any-return]
-    heard = model.testify(torch.cat([thumbnail, survey.float()])).mean(0, keepdim=True)
+    heard = model.gather(model.testify(torch.cat([thumbnail, survey.float()])))
     features = model.analyze(thumbnail, heard)
     return model.predict(sdr_signal, features), features.qmax_norm
 

@@ -15,15 +15,47 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import luminance
+from training.grade import draw_letters
+from vs_gainmap.color import convert_primaries, luminance
 
 # Where the knots of a tone scale stand: stops from the picture's log-average.
 KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 
 # Share of the pictures that are dark scenes, beside those that grades make.
 DIMMED = 0.1
+# Share of the pictures with a title that was put onto the SDR, and of these, on black.
+TITLED = 0.05
+CARDS = 0.3
 # Share of the pictures that are on their way to black or from it.
 FADED = 0.08
+
+
+# How likely one to four insets are, where there are some.
+INSETS = (0.5, 0.25, 0.15, 0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inset:
+    """Where another view stands in a picture, in shares of it, and how much lighter it is."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+    stops: float = 0.0
+    """Exposure over that at which both views have the same log-average."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Inset:
+        """Draw a rectangle inside the picture: a window, a screen, a wall, a lit room."""
+        height, width = float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.15, 0.7))
+        return cls(
+            top=float(rng.uniform(0, 1 - height)),
+            left=float(rng.uniform(0, 1 - width)),
+            height=height,
+            width=width,
+            stops=float(rng.normal(0, 1.3)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,43 +64,41 @@ class Variation:
 
     `light` are stops of exposure at the corners and middles of a coarse grid, between which
     light changes smoothly; `slopes` are the contrast between one of `KNOTS` and the next;
-    `inset` is where another view stands in this one, as shares of the picture: top, left,
-    height, width.
+    `insets` are where other views stand in this one, one over the other.
     """
 
     light: tuple[tuple[float, ...], ...] | None = None
     slopes: tuple[float, ...] | None = None
-    inset: tuple[float, float, float, float] | None = None
+    insets: tuple[Inset, ...] = ()
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Variation:
-        """Draw: about half of the pictures are relit, a third get another tone scale."""
-        light = slopes = inset = None
+        """Draw: half of the pictures are relit, half get another tone scale, a third insets."""
+        light = slopes = None
+        insets: tuple[Inset, ...] = ()
         if rng.random() < 0.5:
             rows, columns = int(rng.integers(2, 4)), int(rng.integers(2, 5))
-            stops = rng.normal(0, rng.uniform(0.3, 1.4), (rows, columns))
+            stops = rng.normal(0, rng.uniform(0.3, 1.8), (rows, columns))
             light = tuple(tuple(map(float, row)) for row in stops)
+        if rng.random() < 0.5:
+            slopes = tuple(float(s) for s in np.exp(rng.normal(0, 0.35, len(KNOTS) - 1)))
         if rng.random() < 0.35:
-            slopes = tuple(float(s) for s in np.exp(rng.normal(0, 0.25, len(KNOTS) - 1)))
-        if rng.random() < 0.2:
-            height, width = rng.uniform(0.25, 1.0), rng.uniform(0.2, 0.6)
-            top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
-            inset = (float(top), float(left), float(height), float(width))
-        return cls(light=light, slopes=slopes, inset=inset)
+            insets = tuple(Inset.draw(rng) for _ in range(int(rng.choice(4, p=INSETS)) + 1))
+        return cls(light=light, slopes=slopes, insets=insets)
 
-    def __call__(self, view: Tensor, other: Tensor | None = None) -> Tensor:
+    def __call__(self, view: Tensor, others: list[Tensor] | None = None) -> Tensor:
         """Change a view.
 
         Args:
             view: (3, H, W), BT.2020, relative light.
-            other: the same of another scene, for the inset.
+            others: the same of other scenes, one for each inset; fewer leave the last ones out.
 
         Returns:
             (3, H, W), relative light with the log-average that `view` had.
         """
         before = _log_average(view)
-        if self.inset is not None and other is not None:
-            view = _paste(view, other, self.inset)
+        for inset, other in zip(self.insets, others or [], strict=False):
+            view = _paste(view, other, inset)
         if self.light is not None:
             stops = torch.tensor(self.light, dtype=view.dtype)[None, None]
             field = functional.interpolate(
@@ -88,6 +118,49 @@ def draw_dim(rng: np.random.Generator) -> float:
     return float(np.exp2(-rng.uniform(1.0, 5.0))) if rng.random() < DIMMED else 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Title:
+    """A title that was put onto the finished SDR, so that it tells nothing of the operator."""
+
+    letters: Tensor
+    """(1, H, W), how much they cover, 0..1."""
+    signal: tuple[float, float, float]
+    """R'G'B' of the letters, 0..1."""
+    card: bool
+    """Whether they stand on black."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, height: int, width: int) -> Title | None:
+        """Draw a title, or None for most pictures."""
+        if rng.random() >= TITLED:
+            return None
+        level = rng.uniform(0.6, 1.0)
+        color = rng.uniform(0.2, 1.0, 3) if rng.random() < 0.2 else np.ones(3)
+        red, green, blue = (float(c) for c in level * color / color.max())
+        return cls(
+            letters=draw_letters(rng, height, width),
+            signal=(red, green, blue),
+            card=bool(rng.random() < CARDS),
+        )
+
+    def __call__(self, signal: Tensor, truth: Tensor, power: float) -> tuple[Tensor, Tensor]:
+        """Put it onto a pair.
+
+        Args:
+            signal: (3, H, W), SDR signal, 0..1.
+            truth: (3, H, W), linear, BT.2020, 1.0 = SDR white.
+            power: of the display that SDR is made for.
+
+        Returns:
+            Both with the title, whose white is SDR white in the truth.
+        """
+        color = torch.tensor(self.signal, dtype=signal.dtype).view(3, 1, 1)
+        light = convert_primaries(color**power, "bt709", "bt2020")
+        if self.card:
+            signal, truth = torch.zeros_like(signal), torch.zeros_like(truth)
+        return torch.lerp(signal, color, self.letters), torch.lerp(truth, light, self.letters)
+
+
 def draw_fade(rng: np.random.Generator) -> float:
     """Draw how far a picture is faded to black, as a factor of its signal: 1 for most.
 
@@ -102,11 +175,12 @@ def _log_average(view: Tensor) -> float:
     return float(torch.exp(torch.log(y.clamp(min=1e-6)).mean()))
 
 
-def _paste(view: Tensor, other: Tensor, at: tuple[float, float, float, float]) -> Tensor:
+def _paste(view: Tensor, other: Tensor, at: Inset) -> Tensor:
     height, width = view.shape[-2:]
-    top, left = round(at[0] * height), round(at[1] * width)
-    size = (max(round(at[2] * height), 1), max(round(at[3] * width), 1))
+    top, left = round(at.top * height), round(at.left * width)
+    size = (max(round(at.height * height), 1), max(round(at.width * width), 1))
     shrunk = functional.interpolate(other[None], size=size, mode="area")[0]
+    shrunk = shrunk * (2**at.stops * _log_average(view) / max(_log_average(other), 1e-9))
     pasted = view.clone()
     place = pasted[:, top : top + size[0], left : left + size[1]]
     place.copy_(shrunk[:, : place.shape[1], : place.shape[2]])

@@ -197,6 +197,28 @@ class Predictor:
         """Return the length of the vector that `testify` makes; 0 where the model can't."""
         return self._global.hidden if isinstance(self._global, GridNet) else 0
 
+    @property
+    def survey_size(self) -> int:
+        """Return the length of the vector that `gather` makes; 0 where the model can't."""
+        return self._global.survey_size if isinstance(self._global, GridNet) else 0
+
+    @torch.inference_mode()
+    def gather(self, testimonies: list[Plane]) -> Plane:
+        """Make a film's survey of what its pictures say; see `GridNet.gather`.
+
+        Args:
+            testimonies: each (testimony_size,), from `testify`, in the film's order.
+
+        Returns:
+            (survey_size,), float32.
+
+        Raises:
+            DeviceError: the model can't.
+        """
+        said = torch.from_numpy(np.stack(testimonies))
+        out: Plane = self._witness().gather(said)[0].numpy()
+        return out
+
     @torch.inference_mode()
     def testify(self, thumbnail: list[Plane]) -> Plane:
         """Let one picture say how its film was made; see `GridNet.testify`.
@@ -255,7 +277,7 @@ class Predictor:
 
         Args:
             thumbnail: three planes R, G, B of 256x256, full range, 0..1 (clamped to it).
-            survey: (testimony_size,), mean of `testify` over pictures of the film.
+            survey: (survey_size,), from `gather`.
 
         Returns:
             (features_size,), float32: what the model's `analyze` says, flat; qmax_norm is last.

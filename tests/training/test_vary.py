@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from training.vary import DIMMED, FADED, KNOTS, Variation, draw_dim, draw_fade
+from training.vary import (
+    DIMMED,
+    FADED,
+    KNOTS,
+    TITLED,
+    Inset,
+    Title,
+    Variation,
+    draw_dim,
+    draw_fade,
+)
 from vs_gainmap.color import luminance
 
 
@@ -25,12 +35,12 @@ def test_drawn_variations_keep_the_log_average_and_stay_light() -> None:
     for seed in range(40):
         variation = Variation.draw(np.random.default_rng(seed))
         view = scene()
-        varied = variation(view, scene(1))
+        varied = variation(view, [scene(1)] * 4)
         assert varied.shape == view.shape
         assert torch.isfinite(varied).all()
         assert (varied >= 0).all()
         assert log_average(varied) == pytest.approx(log_average(view), rel=1e-3)
-        assert torch.equal(varied, variation(scene(), scene(1)))
+        assert torch.equal(varied, variation(scene(), [scene(1)] * 4))
         changed += not torch.allclose(varied, view, rtol=1e-3)
     assert 20 < changed < 40
 
@@ -59,13 +69,33 @@ def test_a_tone_scale_bends_luminance_and_leaves_color() -> None:
 
 
 def test_an_inset_is_another_scene() -> None:
-    view, other = torch.full((3, 64, 96), 0.18), torch.full((3, 64, 96), 0.18 * 8)
-    varied = Variation(inset=(0.25, 0.5, 0.5, 0.25))(view, other)
+    view, other = torch.full((3, 64, 96), 0.18), torch.full((3, 64, 96), 7.0)
+    varying = Variation(insets=(Inset(top=0.25, left=0.5, height=0.5, width=0.25, stops=3.0),))
+    varied = varying(view, [other])
     inside = varied[:, 16:48, 48:72]
     assert torch.allclose(inside, inside.mean())
     assert float(inside.mean() / varied[0, 0, 0]) == pytest.approx(8, rel=1e-4)
     assert int((varied[0] > varied[0, 0, 0] * 1.1).sum()) == 32 * 24
-    assert torch.allclose(Variation(inset=(0.25, 0.5, 0.5, 0.25))(view), view)
+    assert torch.allclose(varying(view), view)
+
+
+def test_a_title_on_black_hides_the_picture_and_its_white_is_sdr_white() -> None:
+    letters = torch.zeros(1, 64, 96)
+    letters[:, 20:40, 30:60] = 1.0
+    signal, truth = torch.full((3, 64, 96), 0.5), torch.full((3, 64, 96), 3.0)
+    for card in (False, True):
+        title = Title(letters=letters, signal=(1.0, 1.0, 1.0), card=card)
+        sdr, hdr = title(signal, truth, 2.4)
+        assert torch.allclose(hdr[:, 20:40, 30:60], torch.tensor(1.0), atol=1e-5)
+        assert torch.allclose(sdr[:, 20:40, 30:60], torch.tensor(1.0))
+        assert float(sdr[0, 0, 0]) == (0.0 if card else 0.5)
+        assert float(hdr[0, 0, 0]) == (0.0 if card else 3.0)
+
+
+def test_few_pictures_have_titles() -> None:
+    rng = np.random.default_rng(4)
+    titles = [Title.draw(rng, 64, 96) for _ in range(2000)]
+    assert sum(title is not None for title in titles) / 2000 == pytest.approx(TITLED, abs=0.015)
 
 
 def test_few_scenes_are_dark_and_few_pictures_fade() -> None:

@@ -55,23 +55,23 @@ class TorchBackend:
         return f"{text}, {torch.get_num_threads()} threads" if kind == "cpu" else text
 
     def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
-        """Average the testimonies of pictures from all over; black ones say nothing."""
-        size = self.predictor.testimony_size
+        """Gather the testimonies of pictures from all over; black ones say nothing."""
+        size = self.predictor.survey_size
         if not size:
             return None
         length = thumbnail.num_frames
         chosen = sorted({(2 * k + 1) * length // (2 * count) for k in range(count)})
         blank = vs.core.std.BlankClip(format=vs.GRAYS, width=size, height=1, length=1, keep=True)
 
-        def average(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        def gather(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             out, pictures = f[0].copy(), [_planes(frame) for frame in f[1:]]
             lit = [p for p in pictures if max(float(c.mean()) for c in p) > DARK] or pictures
             with frame_errors(n):
-                said = [self.predictor.testify(picture) for picture in lit]
-            np.copyto(np.asarray(out[0])[0], np.mean(said, axis=0))
+                heard = self.predictor.gather([self.predictor.testify(p) for p in lit])
+            np.copyto(np.asarray(out[0])[0], heard)
             return out
 
-        return blank.std.ModifyFrame([blank, *(thumbnail[n] for n in chosen)], average)
+        return blank.std.ModifyFrame([blank, *(thumbnail[n] for n in chosen)], gather)
 
     def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
         """Run the global branch: one row a frame."""

@@ -35,7 +35,7 @@ SCALES = (1, 2, 4, 8)
 AUTO_PIXELS = 960 * 540
 DEFAULT_RADIUS = 8
 # What a film tells levels off with this many pictures; docs/models.md.
-DEFAULT_SURVEY = 16
+DEFAULT_SURVEY = 32
 MAX_SURVEY = 256
 
 _announced: set[str] = set()

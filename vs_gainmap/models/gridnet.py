@@ -3,9 +3,10 @@
 A gain map is nearly a tone curve that varies slowly over the picture, so the network looks at
 the thumbnail alone: at its histograms, which tell the operator that made the SDR, and at its
 layout through a few strided convolutions. One picture says little about the operator, but a whole
-film was made by one: pictures from all over it (a survey) testify, and their mean is judged
-beside each picture's own. Its output is a grid of curves over luma (a
-bilateral grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral
+film was made by one: pictures from all over it (a survey) testify, and what they say on average
+and at its strongest is judged beside each picture's own: few pictures have the highlights that
+tell a clip from a roll-off, and a mean alone drowns them. Its output is a grid of curves over
+luma (a bilateral grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral
 Learning", SIGGRAPH 2017), sliced with each pixel's own luma, plus one curve over max(RGB).
 Slicing costs a few operations a pixel, whatever the size, and edges stay where the luma has
 them.
@@ -13,6 +14,7 @@ them.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -34,6 +36,9 @@ TOP_BINS = 24
 TOP_FROM = 0.9
 # Conditional means (saturation and local contrast by luma, saturation by maximum).
 MEAN_BINS = 16
+# Pictures among which the strongest is looked for. A maximum grows with their number, so a larger
+# survey is taken in groups of about as many.
+PEAK_OF = 32
 STATISTICS = LUMA_BINS + MAX_BINS + MIN_BINS + TOP_BINS + 3 * MEAN_BINS
 
 
@@ -140,11 +145,14 @@ class GridNet(nn.Module):
     Args:
         channels: width of the convolutions at their end.
         hidden: width of the perceptron.
+        peaks: whether the survey's strongest testimony is heard beside the mean; sets made before
+            there was one don't.
     """
 
-    def __init__(self, channels: int = 64, hidden: int = 192) -> None:
+    def __init__(self, channels: int = 64, hidden: int = 192, *, peaks: bool = True) -> None:
         super().__init__()
         self.hidden = hidden
+        self.peaks = peaks
         narrow, middle = channels * 3 // 8, channels * 3 // 4
         # The thumbnail is halved first: 128 -> 64 -> 32 -> 16.
         self.layout = nn.Sequential(
@@ -166,7 +174,7 @@ class GridNet(nn.Module):
             nn.GELU(),
         )
         self.judge = nn.Sequential(
-            nn.Linear(2 * hidden, hidden),
+            nn.Linear(hidden + self.survey_size, hidden),
             nn.GELU(),
             nn.Dropout(0.1),
         )
@@ -190,9 +198,25 @@ class GridNet(nn.Module):
             RuntimeError: names or shapes do not fit.
         """
         hidden, channels = state["curves.weight"].shape[1], state["context.weight"].shape[0]
-        model = cls(channels, hidden)
+        model = cls(channels, hidden, peaks=state["judge.0.weight"].shape[1] == 3 * hidden)
         model.load_state_dict(state, strict=True)
         return model
+
+    @property
+    def survey_size(self) -> int:
+        """Return the length of what `gather` makes."""
+        return (2 if self.peaks else 1) * self.hidden
+
+    def with_peaks(self) -> GridNet:
+        """Return a network that says what this one says, and can learn to hear the strongest."""
+        if self.peaks:
+            return self
+        state = self.state_dict()
+        known = state["judge.0.weight"]
+        state["judge.0.weight"] = torch.cat(
+            [known, known.new_zeros(known.shape[0], self.hidden)], 1
+        )
+        return GridNet.from_state_dict(state)
 
     def set_start(self, map_value: float, qmax_norm: float) -> None:
         """Let an untrained network say this map value everywhere, and this Qmax."""
@@ -213,9 +237,35 @@ class GridNet(nn.Module):
             thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1.
 
         Returns:
-            (N, hidden): the mean over pictures of a film is its `survey`.
+            (N, hidden), for `gather`.
         """
         return self._look(thumbnail)[1]
+
+    def gather(self, testimonies: Tensor) -> Tensor:
+        """Return the survey of a film: what its pictures say on average, and at its strongest.
+
+        Args:
+            testimonies: (N, hidden), from `testify`, of pictures in the film's order.
+
+        Returns:
+            (1, survey_size): the mean, and beside it the strongest of each value among `PEAK_OF`
+            pictures, averaged over as many groups as there are, each spread over the film.
+        """
+        mean = testimonies.mean(0, keepdim=True)
+        if not self.peaks:
+            return mean
+        groups = max(round(len(testimonies) / PEAK_OF), 1)
+        peaks = [testimonies[first::groups].amax(0) for first in range(groups)]
+        return torch.cat([mean, torch.stack(peaks).mean(0, keepdim=True)], dim=1)
+
+    def gather_among(self, testimonies: Tensor, among: Tensor) -> Tensor:
+        """Return one survey a row of `among`; see `analyze`."""
+        mean = among.to(testimonies) @ testimonies
+        if not self.peaks:
+            return mean
+        left_out = (among == 0).unsqueeze(-1)
+        peaks = testimonies.unsqueeze(0).masked_fill(left_out, -math.inf).amax(1)
+        return torch.cat([mean, peaks], dim=1)
 
     def analyze(
         self,
@@ -227,19 +277,19 @@ class GridNet(nn.Module):
 
         Args:
             thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1, of the whole picture.
-            survey: (N or 1, hidden), the mean testimony of the film; None knows this picture
+            survey: (N or 1, survey_size), of the film, from `gather`; None knows this picture
                 alone.
             among: (N, N), for training: row n weighs the batch's testimonies for picture n,
-                and sums to 1; takes the place of `survey`.
+                and sums to 1; those of no weight are not in the survey, whose place it takes.
 
         Returns:
             Curves and normalised Qmax; those of several pictures may be averaged.
         """
         seen, own = self._look(thumbnail)
         if among is not None:
-            survey = among.to(own) @ own
+            survey = self.gather_among(own, among)
         elif survey is None:
-            survey = own
+            survey = self._alone(own)
         return self._judge(seen, own, survey)
 
     def analyze_twice(self, thumbnail: Tensor, survey: Tensor) -> tuple[GridFeatures, GridFeatures]:
@@ -250,10 +300,14 @@ class GridNet(nn.Module):
             survey: as for `analyze`.
         """
         seen, own = self._look(thumbnail)
-        return self._judge(seen, own, survey), self._judge(seen, own, own)
+        return self._judge(seen, own, survey), self._judge(seen, own, self._alone(own))
+
+    def _alone(self, own: Tensor) -> Tensor:
+        """Return the survey of a film of one picture, for each."""
+        return torch.cat([own, own], dim=1) if self.peaks else own
 
     def _judge(self, seen: Tensor, own: Tensor, survey: Tensor) -> GridFeatures:
-        code = self.judge(torch.cat([own, survey.expand_as(own)], dim=1))
+        code = self.judge(torch.cat([own, survey.expand(len(own), -1)], dim=1))
         level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
         local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))
         # The grid's own mean is the curve's business.
