@@ -22,6 +22,7 @@ from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.memory import frames_in_flight
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
+from vs_gainmap.video.scheduling import usual_scheduling
 from vs_gainmap.video.spool import PacketSpool
 from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
 
@@ -74,7 +75,8 @@ class EncodingPass:
             setattr(context, name, value)
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        container.start_encoding()
+        with usual_scheduling():
+            container.start_encoding()
         container.close()
         return context, buffer.getvalue()
 
