@@ -11,6 +11,7 @@ from vs_gainmap import props
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.light import attach_light_levels
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
+from vs_gainmap.filters.one_pass import Grade, can_pass_once, pass_once
 from vs_gainmap.filters.output import (
     DITHERS,
     OUTPUT_TRANSFERS,
@@ -132,10 +133,10 @@ def apply(
     }
     # A gain of one number per pixel commutes with the change of primaries.
     most = stops * strength
+    parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
     if constants.is_plain and can_gain_signal(
         tagged, curve, vs.core.get_video_format(format), most
     ):
-        parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
         gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
         hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
         unit_nits = gained.white_nits
@@ -148,6 +149,20 @@ def apply(
         hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
         unit_nits, light_format = white, vs.RGBS
     result = hdr.resize.Bicubic(nominal_luminance=unit_nits, **conversion)
+    if (
+        constants.is_plain
+        and constants.gamma == 1
+        and can_pass_once(tagged, gain_map, curve, conversion)
+    ):
+        grade = Grade(
+            eotf=curve,
+            sdr_white=white,
+            headroom=constants.headroom,
+            stretch=stops / constants.headroom,
+            strength=strength,
+            chroma_location=target["chromaloc"],
+        )
+        result = pass_once(tagged, parts, grade, result)
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
     kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
