@@ -10,6 +10,7 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.backends import TorchBackend
 from vs_gainmap.backends.pytorch import frame_errors
+from vs_gainmap.color import PrimariesName
 from vs_gainmap.colorimetry import (
     KNOWN_PRIMARIES,
     LUMA_WEIGHTS,

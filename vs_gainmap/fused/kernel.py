@@ -40,16 +40,18 @@ def _inlined[F: Callable[..., Any]](function: F) -> F:
 def _light(x: Any, c: Floats) -> Any:
     x = max(x, _ZERO)
     r = np.sqrt(x)
-    return x * r * (c[0] + r * (c[1] + r * (c[2] + r * (c[3] + r * (c[4] + r * c[5])))))
+    high = c[3] + r * (c[4] + r * (c[5] + r * c[6]))
+    return x * r * (c[0] + r * (c[1] + r * (c[2] + r * high)))
 
 
 @_inlined
 def _pq(light: Any, stops: Any, log: Floats, c: Floats) -> Any:
     bits = np.float32(light).view(np.int32)
     m = np.int32((bits & _MANTISSA) | _EXPONENT_0).view(np.float32)
-    t = _F(bits) * log[0] + (log[1] + m * (log[2] + m * (log[3] + m * log[4]))) + stops
+    t = log[1] + m * (log[2] + m * (log[3] + m * (log[4] + m * log[5])))
+    t = _F(bits) * log[0] + t + stops
     t = min(max(t, -_ONE), _ONE)
-    high = c[4] + t * (c[5] + t * (c[6] + t * (c[7] + t * c[8])))
+    high = c[4] + t * (c[5] + t * (c[6] + t * (c[7] + t * (c[8] + t * c[9]))))
     return c[0] + t * (c[1] + t * (c[2] + t * (c[3] + t * high)))
 
 
@@ -238,7 +240,9 @@ def render(
             below, above = min(above + 1, map_height - 1), max(above, 0)
             for row in (above, below):
                 if held[row & 1] != row:
-                    _read_map(gain_map[row], map_width, map_rows[row & 1, 0], map_rows[row & 1, 1], n)
+                    _read_map(
+                        gain_map[row], map_width, map_rows[row & 1, 0], map_rows[row & 1, 1], n
+                    )
                     held[row & 1] = row
             a, b = map_rows[above & 1], map_rows[below & 1]
             _read_luma(source[0][y], p.luma, even, odd, n)
