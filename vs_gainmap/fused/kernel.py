@@ -90,27 +90,47 @@ def _read_chroma(plane: Row, row: int, rows: int, w: Floats, middle: Any, out: R
 
 
 @_compiled
-def _read_map(row: Row, width: int, even: Row, odd: Row, n: int) -> None:
+def _find_places(width: int, first: int, n: int) -> tuple[Row, Row]:
+    """Return where every second column, from the first on, lies in a padded row of a map."""
+    left, share = np.empty(n, np.uint32), np.empty(n, np.float32)
+    for k in range(n):
+        place = (2 * k + first + 0.5) * width / (2 * n) + 0.5
+        left[k] = np.uint32(place)
+        share[k] = _F(place - np.floor(place))
+    return left, share
+
+
+@_compiled
+def _spread(padded: Row, places: tuple[Row, Row], out: Row) -> None:
+    left, share = places
+    for k in range(len(out)):
+        a = padded[left[k]]
+        out[k] = a + share[k] * (padded[left[k] + np.uint32(1)] - a)
+
+
+@_compiled
+def _read_map(
+    row: Row, width: int, places: tuple[Row, Row], other_places: tuple[Row, Row], padded: Row,
+    even: Row, odd: Row,
+) -> None:  # fmt: skip
     """Bring a row of the map to the picture's width, linearly between the middles of samples."""
-    if 2 * n == width:
+    n = len(even)
+    if width == 2 * n:
         for k in range(n):
             even[k], odd[k] = row[2 * k], row[2 * k + 1]
-    elif n == width:
+        return
+    for k in range(width):
+        padded[k + 1] = row[k]
+    padded[0], padded[width + 1] = row[0], row[width - 1]
+    if width == n:
+        # Usual, and without looking places up.
         near, far = _F(0.75), _F(0.25)
-        even[0], odd[n - 1] = row[0], row[n - 1]
-        for k in range(n - 1):
-            even[k + 1] = far * row[k] + near * row[k + 1]
-            odd[k] = near * row[k] + far * row[k + 1]
-    else:
-        for k in range(2 * n):
-            place = (k + 0.5) * width / (2 * n) - 0.5
-            left = int(np.floor(place))
-            share = _F(place - left)
-            a, b = row[max(left, 0)], row[min(left + 1, width - 1)]
-            if k & 1:
-                odd[k >> 1] = a + share * (b - a)
-            else:
-                even[k >> 1] = a + share * (b - a)
+        for k in range(n):
+            even[k] = far * padded[k] + near * padded[k + 1]
+            odd[k] = near * padded[k + 1] + far * padded[k + 2]
+        return
+    _spread(padded, places, even)
+    _spread(padded, other_places, odd)
 
 
 @_compiled
@@ -137,9 +157,15 @@ def _convert(
 ) -> None:  # fmt: skip
     """Take half of a row to PQ: luma in codes, and B' - Y' and R' - Y', padded."""
     m, w = p.primaries, p.weights
+    # Columns where chroma stands: half of all, mostly.
+    here = h[2] == _ONE
     for k in range(n):
-        b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3] + h[4] * cb[k + 4]
-        r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3] + h[4] * cr[k + 4]
+        if here:
+            b, r = cb[k + 2], cr[k + 2]
+        else:
+            b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3]
+            r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3]
+            b, r = b + h[4] * cb[k + 4], r + h[4] * cr[k + 4]
         red_light = _light(luma[k] + p.chroma[0] * r, p.power)
         green_light = _light(luma[k] + p.chroma[1] * b + p.chroma[2] * r, p.power)
         blue_light = _light(luma[k] + p.chroma[3] * b, p.power)
@@ -220,7 +246,9 @@ def render(
     line = np.empty((6, n), np.float32)
     padded = np.empty((6, n + 2 * _PAD), np.float32)
     map_rows = np.empty((2, 2, n), np.float32)
+    map_row = np.empty(map_width + 2, np.float32)
     held = np.full(2, -1)
+    places, other_places = _find_places(map_width, 0, n), _find_places(map_width, 1, n)
     ring = np.empty((2, _RING, n), np.float32)
     even, odd, stops, other_stops, made, other_made = (
         line[0], line[1], line[2], line[3], line[4], line[5]
@@ -240,10 +268,11 @@ def render(
             below, above = min(above + 1, map_height - 1), max(above, 0)
             for row in (above, below):
                 if held[row & 1] != row:
-                    _read_map(
-                        gain_map[row], map_width, map_rows[row & 1, 0], map_rows[row & 1, 1], n
-                    )
                     held[row & 1] = row
+                    kept = map_rows[row & 1]
+                    _read_map(
+                        gain_map[row], map_width, places, other_places, map_row, kept[0], kept[1]
+                    )
             a, b = map_rows[above & 1], map_rows[below & 1]
             _read_luma(source[0][y], p.luma, even, odd, n)
             if guided:
