@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from tests.clips import BT709, drawn, frame_props, planes
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply
-from vs_gainmap.color import EOTF_POWERS, convert_primaries, pq_inverse_eotf
+from vs_gainmap.color import BRIGHTEST_SIGNAL, EOTF_POWERS, convert_primaries, pq_inverse_eotf
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, NAMES, chroma_shift
 from vs_gainmap.filters import one_pass, rendering
 from vs_gainmap.fused.polynomials import HALF_STOPS, LOG, POWER, PQ
@@ -113,7 +113,7 @@ def by_arithmetic(
     value = interpolate(value, signal.shape[-2:], mode="bilinear")
     stops = (value * 3 - 1).clamp(-1, HEADROOM)
     stops = stops.clamp(min=0) * np.log2(peak_nits / 203) / HEADROOM + stops.clamp(max=0)
-    light = signal.clamp(min=0) ** EOTF_POWERS[eotf] * 2 ** (stops * strength)  # type: ignore[index]
+    light = signal.clamp(0, BRIGHTEST_SIGNAL) ** EOTF_POWERS[eotf] * 2 ** (stops * strength)  # type: ignore[index]
     light = convert_primaries(light, KNOWN_PRIMARIES[int(found["_Primaries"])], "bt2020")
     pq = pq_inverse_eotf(light * 203).float()
     target = layout(clip, 10, kr=0.2627, kb=0.0593, location=location, full=False)
@@ -191,6 +191,20 @@ def test_one_pass_is_what_filters_make(
             assert difference.max() <= 2
             assert np.percentile(difference, 99.9) <= 1
             assert (difference > 0).mean() < 0.1
+
+
+def test_what_no_display_has_is_bounded() -> None:
+    """Codes at random: R'G'B' far beyond any overshoot, and still no wild samples."""
+    blank = vs.core.std.BlankClip(format=vs.YUV420P8, width=128, height=128, length=2)
+    wild = np.random.default_rng(0).integers(0, 256, (2, 128, 128))
+    tags = {**BT709, "_ChromaLocation": 0}
+    clip = drawn(blank.std.SetFrameProps(**tags), lambda n, _p, s: wild[n, : s[0], : s[1]])
+    gain_map = drawn_map(clip, 0, 64, 64)
+    got = planes(apply(clip, gain_map, upsampling="bilinear", peak_nits=1000.0))
+    options = {"eotf": "gamma22", "strength": 1.0, "peak_nits": 1000.0}
+    want = by_arithmetic(clip, gain_map, 0, location=0, **options)
+    for made, plane in zip(got, want, strict=True):
+        assert np.abs(made.astype(int) - plane).max() <= 2
 
 
 def test_it_is_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:

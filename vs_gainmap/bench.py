@@ -189,8 +189,7 @@ def main() -> int:
         }
         cases: dict[str, Callable[[], vs.VideoNode]] = {"zimg SDR to PQ": partial(zimg_to_pq, clip)}
         cases |= usual
-        for name, build in usual.items():
-            cases[f"{name}, filters"] = partial(_by_filters, build)
+        cases |= {f"{name}, filters": partial(_by_filters, way) for name, way in usual.items()}
         if args.network:
             few = clip[:3]
             cases["predict"] = lambda few=few: predict(  # type: ignore[misc]

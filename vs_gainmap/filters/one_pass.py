@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vs_gainmap import props
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, chroma_shift, log_warning
 from vs_gainmap.curve import DEGREE
+from vs_gainmap.filters.output import require_gain_map_max
 from vs_gainmap.filters.upsampling import Guided
 from vs_gainmap.fused.parameters import Color, Floats, gain_parameters, parameters
 from vs_gainmap.fused.polynomials import POWER
@@ -90,11 +91,12 @@ def pass_once(
     size = (tagged.width, tagged.height, rest.width, rest.height)
     form = vs.core.get_video_format(vs.YUV420P10)
 
-    def draw(color: Color, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+    def draw(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         from vs_gainmap.fused.kernel import render
 
+        color, given = _color(tagged.format, f[0].props, grade), f[1].props
+        require_gain_map_max(given, n)
         out = vs.core.create_video_frame(form, *size[:2])
-        given = f[1].props
         gain = gain_parameters(
             float(given.get(props.GAIN_MAP_MIN, 0.0)),
             float(given[props.GAIN_MAP_MAX]),
@@ -110,16 +112,12 @@ def pass_once(
         return out
 
     blank = vs.core.std.BlankClip(tagged, format=int(vs.YUV420P10), keep=True)
+    drawn = _in_lanes(blank, [tagged, rest], draw)
 
     def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
-        color = _color(tagged.format, f.props, grade)
-        if color is None:
-            return otherwise
-        # ModifyFrame runs one callback at a time; a fresh one for every frame lets as many run
-        # as VapourSynth has threads.
-        return blank.std.ModifyFrame([tagged, rest], lambda n, f: draw(color, f))  # noqa: ARG005
+        return drawn if _is_known(f.props) else otherwise
 
-    drawn = blank.std.FrameEval(choose, prop_src=tagged)
+    chosen = blank.std.FrameEval(choose, prop_src=tagged)
     said: dict[str, int] = {
         props.MATRIX: int(vs.MATRIX_BT2020_NCL),
         props.TRANSFER: int(vs.TRANSFER_ST2084),
@@ -128,22 +126,44 @@ def pass_once(
         props.CHROMA_LOCATION: grade.chroma_location,
     }
     described = tagged.std.RemoveFrameProps(props.COLOR_RANGE).std.SetFrameProps(**said)
-    return drawn.std.CopyFrameProps(described)
+    return chosen.std.CopyFrameProps(described)
 
 
-def _color(source: vs.VideoFormat, found: Mapping[str, Any], grade: Grade) -> Color | None:
-    """Return a frame's color, None where the kernel does not know it."""
-    matrix, primaries = int(found[props.MATRIX]), int(found[props.PRIMARIES])
-    if matrix not in LUMA_WEIGHTS or primaries not in KNOWN_PRIMARIES:
-        return None
-    kr, kb = LUMA_WEIGHTS[matrix]
+def _in_lanes(
+    blank: vs.VideoNode,
+    sources: list[vs.VideoNode],
+    callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
+) -> vs.VideoNode:
+    """Return `std.ModifyFrame`, as many as there are cores: each runs one callback at a time."""
+    count = min(vs.core.num_threads, blank.num_frames)
+    if count == 1:
+        return blank.std.ModifyFrame(sources, callback)
+    lanes = []
+    for k in range(count):
+        pick = {"cycle": count, "offsets": [k], "modify_duration": False}
+        own = [clip.std.SelectEvery(**pick) for clip in sources]
+        lane = blank.std.SelectEvery(**pick)
+
+        def numbered(n: int, f: list[vs.VideoFrame], k: int = k) -> vs.VideoFrame:
+            return callback(n * count + k, f)
+
+        lanes.append(lane.std.ModifyFrame(own, numbered))
+    return vs.core.std.Interleave(lanes, modify_duration=False)
+
+
+def _is_known(found: Mapping[str, Any]) -> bool:
+    return found[props.MATRIX] in LUMA_WEIGHTS and found[props.PRIMARIES] in KNOWN_PRIMARIES
+
+
+def _color(source: vs.VideoFormat, found: Mapping[str, Any], grade: Grade) -> Color:
+    kr, kb = LUMA_WEIGHTS[int(found[props.MATRIX])]
     right, down = chroma_shift(source, int(found.get(props.CHROMA_LOCATION, 0)))
     target_right, target_down = chroma_shift(source, grade.chroma_location)
     return Color(
         bits=source.bits_per_sample,
         kr=kr,
         kb=kb,
-        primaries=KNOWN_PRIMARIES[primaries],
+        primaries=KNOWN_PRIMARIES[int(found[props.PRIMARIES])],
         full_range=int(found.get(props.RANGE, 0)) == int(vs.RANGE_FULL),
         right=right,
         down=down,
@@ -165,6 +185,8 @@ def _planes(frame: vs.VideoFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[A
 def _rows(frame: vs.VideoFrame, plane: int) -> NDArray[Any]:
     """Return a plane with what pads its rows: contiguous, so one version of the kernel does."""
     pixels = np.asarray(frame[plane])
+    if pixels.flags.c_contiguous:
+        return pixels
     pitch = pixels.strides[0]
     shape = (pixels.shape[0], pitch // pixels.itemsize)
     return as_strided(pixels, shape, (pitch, pixels.itemsize), writeable=pixels.flags.writeable)

@@ -19,6 +19,7 @@ from vs_gainmap.filters.output import (
     choose_guided,
     choose_light,
     hdr10_props,
+    require_gain_map_max,
     target_color,
 )
 from vs_gainmap.filters.signal_gain import can_gain_signal, gain_signal
@@ -121,7 +122,8 @@ def apply(
 
     stops = math.log2(peak / white)
     log_gain = _log_gain_expr(gain_map, constants, strength, stops)
-    gain_map = _checked(_as_float(gain_map))
+    unchecked = _as_float(gain_map)
+    gain_map = _checked(unchecked)
     conversion: dict[str, int | float | str | bool] = {
         "format": format,
         "transfer": OUTPUT_TRANSFERS[output],
@@ -162,6 +164,8 @@ def apply(
             strength=strength,
             chroma_location=target["chromaloc"],
         )
+        # It looks at the props by itself, without a filter's time.
+        parts = guide(unchecked, tagged) if guided else Guided(unchecked, None)
         result = pass_once(tagged, parts, grade, result)
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
@@ -216,7 +220,7 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
         )
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
-    _require_gain_map_max(found, 0)
+    require_gain_map_max(found, 0)
     default_headroom = max(float(found[props.GAIN_MAP_MAX]), 1e-6)
     return _Constants(
         sdr_white=float(found.get(props.GAIN_MAP_SDR_WHITE, 203.0)),
@@ -226,14 +230,6 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
         base_offset=float(found.get(props.GAIN_MAP_BASE_OFFSET, 0.0)),
         alternate_offset=float(found.get(props.GAIN_MAP_ALTERNATE_OFFSET, 0.0)),
     )
-
-
-def _require_gain_map_max(found: dict[str, object], n: int) -> None:
-    if props.GAIN_MAP_MAX not in found:
-        raise vs.Error(
-            f"apply: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use predict(), "
-            "keep its props with std.CopyFrameProps, or set it with std.SetFrameProps"
-        )
 
 
 def _as_float(gain_map: vs.VideoNode) -> vs.VideoNode:
@@ -247,7 +243,7 @@ def _checked(gain_map: vs.VideoNode) -> vs.VideoNode:
     """
 
     def checked(n: int, f: vs.VideoFrame) -> vs.VideoNode:
-        _require_gain_map_max(dict(f.props), n)
+        require_gain_map_max(dict(f.props), n)
         return gain_map
 
     return gain_map.std.FrameEval(checked, prop_src=gain_map)

@@ -13,12 +13,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from vs_gainmap.color import BRIGHTEST_SIGNAL
 from vs_gainmap.fused.parameters import Floats, Parameters
 
 Row = NDArray[Any]
 _F = np.float32
 _ZERO, _ONE = _F(0), _F(1)
 _TOP = _F(1023)
+_BRIGHTEST = _F(BRIGHTEST_SIGNAL)
 # Rows that one row of chroma is made of; a power of two, so that rows find their place by bits.
 _RING = 8
 # Samples kept before and after a row, of what it shows in a mirror.
@@ -38,7 +40,7 @@ def _inlined[F: Callable[..., Any]](function: F) -> F:
 
 @_inlined
 def _light(x: Any, c: Floats) -> Any:
-    x = max(x, _ZERO)
+    x = min(max(x, _ZERO), _BRIGHTEST)
     r = np.sqrt(x)
     high = c[3] + r * (c[4] + r * (c[5] + r * c[6]))
     return x * r * (c[0] + r * (c[1] + r * (c[2] + r * high)))
@@ -77,14 +79,15 @@ def _read_luma(codes: Row, luma: Floats, even: Row, odd: Row, n: int) -> None:
 
 
 @_compiled
-def _read_chroma(plane: Row, row: int, rows: int, w: Floats, middle: Any, out: Row, n: int) -> None:
-    """Filter five rows of chroma to one of a row of luma."""
-    a, b = plane[_mirror(row - 2, rows)], plane[_mirror(row - 1, rows)]
-    c = plane[row]
-    d, e = plane[_mirror(row + 1, rows)], plane[_mirror(row + 2, rows)]
+def _read_chroma(
+    plane: Row, first: int, rows: int, w: Floats, middle: Any, out: Row, n: int
+) -> None:
+    """Filter four rows of chroma to one of a row of luma."""
+    a, b = plane[_mirror(first, rows)], plane[_mirror(first + 1, rows)]
+    c, d = plane[_mirror(first + 2, rows)], plane[_mirror(first + 3, rows)]
     for k in range(n):
-        outer = w[0] * _F(a[k]) + w[4] * _F(e[k])
-        out[k + _PAD] = outer + w[1] * _F(b[k]) + w[2] * _F(c[k]) + w[3] * _F(d[k]) - middle
+        total = w[0] * _F(a[k]) + w[1] * _F(b[k]) + w[2] * _F(c[k]) + w[3] * _F(d[k])
+        out[k + _PAD] = total - middle
     for k in range(_PAD):
         out[_PAD - 1 - k], out[n + _PAD + k] = out[_PAD + k], out[n + _PAD - 1 - k]
 
@@ -157,7 +160,7 @@ def _convert(
 ) -> None:  # fmt: skip
     """Take half of a row to PQ: luma in codes, and B' - Y' and R' - Y', padded."""
     m, w = p.primaries, p.weights
-    # Columns where chroma stands: half of all, mostly.
+    # Columns on which chroma stands: half of all, mostly.
     here = h[2] == _ONE
     for k in range(n):
         if here:
@@ -165,7 +168,6 @@ def _convert(
         else:
             b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3]
             r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3]
-            b, r = b + h[4] * cb[k + 4], r + h[4] * cr[k + 4]
         red_light = _light(luma[k] + p.chroma[0] * r, p.power)
         green_light = _light(luma[k] + p.chroma[1] * b + p.chroma[2] * r, p.power)
         blue_light = _light(luma[k] + p.chroma[3] * b, p.power)
@@ -194,10 +196,14 @@ def _shrink_row(even: Row, odd: Row, w: Floats, out: Row, n: int) -> None:
     for k in range(_PAD):
         even[_PAD - 1 - k], odd[_PAD - 1 - k] = odd[_PAD + k], even[_PAD + k]
         even[n + _PAD + k], odd[n + _PAD + k] = odd[n + _PAD - 1 - k], even[n + _PAD - 1 - k]
+    # Where chroma stands on even columns, the even ones beside it count nothing.
+    here = w[1] == _ZERO
     for k in range(n):
-        odds = w[0] * odd[k] + w[2] * odd[k + 1] + w[4] * odd[k + 2] + w[6] * odd[k + 3]
-        evens = w[1] * even[k + 1] + w[3] * even[k + 2] + w[5] * even[k + 3] + w[7] * even[k + 4]
-        out[k] = odds + evens
+        total = w[0] * odd[k] + w[2] * odd[k + 1] + w[4] * odd[k + 2] + w[6] * odd[k + 3]
+        total += w[3] * even[k + 2]
+        if not here:
+            total += w[1] * even[k + 1] + w[5] * even[k + 3] + w[7] * even[k + 4]
+        out[k] = total
 
 
 @_compiled
@@ -259,9 +265,9 @@ def render(
     # A row of chroma is made when the last row of luma that it needs is there.
     for y in range(height + 3):
         if y < height:
-            along = p.along[y & 1]
-            _read_chroma(source[1], y >> 1, rows, along, p.middle, cb, n)
-            _read_chroma(source[2], y >> 1, rows, along, p.middle, cr, n)
+            along, first = p.along[y & 1], (y >> 1) - 2 + (y & 1)
+            _read_chroma(source[1], first, rows, along, p.middle, cb, n)
+            _read_chroma(source[2], first, rows, along, p.middle, cr, n)
             place = (y + 0.5) * map_height / height - 0.5
             above = int(np.floor(place))
             share = _F(place - above)
@@ -282,7 +288,18 @@ def render(
                 _find_stops(a[0], b[0], share, gain, stops, n)
                 _find_stops(a[1], b[1], share, gain, other_stops, n)
             _convert(even, cb, cr, stops, p.across[0], p, made, blue, red, n)
-            _convert(odd, cb, cr, other_stops, p.across[1], p, other_made, other_blue, other_red, n)
+            _convert(
+                odd,
+                cb[1:],
+                cr[1:],
+                other_stops,
+                p.across[1],
+                p,
+                other_made,
+                other_blue,
+                other_red,
+                n,
+            )
             _write_luma(made, other_made, target[0][y], n)
             _shrink_row(blue, other_blue, p.shrink_across, ring[0, y % _RING], n)
             _shrink_row(red, other_red, p.shrink_across, ring[1, y % _RING], n)

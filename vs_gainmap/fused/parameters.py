@@ -51,7 +51,8 @@ class Parameters(NamedTuple):
     middle: np.float32
     """Code of no chroma."""
     across: tuple[Floats, Floats]
-    """Weights of five chroma samples for an even and for an odd column."""
+    """Weights of four chroma samples, from two before for an even column, from one before for
+    an odd one."""
     along: tuple[Floats, Floats]
     """Likewise for rows."""
     chroma: Floats
@@ -84,9 +85,11 @@ def _floats(values: Iterable[float]) -> Floats:
 
 
 def _enlarge(shift: float) -> tuple[Floats, Floats]:
-    places = [(k - 0.5 - shift) / 2 for k in (0, 1)]
-    even, odd = (_floats(_cubic(place - tap) for tap in range(-2, 3)) for place in places)
-    return even, odd
+    even, odd = ((k - 0.5 - shift) / 2 for k in (0, 1))
+    return (
+        _floats(_cubic(even - tap) for tap in range(-2, 2)),
+        _floats(_cubic(odd - tap) for tap in range(-1, 3)),
+    )
 
 
 def _shrink(shift: float) -> Floats:
