@@ -18,6 +18,7 @@ from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
+from vs_gainmap.scheduling import ordinary_threads
 from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.memory import frames_in_flight
 from vs_gainmap.video.mux import VideoTrack
@@ -74,7 +75,8 @@ class EncodingPass:
             setattr(context, name, value)
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        container.start_encoding()
+        with ordinary_threads():
+            container.start_encoding()
         container.close()
         return context, buffer.getvalue()
 
