@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numba  # noqa: F401 - before colour, which leaves a mock of SciPy that Numba can't import
 import pytest
 from hypothesis import settings
 

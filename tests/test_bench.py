@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import vapoursynth as vs
 
-from vs_gainmap import bench_pipeline
+from vs_gainmap import bench, bench_pipeline
 from vs_gainmap.bench import noise_clip
+from vs_gainmap.filters.one_pass import SWITCH
+
+
+def test_filters_are_timed_beside_zimg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bench.SIZES, "540p", (192, 108))
+    monkeypatch.delenv(SWITCH, raising=False)
+    out = tmp_path / "rows.json"
+    command = ["bench", "--sizes", "540p", "--frames", "3", "--rounds", "1", "--json", str(out)]
+    monkeypatch.setattr("sys.argv", command)
+    assert bench.main() == 0
+    rows = json.loads(out.read_text())["rows"]
+    ways = ["apply", "all but the network"]
+    assert [row["what"] for row in rows] == [
+        "zimg SDR to PQ", *ways, *(f"{way}, filters" for way in ways)
+    ]  # fmt: skip
+    assert all(row["ms"] > 0 for row in rows)
+    assert SWITCH not in os.environ
 
 
 def test_the_whole_way_is_timed_beside_zimg(

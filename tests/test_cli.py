@@ -243,8 +243,12 @@ def test_ctrl_c_leaves_the_old_file_and_nothing_else(
         # The folder of unfinished work appears when encoding starts.
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        try:
+            process.send_signal(number)
+            _, err = process.communicate(timeout=60)
+        finally:
+            # Leaving the block waits for it, however long.
+            process.kill()
     assert process.returncode == 130, err
     assert err.strip().endswith("vs-gainmap: interrupted; nothing was written")
     assert target.read_bytes() == b"precious"

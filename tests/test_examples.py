@@ -90,7 +90,10 @@ def test_vspipe_into_ffmpeg_makes_hdr10(tmp_path: Path) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", *flags]
     command += ["-preset", "ultrafast", str(out)]
     encode = subprocess.run(command, stdin=source.stdout, timeout=300, check=False)
-    assert source.wait() == 0
+    assert source.stdout is not None
+    # Else vspipe waits for a reader, should ffmpeg have failed.
+    source.stdout.close()
+    assert source.wait(timeout=60) == 0
     assert encode.returncode == 0
     (video,) = pymediainfo.MediaInfo.parse(out).video_tracks
     assert "SMPTE ST 2086" in video.hdr_format

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from vs_gainmap import props
 from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.filters.one_pass import SWITCH
 from vs_gainmap.video.encoder_pass import frames_in_order
 
 SIZES = {"540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
@@ -109,6 +112,18 @@ def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
     return apply(clip, base.std.ModifyFrame([base, picture, thumbnail], copies))
 
 
+def _by_filters(build: Callable[[], vs.VideoNode]) -> vs.VideoNode:
+    """Return what a function builds without the compiled pass."""
+    before = os.environ.get(SWITCH)
+    os.environ[SWITCH] = "0"
+    try:
+        return build()
+    finally:
+        del os.environ[SWITCH]
+        if before is not None:
+            os.environ[SWITCH] = before
+
+
 def milliseconds(build: Callable[[], vs.VideoNode]) -> tuple[float, float]:
     """Render a fresh graph once and return milliseconds a frame: by the clock, and of CPU time."""
     clip = build()
@@ -167,11 +182,14 @@ def main() -> int:
     rows: list[dict[str, str | float]] = []
     for size in args.sizes:
         clip = noise_clip(*SIZES[size], args.frames)
-        cases: dict[str, Callable[[], vs.VideoNode]] = {
-            "zimg SDR to PQ": lambda clip=clip: zimg_to_pq(clip),  # type: ignore[misc]
-            "apply": lambda clip=clip: apply(clip, flat_gain_map(clip, args.scale)),  # type: ignore[misc]
-            "all but the network": lambda clip=clip: _without_network(clip, args.scale),  # type: ignore[misc]
+        gain_map = flat_gain_map(clip, args.scale)
+        usual = {
+            "apply": partial(apply, clip, gain_map),
+            "all but the network": partial(_without_network, clip, args.scale),
         }
+        cases: dict[str, Callable[[], vs.VideoNode]] = {"zimg SDR to PQ": partial(zimg_to_pq, clip)}
+        cases |= usual
+        cases |= {f"{name}, filters": partial(_by_filters, way) for name, way in usual.items()}
         if args.network:
             few = clip[:3]
             cases["predict"] = lambda few=few: predict(  # type: ignore[misc]
@@ -199,9 +217,9 @@ def main() -> int:
     machine = f"{platform.processor() or platform.machine()}, {vs.core.num_threads} threads"
     print(f"{machine}; map scale {args.scale}; {args.frames} frames, {args.rounds} rounds")
     titles = ("ms", "min", "max", "x zimg", "CPU ms", "x zimg")
-    print(f"{'size':8}{'what':24}" + "".join(f"{title:>9}" for title in titles))
+    print(f"{'size':8}{'what':30}" + "".join(f"{title:>9}" for title in titles))
     for r in rows:
-        print(f"{r['size']:8}{r['what']:24}" + "".join(f"{v:9}" for v in list(r.values())[2:]))
+        print(f"{r['size']:8}{r['what']:30}" + "".join(f"{v:9}" for v in list(r.values())[2:]))
     if args.json:
         args.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
     return 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.color import PrimariesName
 
 UNSPECIFIED = 2
 HDR_TRANSFERS = {int(vs.TRANSFER_ST2084): "PQ", int(vs.TRANSFER_ARIB_B67): "HLG"}
@@ -72,6 +73,23 @@ PROP_OF = {
     "primaries": props.PRIMARIES,
     "range": props.RANGE,
     "chroma_location": props.CHROMA_LOCATION,
+}
+# Weights of R' and B' in luma, by H.273's code of the matrix.
+LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+KNOWN_PRIMARIES: dict[int, PrimariesName] = {
+    1: "bt709",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte170m",
+    9: "bt2020",
+    12: "p3d65",
 }
 _MATRIX_PRIMARIES = {5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 

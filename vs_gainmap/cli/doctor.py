@@ -67,6 +67,11 @@ def _python() -> Iterator[Finding]:
             yield Finding(subject=name, text=version(name))
         except PackageNotFoundError:
             yield Finding(subject=name, text="missing", advice=f"pip install {name}", fatal=True)
+    use = "compiles what renders HDR10 in one pass"
+    try:
+        yield Finding(subject="numba", text=f"{version('numba')}: {use}")
+    except PackageNotFoundError:
+        yield Finding(subject="numba", text=f"missing: {use}", advice="pip install numba")
 
 
 def _vapoursynth() -> Iterator[Finding]:

@@ -11,7 +11,12 @@ from vs_gainmap import props
 from vs_gainmap.backends import TorchBackend
 from vs_gainmap.backends.pytorch import frame_errors
 from vs_gainmap.color import PrimariesName
-from vs_gainmap.colorimetry import check_frame_color, chroma_shift
+from vs_gainmap.colorimetry import (
+    KNOWN_PRIMARIES,
+    LUMA_WEIGHTS,
+    check_frame_color,
+    chroma_shift,
+)
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
@@ -22,23 +27,6 @@ from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.onboard import Judged, Levels, Look, Onboard
 from vs_gainmap.planes import PlaneFormat
 
-# Weights of R' and B' in luma, by H.273's code of the matrix.
-_LUMA_WEIGHTS = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
-_PRIMARIES: dict[int, PrimariesName] = {
-    1: "bt709",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte170m",
-    9: "bt2020",
-    12: "p3d65",
-}
 _INSTEAD = "leave on_device out for this clip"
 
 
@@ -175,7 +163,7 @@ def _source(tagged: vs.VideoNode) -> tuple[PlaneFormat, PrimariesName]:
         found = dict(frame.props)
     matrix, primaries = int(found[props.MATRIX]), int(found[props.PRIMARIES])
     fits = layout.color_family == vs.YUV and layout.sample_type == vs.INTEGER
-    if not fits or matrix not in _LUMA_WEIGHTS or primaries not in _PRIMARIES:
+    if not fits or matrix not in LUMA_WEIGHTS or primaries not in KNOWN_PRIMARIES:
         raise vs.Error(
             "sdr_to_hdr10: on_device takes integer YUV of BT.601, BT.709 or BT.2020 (not "
             f"constant luminance), got {layout.name}, matrix {matrix}, primaries {primaries}; "
@@ -183,7 +171,7 @@ def _source(tagged: vs.VideoNode) -> tuple[PlaneFormat, PrimariesName]:
         )
     location = int(found.get(props.CHROMA_LOCATION, 0))
     full = int(found.get(props.RANGE, 0)) == int(vs.RANGE_FULL)
-    return _layout(layout, matrix, location, full_range=full), _PRIMARIES[primaries]
+    return _layout(layout, matrix, location, full_range=full), KNOWN_PRIMARIES[primaries]
 
 
 def _target(tagged: vs.VideoNode, wanted: Rendering) -> PlaneFormat:
@@ -199,7 +187,7 @@ def _target(tagged: vs.VideoNode, wanted: Rendering) -> PlaneFormat:
 
 
 def _layout(layout: vs.VideoFormat, matrix: int, location: int, *, full_range: bool) -> PlaneFormat:
-    kr, kb = _LUMA_WEIGHTS[matrix]
+    kr, kb = LUMA_WEIGHTS[matrix]
     right, down = chroma_shift(layout, location)
     return PlaneFormat(
         bits=layout.bits_per_sample,

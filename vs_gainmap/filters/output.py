@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import vapoursynth as vs
@@ -131,3 +132,16 @@ def hdr10_props(
     except MetadataError as error:
         raise vs.Error(f"apply: {error}") from error
     return found
+
+
+def require_gain_map_max(found: Mapping[str, object], n: int) -> None:
+    """Refuse frame n of a gain map whose props don't say what the map counts.
+
+    Raises:
+        vs.Error: with the frame number and what to do.
+    """
+    if props.GAIN_MAP_MAX not in found:
+        raise vs.Error(
+            f"apply: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use predict(), "
+            "keep its props with std.CopyFrameProps, or set it with std.SetFrameProps"
+        )

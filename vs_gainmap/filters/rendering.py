@@ -11,6 +11,7 @@ from vs_gainmap import props
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.light import attach_light_levels
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
+from vs_gainmap.filters.one_pass import Grade, can_pass_once, pass_once
 from vs_gainmap.filters.output import (
     DITHERS,
     OUTPUT_TRANSFERS,
@@ -18,6 +19,7 @@ from vs_gainmap.filters.output import (
     choose_guided,
     choose_light,
     hdr10_props,
+    require_gain_map_max,
     target_color,
 )
 from vs_gainmap.filters.signal_gain import can_gain_signal, gain_signal
@@ -120,7 +122,8 @@ def apply(
 
     stops = math.log2(peak / white)
     log_gain = _log_gain_expr(gain_map, constants, strength, stops)
-    gain_map = _checked(_as_float(gain_map))
+    unchecked = _as_float(gain_map)
+    gain_map = _checked(unchecked)
     conversion: dict[str, int | float | str | bool] = {
         "format": format,
         "transfer": OUTPUT_TRANSFERS[output],
@@ -132,10 +135,10 @@ def apply(
     }
     # A gain of one number per pixel commutes with the change of primaries.
     most = stops * strength
+    parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
     if constants.is_plain and can_gain_signal(
         tagged, curve, vs.core.get_video_format(format), most
     ):
-        parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
         gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
         hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
         unit_nits = gained.white_nits
@@ -148,6 +151,22 @@ def apply(
         hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
         unit_nits, light_format = white, vs.RGBS
     result = hdr.resize.Bicubic(nominal_luminance=unit_nits, **conversion)
+    if (
+        constants.is_plain
+        and constants.gamma == 1
+        and can_pass_once(tagged, gain_map, curve, conversion)
+    ):
+        grade = Grade(
+            eotf=curve,
+            sdr_white=white,
+            headroom=constants.headroom,
+            stretch=stops / constants.headroom,
+            strength=strength,
+            chroma_location=target["chromaloc"],
+        )
+        # It looks at the props by itself, without a filter's time.
+        parts = guide(unchecked, tagged) if guided else Guided(unchecked, None)
+        result = pass_once(tagged, parts, grade, result)
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
     kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
@@ -201,7 +220,7 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
         )
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
-    _require_gain_map_max(found, 0)
+    require_gain_map_max(found, 0)
     default_headroom = max(float(found[props.GAIN_MAP_MAX]), 1e-6)
     return _Constants(
         sdr_white=float(found.get(props.GAIN_MAP_SDR_WHITE, 203.0)),
@@ -211,14 +230,6 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> _Constants:
         base_offset=float(found.get(props.GAIN_MAP_BASE_OFFSET, 0.0)),
         alternate_offset=float(found.get(props.GAIN_MAP_ALTERNATE_OFFSET, 0.0)),
     )
-
-
-def _require_gain_map_max(found: dict[str, object], n: int) -> None:
-    if props.GAIN_MAP_MAX not in found:
-        raise vs.Error(
-            f"apply: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use predict(), "
-            "keep its props with std.CopyFrameProps, or set it with std.SetFrameProps"
-        )
 
 
 def _as_float(gain_map: vs.VideoNode) -> vs.VideoNode:
@@ -232,7 +243,7 @@ def _checked(gain_map: vs.VideoNode) -> vs.VideoNode:
     """
 
     def checked(n: int, f: vs.VideoFrame) -> vs.VideoNode:
-        _require_gain_map_max(dict(f.props), n)
+        require_gain_map_max(dict(f.props), n)
         return gain_map
 
     return gain_map.std.FrameEval(checked, prop_src=gain_map)
