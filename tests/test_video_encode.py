@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import shutil
 import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -66,21 +63,6 @@ def test_every_encoder_and_container_says_hdr10(encoder: str, suffix: str, tmp_p
         assert stream.codec_context.color_range == 1
         assert len(list(container.decode(stream))) == 12
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's scheduler")
-def test_svtav1_makes_no_thread_a_real_time_one(tmp_path: Path) -> None:
-    """Run by root it would, of ours too, and all that is started later would be one."""
-    seen = set()
-
-    def look(*_: int) -> None:
-        for task in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(OSError):
-                seen.add(os.sched_getscheduler(int(task.name)))
-
-    quick(pq_clip(), tmp_path / "out.mp4", "svtav1", progress=look)
-    look()
-    assert seen == {os.SCHED_OTHER}
 
 
 def test_ffprobe_agrees(tmp_path: Path, in_ci: bool) -> None:

@@ -29,13 +29,13 @@ _MANTISSA, _EXPONENT_0 = np.int32(0x7FFFFF), np.int32(0x3F800000)
 
 
 def _compiled[F: Callable[..., Any]](function: F) -> F:
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
-    return cast(F, numba.njit(**options)(function))
+    compiler = numba.njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+    return cast(F, compiler(function))
 
 
 def _inlined[F: Callable[..., Any]](function: F) -> F:
-    options = {"nogil": True, "fastmath": True, "error_model": "numpy", "inline": "always"}
-    return cast(F, numba.njit(**options)(function))
+    compiler = numba.njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
+    return cast(F, compiler(function))
 
 
 @_inlined
