@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import apply, predict, sdr_to_hdr10, smooth
-from vs_gainmap.filters.window import inside, shifted
+from vs_gainmap.filters.window import Neighborhood, shifted
 from vs_gainmap.temporal import CELL_LIKENESS, steady_cells
 
 WIDTH, HEIGHT = 128, 96
@@ -134,15 +134,15 @@ def test_refusals_say_what_to_do() -> None:
     with pytest.raises(vs.Error, match="smooth: gain_map has 4 frames and clip 3"):
         smooth(clip[:3], flat_map(clip))
     bare = flat_map(clip).std.RemoveFrameProps("GainMapMax")
-    with pytest.raises(vs.Error, match="smooth: gain_map frame 2 has no GainMapMax"):
-        smooth(clip, bare).get_frame(2)
+    with pytest.raises(vs.Error, match="smooth: gain_map frame 0 has no GainMapMax"):
+        smooth(clip, bare)
 
 
 def test_cells_are_weighted_by_their_own_likeness() -> None:
-    luma = [np.full((2, 3), 0.3, np.float32) for _ in range(5)]
-    values = [np.full((2, 3), float(n), np.float32) for n in range(5)]
-    luma[3][0, 0] += 3 * CELL_LIKENESS
-    got = steady_cells(luma, values, 2)
+    luma = np.full((5, 2, 3), 0.3, np.float32)
+    values = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((2, 3), np.float32)
+    luma[3, 0, 0] += 3 * CELL_LIKENESS
+    got = steady_cells(luma, values, np.full(5, 0.2), 2)
     assert got[1, 1] == pytest.approx(2, abs=0.02)
     assert got[0, 0] < 1.8  # frame 3 says nothing here
 
@@ -150,8 +150,32 @@ def test_cells_are_weighted_by_their_own_likeness() -> None:
 def test_a_window_shows_the_neighbors_and_holds_the_ends() -> None:
     clip = vs.core.std.BlankClip(format=vs.GRAY8, width=16, height=16, length=5)
     numbered = drawn(clip, lambda n, p, shape: np.full(shape, 10 * n))  # noqa: ARG005
-    for offset, one in zip((-2, -1, 0, 1, 2), shifted(numbered, 2), strict=True):
+    for offset in (-2, -1, 0, 1, 2):
+        one = shifted(numbered, offset)
         got = [int(planes(one, n)[0][0, 0]) for n in range(5)]
         assert got == [10 * min(max(n + offset, 0), 4) for n in range(5)]
-    assert list(inside(1, 2, 5)) == [0, 1, 2, 3]
-    assert list(inside(4, 2, 5)) == [2, 3, 4]
+
+
+def test_far_frames_are_every_third() -> None:
+    around = Neighborhood(12, 4)
+    assert around.places(20, 40) == [9, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 27, 30]
+    assert around.places(21, 40) == [9, 12, 15, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 30, 33]
+    assert around.places(1, 9) == [0, 1, 2, 3, 4, 5, 6]
+    assert Neighborhood(3, 8).places(5, 20) == [2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 31, 32, 33])
+def test_a_window_gets_its_places(length: int) -> None:
+    clip = vs.core.std.BlankClip(format=vs.GRAY8, width=16, height=16, length=length)
+    numbered = drawn(clip, lambda n, p, shape: np.full(shape, n))  # noqa: ARG005
+    around, seen = Neighborhood(12, 4), {}
+
+    def note(n: int, own: vs.VideoFrame, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        seen[n] = [int(np.asarray(one[0])[0, 0]) for one in (own, *f)]
+        return own
+
+    made = around.modify(numbered, numbered, note)
+    assert made.num_frames == length
+    for n in range(length):
+        assert planes(made, n)[0][0, 0] == n
+        assert seen[n] == [n, *around.places(n, length)]

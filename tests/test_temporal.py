@@ -18,7 +18,7 @@ RADIUS = 4
 
 
 def window_weights(signatures: list[NDArray[np.float32]], center: int) -> NDArray[np.float64]:
-    return look_around(signatures, center).weights
+    return look_around(signatures, range(len(signatures)), center, near=99).weights
 
 
 def flat(level: float) -> NDArray[np.float32]:

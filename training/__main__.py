@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     flicker.add_argument("--scenes", type=int, default=4, help="held-out panoramas")
     flicker.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
     flicker.add_argument("--length", type=int, default=48, help="frames a shot")
-    flicker.add_argument("--radius", type=int, nargs="+", default=[8], help="beside 0")
+    flicker.add_argument("--radius", type=int, nargs="+", default=[24], help="beside 0")
     flicker.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
     flicker.add_argument("--out", type=Path, help="JSON of every shot")
 

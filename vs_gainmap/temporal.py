@@ -8,6 +8,7 @@ value, a fade is followed without lag, and nothing crosses a cut.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,6 +26,16 @@ MAX_RADIUS = 24
 # half of 8 bits is 0.006; a slow pan or a fade moves 0.01 a frame, a flash or a cut 0.1 and more.
 # Less would follow breathing, too.
 LIKENESS = 0.022
+# The same for frames farther away than those near: whoever is asked about a second of video must
+# show the same picture, to a step of 8 bits or two. With a steep falloff, so that breathing of
+# the whole picture by a step is averaged as well.
+STILLNESS = 0.008
+# Their spread over time, in frames.
+FAR_SPREAD = 18.0
+# So many times as unlike, a frame shows another picture.
+_OTHER_PICTURE = 2.0
+# So many times as unlike, a frame counts for nothing; more would overflow.
+_FAR_OFF = 5.0
 # A fade: the mean signal moves one way by this share of itself a frame. Half a second to black
 # takes 8 %, three seconds 1.4 %.
 FADE_STEP = 0.012
@@ -86,62 +97,98 @@ class Window(NamedTuple):
     """Whether the frame is the first after a cut."""
 
 
-def look_around(signatures: list[Vector], center: int) -> Window:
+def look_around(
+    signatures: Sequence[Vector], places: Sequence[int], n: int, *, near: int
+) -> Window:
     """Return how much each frame of a window counts for its center.
 
+    Frames up to `near` away count by a Gaussian over time, times likeness. Frames farther away
+    count only where the picture stands still, and there nearly alike.
+
     Args:
-        signatures: of consecutive frames, `center` in the middle but at a clip's ends.
-        center: index of the frame in question.
+        signatures: of the frames in `places`; any length, but all the same.
+        places: frame numbers, ascending: all within `near` of n that the clip has, and any
+            beyond.
+        n: the frame in question, one of them.
+        near: how many frames on either side are looked at one by one.
 
     Returns:
-        One weight a frame: a Gaussian over time, times likeness, zero beyond the nearest
-        cuts. At the very rim a cut can't be told from a flash; only the rim's own small
-        weights hang on that.
+        One weight a frame, zero beyond the nearest cuts. At the very rim a cut can't be told
+        from a flash; only the rim's own small weights hang on that.
     """
-    count = len(signatures)
-    seen = np.stack(signatures)
-    steps = [0.0, *_distances(seen[1:], seen[:-1]).tolist()]
-    cuts = find_cuts(steps)
-    first = max((i for i in range(center + 1) if cuts[i]), default=0)
-    last = min((i for i in range(center + 1, count) if cuts[i]), default=count) - 1
-    spread = max(center, count - 1 - center, 1) / 2
-    shot = slice(first, last + 1)
+    seen, center, count = np.stack(signatures), list(places).index(n), len(places)
+    away = np.asarray(places) - n
+    first, last = (int(i) for i in np.flatnonzero(np.abs(away) <= near)[[0, -1]])
+    run = seen[first : last + 1]
+    cuts = find_cuts([0.0, *_distances(run[1:], run[:-1]).tolist()])
+    starts = [first + i for i, cut in enumerate(cuts) if cut]
+    # Beyond a cut there is another shot, though it may come back to the same picture.
+    earliest = max((i for i in starts if i <= center), default=0)
+    latest = min((i for i in starts if i > center), default=count)
+    shot = slice(earliest, latest)
     # A network may jump where a fade passes: frames of one say nothing about each other, or
     # about the frames before and after it.
-    calm = 1 / (1 + (fading(seen[shot]) / FADE_STEP) ** 4)
-    calm = np.minimum(calm, calm[center - first])
-    unlike = _distances(seen[shot], seen[center]) / (LIKENESS * calm)
+    calm = np.ones(count)
+    calm[shot] = 1 / (1 + (fading(seen[shot], places[shot]) / FADE_STEP) ** 4)
+    unlike = _distances(seen, seen[center]) / np.minimum(calm, calm[center])
     weights = np.zeros(count)
-    weights[shot] = np.exp(-0.5 * ((np.arange(count)[shot] - center) / spread) ** 2 - unlike**2)
-    return Window(weights / weights.sum(), cuts[center])
+    by_one = slice(max(earliest, first), min(latest, last + 1))
+    spread = max(center - first, last - center, 1) / 2
+    alike = np.minimum(unlike / LIKENESS, _FAR_OFF) ** 2
+    weights[by_one] = np.exp(-0.5 * (away / spread) ** 2 - alike)[by_one]
+    still = np.minimum(unlike / STILLNESS, _FAR_OFF)
+    standing = np.exp(-0.5 * (away / FAR_SPREAD) ** 2 - still**4)
+    for side in (range(last + 1, latest), range(first - 1, earliest - 1, -1)):
+        for i in _same_shot(side, still):
+            weights[i] = standing[i]
+    return Window(weights / weights.sum(), center in starts)
+
+
+def _same_shot(side: Iterable[int], still: NDArray[np.float64]) -> Iterator[int]:
+    """Yield the frames of one side, outwards, up to where two in a row are of another picture.
+
+    One alone is a flash.
+    """
+    other = 0
+    for i in side:
+        other = other + 1 if still[i] > _OTHER_PICTURE else 0
+        if other > 1:
+            return
+        yield i
 
 
 def _distances(a: Vector, b: Vector) -> NDArray[np.float64]:
     return np.asarray(np.abs(a - b).mean(axis=-1, dtype=np.float64))
 
 
-def fading(shot: Vector) -> NDArray[np.float64]:
+def fading(seen: Vector, places: Sequence[int]) -> NDArray[np.float64]:
     """Return by what share of itself the mean signal moves steadily around each frame.
 
-    The largest step up and the largest down are left out, which are a flash's, and what goes up
-    and down again, as breathing does, counts little.
+    The largest step up and the largest down are left out, which are a flash's or a cut's, and
+    what goes up and down again, as breathing does, counts little.
 
     Args:
-        shot: (frames, ...), signatures of consecutive frames without a cut.
+        seen: (frames, ...), signatures.
+        places: their numbers, ascending.
 
     Returns:
         (frames,), a share a frame, not negative; 0 where there are too few frames.
     """
-    levels = shot.reshape(len(shot), -1).mean(axis=1, dtype=np.float64).tolist()
-    shares = np.zeros(len(shot))
-    for i in range(len(shot)):
-        near = levels[max(i - FADE_REACH, 0) : i + FADE_REACH + 1]
-        steps = sorted(b - a for a, b in pairwise(near))[1:-1]
+    levels = seen.reshape(len(seen), -1).mean(axis=1, dtype=np.float64).tolist()
+    paces = [
+        (b - a) / (after - before)
+        for (a, b), (before, after) in zip(pairwise(levels), pairwise(places), strict=True)
+    ]
+    shares = np.zeros(len(seen))
+    for i in range(len(seen)):
+        start = max(i - FADE_REACH, 0)
+        steps = sorted(paces[start : i + FADE_REACH])[1:-1]
+        around = levels[start : i + FADE_REACH + 1]
         moved = sum(abs(step) for step in steps)
         if len(steps) > 1 and moved > 0:
             net = abs(sum(steps))
             pace = net * (net / moved) ** 2 / len(steps)
-            shares[i] = pace / max(sum(near) / len(near), _BLACK)
+            shares[i] = pace / max(sum(around) / len(around), _BLACK)
     return shares
 
 
@@ -151,24 +198,29 @@ def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:
     return np.asarray(total, dtype=np.float32)
 
 
-def steady_cells(luma: list[Vector], values: list[Vector], center: int) -> Vector:
+def steady_cells(
+    luma: NDArray[np.float32], values: NDArray[np.float32], shares: NDArray[np.float64], center: int
+) -> Vector:
     """Average values over time, cell by cell, where the picture stands still.
 
     Args:
-        luma: mean luma of cells, (rows, columns) a frame, 0..1; consecutive frames.
+        luma: (frames, rows, columns): mean luma of cells, 0..1.
         values: what to average, of the same shape.
+        shares: (frames,): how much each frame counts, as `look_around` says.
         center: index of the frame in question.
 
     Returns:
-        (rows, columns): the mean over frames of the same shot that look alike, each cell
-        weighted by how alike it is itself.
+        (rows, columns): the mean over frames that count, each cell weighted by how alike it
+        is itself.
     """
-    window = look_around([cells.reshape(-1) for cells in luma], center).weights
-    own = luma[center]
-    total, weight = np.zeros(own.shape), np.zeros(own.shape)
-    for cells, value, share in zip(luma, values, window, strict=True):
-        if share > 0:
-            alike = share * np.exp(-(((cells - own) / CELL_LIKENESS).astype(np.float64) ** 2))
-            total += alike * value
-            weight += alike
-    return np.asarray(total / weight, dtype=np.float32)
+    alike = likeness_of_cells(luma, shares, center)
+    # Plain sums: BLAS and its threads have no place in a filter's callback.
+    return np.asarray((alike * values).sum(axis=0) / alike.sum(axis=0), dtype=np.float32)
+
+
+def likeness_of_cells(
+    luma: NDArray[np.float32], shares: NDArray[np.float64], center: int
+) -> NDArray[np.float64]:
+    """Return (frames, rows, columns): a frame's share, times how alike each cell is."""
+    unlike = np.minimum(np.abs(luma - luma[center]).astype(np.float64) / CELL_LIKENESS, _FAR_OFF)
+    return np.asarray(shares[:, None, None] * np.exp(-(unlike**4)))

@@ -7,14 +7,14 @@ from pathlib import Path
 import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.judging import DEFAULT_RADIUS, DEFAULT_SURVEY, Judging, Scale, judge
+from vs_gainmap.filters.judging import DEFAULT_SURVEY, Judging, Scale, judge
 from vs_gainmap.filters.on_device import Rendering, render_on_device
 from vs_gainmap.filters.output import Output
 from vs_gainmap.filters.prediction import predict_as
 from vs_gainmap.filters.rendering import apply
-from vs_gainmap.filters.smoothing import DEFAULT_RADIUS as SMOOTH_RADIUS
 from vs_gainmap.filters.smoothing import smooth
 from vs_gainmap.filters.upsampling import Upsampling
+from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.hdr10 import MasteringDisplay
 
@@ -73,7 +73,6 @@ def sdr_to_hdr10(
         backend: what runs the network: "torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx".
         radius: steadiness over time, in frames on either side; 0 judges each frame alone.
         survey: pictures from all over the clip that are judged together.
-            `smooth` gets at most 4 of them.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
         output_chroma_location: "left", "top_left", ...
@@ -119,7 +118,6 @@ def sdr_to_hdr10(
         radius=radius,
         survey=survey,
     )
-    smoothed = min(radius, SMOOTH_RADIUS)
     if on_device:
         if output != "pq" or dither != "none":
             raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
@@ -137,11 +135,11 @@ def sdr_to_hdr10(
             max_fall=max_fall,
             measure=measure,
         )
-        return render_on_device(tagged, known, wanted, radius=smoothed)
+        return render_on_device(tagged, known, wanted, radius=radius)
     gain_map = predict_as(tagged, how)
     return apply(
         tagged,
-        smooth(tagged, gain_map, radius=smoothed),
+        smooth(tagged, gain_map, radius=radius),
         sdr_white=sdr_white,
         peak_nits=peak_nits,
         strength=strength,

@@ -16,7 +16,7 @@ from vs_gainmap.colorimetry import NARROW_PRIMARIES
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
 from vs_gainmap.filters.upsampling import BICUBIC
-from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
+from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.runtime import Plane, choose_device
@@ -33,7 +33,8 @@ Scale = int | Literal["auto"]
 SCALES = (1, 2, 4, 8)
 # Map pixels that `scale="auto"` stays below: a fourth of 1080p.
 AUTO_PIXELS = 960 * 540
-DEFAULT_RADIUS = 8
+# Up to so many frames away, pictures count that look alike; beyond, those that are the same.
+NEAR = 8
 # What a film tells levels off with this many pictures; docs/models.md.
 DEFAULT_SURVEY = 32
 MAX_SURVEY = 256
@@ -174,18 +175,19 @@ def _features(
     each = blank.std.ModifyFrame([blank, *judged, thumbnail], sign)
     if radius == 0 or thumbnail.num_frames == 1:
         return each
+    around, length = Neighborhood(radius, NEAR), thumbnail.num_frames
     each = hold(each, 2 * radius + IN_FLIGHT)
 
-    def average_window(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        near = inside(n, radius, thumbnail.num_frames)
-        rows = [np.asarray(f[i - n + radius][0])[0] for i in near]
-        window = look_around([row[size:] for row in rows], near.index(n))
-        out = f[radius].copy()
+    def average_window(n: int, own: vs.VideoFrame, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        places = around.places(n, length)
+        rows = [np.asarray(one[0])[0] for one in f]
+        window = look_around([row[size:] for row in rows], places, n, near=NEAR)
+        out = own.copy()
         np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], window.weights)
         out.props[props.SCENE_CHANGE_PREV] = int(window.begins_shot)
         return out
 
-    return each.std.ModifyFrame(shifted(each, radius), average_window)
+    return around.modify(each, each, average_window)
 
 
 def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:

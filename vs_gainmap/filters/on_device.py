@@ -103,7 +103,7 @@ def render_on_device(
     if radius > 0 and tagged.num_frames > 1:
         blank = _blank(tagged, vs.GRAYS, columns, 2 * rows)
         grids = hold(network.modify(blank, [blank, *sources], compare), held)
-        stops = [steady_stops(grids, grids, radius)]
+        stops = [steady_stops(grids, radius)]
 
     def render(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         check_frame_color(f[1].props, "sdr_to_hdr10", n)

@@ -11,7 +11,6 @@ from vs_gainmap import props
 from vs_gainmap.colorimetry import ColorOverrides, check_frame_color, tag_sdr_clip
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.judging import (
-    DEFAULT_RADIUS,
     DEFAULT_SURVEY,
     Judging,
     Scale,
@@ -19,6 +18,7 @@ from vs_gainmap.filters.judging import (
     judge,
     network_picture,
 )
+from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.gainmap import LEAST_RANGE, GainMapPreset
 
 

@@ -13,13 +13,13 @@ from vs_gainmap import props
 from vs_gainmap.color import EOTF_POWERS, PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.expressions import pq_signal_of_log
-from vs_gainmap.filters.window import IN_FLIGHT, hold, inside, shifted
+from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.temporal import MAX_RADIUS, Vector, steady_cells
+from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells
 
-# Four frames on either side calm a still shot about ten times (docs/steady.md); each more costs
-# two runs of the network when a frame is asked for by itself, and memory.
-DEFAULT_RADIUS = 4
+# Every frame is looked at up to so many away; beyond, every third, where the picture stands still.
+# Each costs two runs of the network when a frame is asked for by itself.
+NEAR = 4
 # Cells across the picture: large enough for grain to average out, small enough for the blocks
 # that an encoder codes anew at a key frame.
 CELLS = 32
@@ -70,9 +70,10 @@ def smooth(
     rows, columns = cell_grid(width, height)
     # A window on either side, and what is on its way.
     held = 2 * radius + IN_FLIGHT
-    gain_map = hold(gain_map, held)
+    # Once for its grid, once to be corrected.
+    gain_map = hold(gain_map, held, uses=2, check=_check)
     grids = hold(_grids(tagged, gain_map, columns, rows), held)
-    stops = steady_stops(gain_map, grids, radius)
+    stops = steady_stops(grids, radius)
     stops = stops.resize.Bilinear(width, height)
     span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
     # A map whose range is nothing has no room for a correction.
@@ -85,37 +86,40 @@ def cell_grid(width: int, height: int) -> tuple[int, int]:
     return min(max(round(columns * height / width), 1), height), columns
 
 
-def steady_stops(gain_map: vs.VideoNode, grids: vs.VideoNode, radius: int) -> vs.VideoNode:
+def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
     """Return what is to be added to the log gain so that cells which stand still hold their light.
 
     Args:
-        gain_map: whose frames must have GainMapMax.
         grids: GRAYS: cells of mean luma, and under them as many of the HDR's mean PQ signal.
         radius: frames on either side, at least 1.
 
     Returns:
         GRAYS, a sample a cell, in stops.
     """
-    rows, length = grids.height // 2, grids.num_frames
+    around, rows, length = Neighborhood(radius, NEAR), grids.height // 2, grids.num_frames
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
 
-    def correct(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-        near = inside(n, radius, length)
-        if props.GAIN_MAP_MAX not in f[1].props:
-            raise vs.Error(
-                f"smooth: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use "
-                "predict(), or keep its props with std.CopyFrameProps"
-            )
-        seen = [np.asarray(f[2 + i - n + radius][0]) for i in near]
-        center = near.index(n)
-        steady = steady_cells([s[:rows] for s in seen], [s[rows:] for s in seen], center)
-        out = f[0].copy()
-        np.copyto(np.asarray(out[0]), _stops(seen[center][rows:], steady))
+    def correct(n: int, base: vs.VideoFrame, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        places = around.places(n, length)
+        seen = np.stack([np.asarray(one[0]) for one in f])
+        luma, signal, center = seen[:, :rows], seen[:, rows:], places.index(n)
+        window = look_around(luma.reshape(len(luma), -1), places, n, near=NEAR)
+        steady = steady_cells(luma, signal, window.weights, center)
+        out = base.copy()
+        np.copyto(np.asarray(out[0]), _stops(signal[center], steady))
         return out
 
-    return blank.std.ModifyFrame([blank, gain_map, *shifted(grids, radius)], correct)
+    return around.modify(grids, blank, correct)
+
+
+def _check(n: int, frame: vs.VideoFrame) -> None:
+    if props.GAIN_MAP_MAX not in frame.props:
+        raise vs.Error(
+            f"smooth: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use "
+            "predict(), or keep its props with std.CopyFrameProps"
+        )
 
 
 def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
