@@ -49,6 +49,9 @@ CUT_RATIO = 3.0
 # Difference of two cells' mean luma, 0..1, at which one says 1/e as much about the other: two
 # steps and a half of 8 bits. Grain moves a cell by a third of a step, motion mostly by more.
 CELL_LIKENESS = 0.01
+# The same for a level of the whole picture, PQ signal: six steps of 10 bits. A lamp that goes on
+# changes it by more.
+LEVEL_LIKENESS = 0.006
 
 
 def signature(thumbnail: list[Vector]) -> Vector:
@@ -95,10 +98,12 @@ class Window(NamedTuple):
     """How much each frame of the window counts; sums to 1."""
     begins_shot: bool
     """Whether the frame is the first after a cut."""
+    still: NDArray[np.float64]
+    """The same where the picture must stand still, for near frames, too, and time is nothing."""
 
 
 def look_around(
-    signatures: Sequence[Vector], places: Sequence[int], n: int, *, near: int
+    signatures: Sequence[Vector] | Vector, places: Sequence[int], n: int, *, near: int
 ) -> Window:
     """Return how much each frame of a window counts for its center.
 
@@ -116,7 +121,7 @@ def look_around(
         One weight a frame, zero beyond the nearest cuts. At the very rim a cut can't be told
         from a flash; only the rim's own small weights hang on that.
     """
-    seen, center, count = np.stack(signatures), list(places).index(n), len(places)
+    seen, center, count = np.asarray(signatures), list(places).index(n), len(places)
     away = np.asarray(places) - n
     first, last = (int(i) for i in np.flatnonzero(np.abs(away) <= near)[[0, -1]])
     run = seen[first : last + 1]
@@ -138,10 +143,14 @@ def look_around(
     weights[by_one] = np.exp(-0.5 * (away / spread) ** 2 - alike)[by_one]
     still = np.minimum(unlike / STILLNESS, _FAR_OFF)
     standing = np.exp(-0.5 * (away / FAR_SPREAD) ** 2 - still**4)
+    # Near or far is the same to what holds a level: the longer, the steadier.
+    steady = np.exp(-(still**4))
+    stable = np.zeros(count)
+    stable[by_one] = steady[by_one]
     for side in (range(last + 1, latest), range(first - 1, earliest - 1, -1)):
         for i in _same_shot(side, still):
-            weights[i] = standing[i]
-    return Window(weights / weights.sum(), center in starts)
+            weights[i], stable[i] = standing[i], steady[i]
+    return Window(weights / weights.sum(), center in starts, stable / stable.sum())
 
 
 def _same_shot(side: Iterable[int], still: NDArray[np.float64]) -> Iterator[int]:
@@ -190,6 +199,19 @@ def fading(seen: Vector, places: Sequence[int]) -> NDArray[np.float64]:
             pace = net * (net / moved) ** 2 / len(steps)
             shares[i] = pace / max(sum(around) / len(around), _BLACK)
     return shares
+
+
+def steady_level(levels: Vector, shares: NDArray[np.float64], center: int) -> float:
+    """Average a level of the whole picture over the frames where it is much the same.
+
+    Args:
+        levels: (frames,), PQ signal.
+        shares: (frames,), how much each frame counts.
+        center: index of the frame in question.
+    """
+    unlike = np.minimum(np.abs(levels - levels[center]) / LEVEL_LIKENESS, _FAR_OFF)
+    weights = shares * np.exp(-(unlike.astype(np.float64) ** 4))
+    return float((weights * levels).sum() / weights.sum())
 
 
 def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:

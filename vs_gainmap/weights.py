@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="7fd42264ab91d8650d04d38349f0106fc40f6c91946e636a8f8938af94279d93",
+        sha256="bb395384045c9135f934789a1fde094a82e601e0704ce4d3ee575eccd2873dd5",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
     "photo": WeightsEntry(

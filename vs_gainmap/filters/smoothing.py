@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import EOTF_POWERS, PQ_PEAK_NITS, REFERENCE_WHITE_NITS, pq_eotf
+from vs_gainmap.color import pq_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.expressions import pq_signal_of_log
+from vs_gainmap.filters.comparing import (
+    LEVEL,
+    REST,
+    TOP,
+    ZERO,
+    Signal,
+    find_shifts,
+    make_grids,
+)
+from vs_gainmap.filters.output import choose_guided
+from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells
+from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS
+from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
-# Every frame is looked at up to so many away; beyond, every third, where the picture stands still.
-# Each costs two runs of the network when a frame is asked for by itself.
+# Frames up to so many away count where a picture moves, too; beyond, where it stands still. All are
+# looked at: every third of them takes half as much out of what grain and coding do.
 NEAR = 4
 # Cells across the picture: large enough for grain to average out, small enough for the blocks
 # that an encoder codes anew at a key frame.
 CELLS = 32
 # Nothing that noise does is more than this, in stops; what is more is the scene's.
 MAX_STOPS = 0.1
-# Signal that counts as black, for the logarithm.
-_DARKEST = 1e-6
 # cd/m2 under which a change of light is not worth correcting.
 _FLOOR_NITS = 0.01
 
@@ -38,8 +45,9 @@ def smooth(
 
     Grain, key frames and the network make regions breathe that stand still. Where the SDR
     picture hardly changes from frame to frame, each of 32 cells across is given the mean PQ
-    signal that it has on average over the frames around, by at most a tenth of a stop. Motion,
-    fades, flashes and cuts are left as they are. Grain itself stays.
+    signal that it has on average over the frames around, by at most a tenth of a stop; then
+    highlights, the brightest 1 %, are given the level that they have on average, by at most
+    another. Motion, fades, flashes and cuts are left as they are. Grain itself stays.
 
     Args:
         clip: the SDR clip, as for `predict`, with its color props.
@@ -70,14 +78,25 @@ def smooth(
     rows, columns = cell_grid(width, height)
     # A window on either side, and what is on its way.
     held = 2 * radius + IN_FLIGHT
-    # Once for its grid, once to be corrected.
-    gain_map = hold(gain_map, held, uses=2, check=_check)
-    grids = hold(_grids(tagged, gain_map, columns, rows), held)
+    gain_map = hold(gain_map, held, check=_check)
+    signal = Signal.of(gain_map)
+    light = signal.light(tagged)
+    # As `apply` brings it up, or grain would look other than it will.
+    guided = choose_guided(None, width, clip.width)
+    rest, curve = guide(gain_map, tagged) if guided else Guided(gain_map, None)
+    grids = hold(make_grids(light.luma, signal.pq(light, rest, curve), columns, rows), held)
     stops = steady_stops(grids, radius)
-    stops = stops.resize.Bilinear(width, height)
-    span = f"x.{props.GAIN_MAP_MAX} {_low(gain_map)} -"
+    span = f"x.{props.GAIN_MAP_MAX} {signal.low} -"
     # A map whose range is nothing has no room for a correction.
-    return vs.core.akarin.Expr([gain_map, stops], f"{span} {LEAST_RANGE!r} > x y {span} / + x ?")
+    add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"
+    spread = stops.resize.Bilinear(width, height)
+    held_cells, rest = (vs.core.akarin.Expr([x, spread], add.format("y")) for x in (gain_map, rest))
+    small = light.log_light.resize.Bilinear(width, height)
+    found = find_shifts(small, signal.pq(light, rest, curve), stops)
+    part = f"{signal.log_hdr('y', 'x')} y.{ZERO} - {ZERO_STOPS - FULL_STOPS!r} / 0 1 clamp"
+    return vs.core.akarin.Expr(
+        [held_cells, found], add.format(f"y.{TOP} y.{REST} - {part} * y.{REST} +")
+    )
 
 
 def cell_grid(width: int, height: int) -> tuple[int, int]:
@@ -90,13 +109,14 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
     """Return what is to be added to the log gain so that cells which stand still hold their light.
 
     Args:
-        grids: GRAYS: cells of mean luma, and under them as many of the HDR's mean PQ signal.
+        grids: GRAYS: cells of mean luma, and under them as many of the HDR's mean PQ signal;
+            `LEVEL` is the level of highlights.
         radius: frames on either side, at least 1.
 
     Returns:
-        GRAYS, a sample a cell, in stops.
+        GRAYS, a sample a cell, in stops; `LEVEL` is the level that highlights ought to have.
     """
-    around, rows, length = Neighborhood(radius, NEAR), grids.height // 2, grids.num_frames
+    around, rows, length = Neighborhood(radius, NEAR, 1), grids.height // 2, grids.num_frames
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
@@ -109,6 +129,8 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
         steady = steady_cells(luma, signal, window.weights, center)
         out = base.copy()
         np.copyto(np.asarray(out[0]), _stops(signal[center], steady))
+        levels = np.array([one.props[LEVEL] for one in f])
+        out.props[LEVEL] = steady_level(levels, window.still, center)
         return out
 
     return around.modify(grids, blank, correct)
@@ -120,39 +142,6 @@ def _check(n: int, frame: vs.VideoFrame) -> None:
             f"smooth: gain_map frame {n} has no {props.GAIN_MAP_MAX} (log2 stops); use "
             "predict(), or keep its props with std.CopyFrameProps"
         )
-
-
-def _grids(tagged: vs.VideoNode, gain_map: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
-    """Return cells of mean luma, and under them as many of the HDR's mean PQ signal."""
-    gray = {"matrix": int(vs.MATRIX_BT709)} if tagged.format.color_family == vs.RGB else {}
-    # Whatever the map's size: PQ is no straight line, so grain that is averaged before it does
-    # not show what it does to the mean.
-    size = (-(-tagged.width // 2), -(-tagged.height // 2))
-    luma = tagged.resize.Bilinear(*size, format=vs.GRAYS, **gray)
-    if (gain_map.width, gain_map.height) != size:
-        gain_map = gain_map.resize.Bilinear(*size)
-    with gain_map.get_frame(0) as frame:
-        found = dict(frame.props)
-    white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
-    name = props.read_eotf(found)
-    if name not in EOTF_POWERS:
-        known = ", ".join(EOTF_POWERS)
-        raise vs.Error(
-            f"smooth: gain_map's {props.GAIN_MAP_EOTF} must be one of {known}, got {name!r}"
-        )
-    low = _low(gain_map).replace("x.", "y.")
-    # In logarithms, which saves half the powers; from luma alone, so no curve need be exact.
-    stops = f"y y.{props.GAIN_MAP_MAX} {low} - * {low} +"
-    light = f"x {_DARKEST} 1 clamp log {EOTF_POWERS[name]!r} * {stops} {math.log(2)!r} * +"
-    light += f" {math.log(white / PQ_PEAK_NITS)!r} + 0 min"
-    pq = vs.core.akarin.Expr([luma, gain_map], pq_signal_of_log(light))
-    return vs.core.std.StackVertical([plane.resize.Bilinear(columns, rows) for plane in (luma, pq)])
-
-
-def _low(gain_map: vs.VideoNode) -> str:
-    """Return an expression for the log gain at 0, as `apply` takes it."""
-    with gain_map.get_frame(0) as frame:
-        return f"x.{props.GAIN_MAP_MIN}" if props.GAIN_MAP_MIN in frame.props else "0"
 
 
 def _stops(own: Vector, wanted: Vector) -> NDArray[np.float32]:

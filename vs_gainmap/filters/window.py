@@ -35,13 +35,15 @@ class Neighborhood(NamedTuple):
     """Frames on either side, at least 1."""
     near: int
     """Up to how far away every frame is looked at."""
+    stride: int = FAR_STRIDE
+    """Which of those beyond."""
 
     def offsets(self, n: int) -> list[int]:
         """Return which frames around n are looked at, counted from n, ascending."""
         return [
             k
             for k in range(-self.radius, self.radius + 1)
-            if abs(k) <= self.near or (n + k) % FAR_STRIDE == 0
+            if abs(k) <= self.near or (n + k) % self.stride == 0
         ]
 
     def places(self, n: int, length: int) -> list[int]:
@@ -57,7 +59,7 @@ class Neighborhood(NamedTuple):
             make: gets the frame's number, the frame of `base`, and the frames of `clip` at
                 `places`, as `std.ModifyFrame` does; returns the new frame.
         """
-        phases = FAR_STRIDE if self.radius > self.near and clip.num_frames > FAR_STRIDE else 1
+        phases = self.stride if self.radius > self.near and clip.num_frames > self.stride else 1
         parts = []
         for phase in range(phases):
             offsets = self.offsets(phase)
