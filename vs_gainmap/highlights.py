@@ -36,6 +36,9 @@ _LOG_LIGHT = np.log2(pq_eotf(torch.from_numpy(_CENTERS)).numpy())
 _SLOPE = np.gradient(_CENTERS, _LOG_LIGHT)
 
 
+Counts = NDArray[np.integer] | NDArray[np.floating]
+
+
 class Shift(NamedTuple):
     """By how much the log gain changes, by light."""
 
@@ -88,7 +91,7 @@ def tally(signal: Vector) -> NDArray[np.integer]:
     return np.bincount(codes.reshape(-1), minlength=BINS)
 
 
-def hold_top(own: float, counts: NDArray[np.integer], wanted: float) -> Shift:
+def hold_top(own: float, counts: Counts, wanted: float) -> Shift:
     """Return the shift that brings a picture's highlights to a level and leaves its mean.
 
     Args:

@@ -29,12 +29,17 @@ from vs_gainmap.color import (
     Eotf,
     PrimariesName,
     convert_primaries,
+    luminance,
     pq_inverse_eotf,
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
 from vs_gainmap.gainmap import LEAST_RANGE
+from vs_gainmap.highlights import BINS, hold_top, seen_size, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
+
+# Signal that counts as black, for logarithms.
+_DARKEST = 1e-6
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -81,6 +86,26 @@ class Levels(NamedTuple):
     columns: Plane
 
 
+class Compared(NamedTuple):
+    """What `smooth` compares of a frame, and its Qmax."""
+
+    cells: Plane
+    """(2 rows, columns): each cell's mean luma, and under them its HDR's mean PQ signal."""
+    level: float
+    """Of highlights, PQ signal."""
+    qmax: float
+    """Stops."""
+
+
+class Steady(NamedTuple):
+    """What `smooth` wants of a frame."""
+
+    stops: Plane
+    """(rows, columns), to be added to the log gain."""
+    level: float
+    """What highlights ought to have, PQ signal."""
+
+
 class Rendered(NamedTuple):
     """A frame of HDR."""
 
@@ -94,6 +119,13 @@ class _Seen(NamedTuple):
     planes: list[Tensor]
     gain_map: Tensor
     qmax: float
+
+
+class _Gain(NamedTuple):
+    """A map in its own size, without the curve over luma that guides it up, if one does."""
+
+    rest: Tensor
+    curve: NDArray[np.floating] | None
 
 
 class Onboard:
@@ -129,7 +161,7 @@ class Onboard:
         self._lock = threading.Lock()
 
     @torch.inference_mode()
-    def compare(self, n: int, planes: list[Codes], judged: Judged) -> tuple[Plane, float]:
+    def compare(self, n: int, planes: list[Codes], judged: Judged) -> Compared:
         """Make a frame's map and return what `smooth` compares; the frame stays on the device.
 
         Args:
@@ -138,22 +170,23 @@ class Onboard:
             judged: what is known of it.
 
         Returns:
-            (2 rows, columns): each cell's mean luma, and under them its HDR's mean PQ signal; and
-            Qmax in stops.
+            What `smooth` compares, and Qmax.
         """
         with self.predictor.turn() as slot:
             seen = self._see(slot, planes, judged)
-            cells = self._cells(seen).cpu().numpy()
+            luma, pq = self._sdr(seen)[0], self._pq(seen, self._full(seen, None))
+            cells = torch.cat([_resize(x, self.cells)[0, 0] for x in (luma, pq)]).cpu().numpy()
+            level = _top_level(pq)
             slot.wait()
         with self._lock:
             self._kept[n] = seen
             while len(self._kept) > self.keep:
                 self._kept.popitem(last=False)
-        return cells, seen.qmax
+        return Compared(cells, level, seen.qmax)
 
     @torch.inference_mode()
     def render(
-        self, n: int, planes: list[Codes], judged: Judged, stops: Plane | None = None
+        self, n: int, planes: list[Codes], judged: Judged, steady: Steady | None = None
     ) -> Rendered:
         """Render a frame.
 
@@ -161,13 +194,13 @@ class Onboard:
             n: its number.
             planes: as for `compare`; only looked at if the frame is not on the device any more.
             judged: likewise.
-            stops: (rows, columns), what `smooth` adds to the log gain.
+            steady: what `smooth` found.
         """
         with self._lock:
-            seen = self._kept.get(n)
+            seen = self._kept.pop(n, None)
         with self.predictor.turn() as slot:
             seen = seen or self._see(slot, planes, judged)
-            light = self._light(seen, stops)
+            light = self._light(seen, steady)
             signal = pq_inverse_eotf(light)
             coded = encode_planes(signal, self.target)
             names = (f"hdr{k}" for k in range(3))
@@ -211,44 +244,80 @@ class Onboard:
             qmax = surveyed
         return _Seen(uploaded, gain_map, qmax)
 
-    def _cells(self, seen: _Seen) -> Tensor:
+    def _sdr(self, seen: _Seen) -> tuple[Tensor, Tensor]:
+        """Return luma, and luminance with 1.0 = SDR white, where levels are looked for."""
         height, width = seen.planes[0].shape
-        half = (-(-height // 2), -(-width // 2))
-        luma = _resize(luma_of(seen.planes[0], self.source), half)
-        gain_map = _resize(seen.gain_map, half)
-        look = self.look
-        light = luma.clamp(0, 1) ** EOTF_POWERS[look.eotf] * (look.sdr_white / PQ_PEAK_NITS)
-        light = light * torch.exp2(gain_map * (seen.qmax - look.low) + look.low)
-        pq = pq_inverse_eotf(light.clamp(0, 1) * PQ_PEAK_NITS)
-        return torch.cat([_resize(x, self.cells)[0, 0] for x in (luma, pq)])
+        size = seen_size(width, height)[::-1]
+        luma = _resize(luma_of(seen.planes[0], self.source), size)
+        rgb = _resize(decode_planes(seen.planes, self.source), size)
+        linear = rgb.clamp(_DARKEST, BRIGHTEST_SIGNAL) ** EOTF_POWERS[self.look.eotf]
+        return luma, luminance(linear, self.look.primaries)
 
-    def _light(self, seen: _Seen, stops: Plane | None) -> Tensor:
+    def _pq(self, seen: _Seen, gain: _Gain) -> Tensor:
+        """Return the HDR's PQ signal at that size, as `smooth` sees it."""
+        luma, light = self._sdr(seen)
+        large = _resize(gain.rest, luma.shape[-2:])
+        if gain.curve is not None:
+            large = large + _polynomial(luma, gain.curve)
+        nits = light * torch.exp2(self._log_gain(seen, large)) * self.look.sdr_white
+        return pq_inverse_eotf(nits.clamp(max=PQ_PEAK_NITS))
+
+    def _log_gain(self, seen: _Seen, gain_map: Tensor) -> Tensor:
+        return gain_map * (seen.qmax - self.look.low) + self.look.low
+
+    def _full(self, seen: _Seen, added: Tensor | None) -> _Gain:
+        """Return the map of a frame, with what is added to it, as it is brought up."""
+        span = seen.qmax - self.look.low
+        gain_map = seen.gain_map if added is None else seen.gain_map + added / span
+        if not self.look.guided:
+            return _Gain(gain_map, None)
+        return self._fit(gain_map, luma_of(seen.planes[0], self.source))
+
+    def _hold(self, seen: _Seen, steady: Steady) -> Tensor:
+        """Return what is to be added to the log gain, stops, in the map's size."""
+        device = self.predictor.device
+        stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
+        # The curve as it was: highlights are looked at as `smooth` does it.
+        gain = self._full(seen, None)
+        span = seen.qmax - self.look.low
+        pq = self._pq(seen, _Gain(gain.rest + stops / span, gain.curve))
+        shift = hold_top(_top_level(pq), _tally(pq), steady.level)
+        light = _resize(torch.log2(self._sdr(seen)[1]), self.map_size)
+        light = light + self._log_gain(seen, seen.gain_map + stops / span)
+        part = (light + math.log2(self.look.sdr_white) - shift.zero) / (shift.full - shift.zero)
+        return stops + shift.rest + (shift.top - shift.rest) * part.clamp(0, 1)
+
+    def _light(self, seen: _Seen, steady: Steady | None) -> Tensor:
         """Return (1, 3, H, W), cd/m2, BT.2020."""
-        look, device = self.look, self.predictor.device
-        gain_map, span = seen.gain_map, seen.qmax - look.low
-        if stops is not None and span > LEAST_RANGE:
-            added = torch.from_numpy(stops).to(device)[None, None]
-            gain_map = gain_map + _resize(added, self.map_size) / span
-        size = tuple(seen.planes[0].shape)
-        luma = luma_of(seen.planes[0], self.source)
-        large = self._guided(gain_map, luma) if look.guided else _resize(gain_map, size)
-        log_gain = (large * span + look.low).clamp(look.low, look.high)
+        look, span = self.look, seen.qmax - self.look.low
+        added = self._hold(seen, steady) if steady is not None and span > LEAST_RANGE else None
+        gain = self._full(seen, added)
+        large = _resize(gain.rest, tuple(seen.planes[0].shape))
+        if gain.curve is not None:
+            large = large + _polynomial(luma_of(seen.planes[0], self.source), gain.curve)
+        log_gain = self._log_gain(seen, large).clamp(look.low, look.high)
         log_gain = log_gain.clamp(min=0) * look.stretch + log_gain.clamp(max=0)
         signal = decode_planes(seen.planes, self.source).clamp(0, BRIGHTEST_SIGNAL)
         light = SDR_EOTFS[look.eotf](signal) * torch.exp2(log_gain * look.strength)
         wide = convert_primaries(light * look.sdr_white, look.primaries, "bt2020")
         return wide.clamp(0, PQ_PEAK_NITS)
 
-    def _guided(self, gain_map: Tensor, luma: Tensor) -> Tensor:
+    def _fit(self, gain_map: Tensor, luma: Tensor) -> _Gain:
         small = shrink(luma, *self.map_size)
         step = max(-(-self.map_size[1] // SAMPLES_ACROSS), 1)
         seen = [
             x[0, 0, step // 2 :: step, step // 2 :: step].cpu().numpy() for x in (small, gain_map)
         ]
-        coefficients = fit_curve(*seen)
-        rest = gain_map - _polynomial(small, coefficients)
-        size = (luma.shape[-2], luma.shape[-1])
-        return _resize(rest, size) + _polynomial(luma, coefficients)
+        curve = fit_curve(*seen)
+        return _Gain(gain_map - _polynomial(small, curve), curve)
+
+
+def _top_level(pq: Tensor) -> float:
+    return float(torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values)
+
+
+def _tally(pq: Tensor) -> NDArray[np.float32]:
+    return torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
 
 
 def _polynomial(luma: Tensor, coefficients: NDArray[np.floating]) -> Tensor:

@@ -17,6 +17,7 @@ from vs_gainmap.colorimetry import (
     check_frame_color,
     chroma_shift,
 )
+from vs_gainmap.filters.comparing import LEVEL
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
@@ -24,7 +25,7 @@ from vs_gainmap.filters.smoothing import cell_grid, steady_stops
 from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.filters.window import IN_FLIGHT, hold
 from vs_gainmap.hdr10 import MasteringDisplay
-from vs_gainmap.onboard import Judged, Levels, Look, Onboard
+from vs_gainmap.onboard import Judged, Levels, Look, Onboard, Steady
 from vs_gainmap.planes import PlaneFormat
 
 _INSTEAD = "leave on_device out for this clip"
@@ -94,9 +95,9 @@ def render_on_device(
     def compare(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         out = f[0].copy()
         with frame_errors(n):
-            cells, qmax = onboard.compare(n, _codes(f[1]), judged(f))
-        np.copyto(np.asarray(out[0]), cells)
-        out.props[props.GAIN_MAP_MAX] = qmax
+            found = onboard.compare(n, _codes(f[1]), judged(f))
+        np.copyto(np.asarray(out[0]), found.cells)
+        out.props[LEVEL], out.props[props.GAIN_MAP_MAX] = found.level, found.qmax
         return out
 
     stops: list[vs.VideoNode] = []
@@ -108,9 +109,11 @@ def render_on_device(
     def render(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         check_frame_color(f[1].props, "sdr_to_hdr10", n)
         out = f[0].copy()
-        added = np.asarray(f[-1][0]).copy() if stops else None
+        steady = None
+        if stops:
+            steady = Steady(np.asarray(f[-1][0]).copy(), float(f[-1].props[LEVEL]))
         with frame_errors(n):
-            made = onboard.render(n, _codes(f[1]), judged(f), added)
+            made = onboard.render(n, _codes(f[1]), judged(f), steady)
         for k, plane in enumerate(made.planes):
             np.copyto(np.asarray(out[k]), plane)
         out.props[props.GAIN_MAP_MAX] = made.qmax
