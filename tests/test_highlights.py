@@ -1,0 +1,124 @@
+"""The level of highlights: measured exactly, and held where the picture stands still."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import vapoursynth as vs
+from numpy.typing import NDArray
+
+from tests.clips import BT709, drawn, noise, planes
+from tests.test_smoothing import flat_map
+from vs_gainmap import apply, smooth
+from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.highlights import (
+    BINS,
+    MAX_REST_STOPS,
+    MAX_STOPS,
+    SHARE,
+    added,
+    hold_top,
+    seen_size,
+    tally,
+    top_level,
+)
+from vs_gainmap.temporal import look_around, steady_level
+
+
+def picture(seed: int = 0) -> NDArray[np.float32]:
+    """Return a PQ signal: a ramp with grain, and lamps in 3 % of it."""
+    rng = np.random.default_rng(seed)
+    signal = np.linspace(0.2, 0.5, 160)[None] + rng.normal(0, 0.01, (120, 160))
+    signal[10:34, 20:44] = 0.65 + rng.normal(0, 0.02, (24, 24))
+    return signal.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["picture", "few", "all alike", "half white"])
+def test_the_level_is_exact(kind: str) -> None:
+    signal = picture()
+    if kind == "few":
+        signal = np.zeros((9, 11), np.float32)
+        signal[4, 5] = 1.0
+    elif kind == "all alike":
+        signal[:] = 0.3
+    elif kind == "half white":
+        signal[60:] = 1.0
+    expected = np.sort(signal.reshape(-1))[int(SHARE * (signal.size - 1))]
+    assert top_level(signal) == expected
+
+
+def test_many_pixels_are_looked_at_in_half_the_size() -> None:
+    assert seen_size(384, 216) == (384, 216)
+    assert seen_size(1921, 1081) == (961, 541)
+
+
+@pytest.mark.parametrize("steps", [3.0, -4.0])
+def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
+    signal = picture()
+    own = top_level(signal)
+    wanted = own + steps / 1023
+    shift = hold_top(own, tally(signal), wanted)
+    light = pq_eotf(torch.from_numpy(signal)).numpy()
+    shifted = light * np.exp2(added(shift, np.log2(light)))
+    now = pq_inverse_eotf(torch.from_numpy(shifted)).numpy().astype(np.float32)
+    assert top_level(now) == pytest.approx(wanted, abs=0.1 / 1023)
+    assert abs(float(now.mean() - signal.mean())) < 0.02 * abs(steps) / 1023
+
+
+def test_a_shift_has_bounds() -> None:
+    counts = np.ones(BINS, np.int64)
+    for wanted, sign in ((1.0, 1), (0.0, -1)):
+        shift = hold_top(0.5, counts, wanted)
+        assert shift.top == sign * MAX_STOPS
+        assert abs(shift.rest) <= MAX_REST_STOPS
+
+
+def test_a_lamp_that_goes_on_is_no_breathing() -> None:
+    places = list(range(9))
+    still = [np.full(4, 0.5, np.float32)] * 9
+    window = look_around(still, places, 4, near=4).still
+    assert window == pytest.approx(np.full(9, 1 / 9))
+    levels = np.array([0.6, 0.601, 0.6, 0.601, 0.6, 0.75, 0.75, 0.75, 0.75], np.float32)
+    assert steady_level(levels, window, 4) == pytest.approx(0.6004, abs=1e-5)
+    assert steady_level(levels, window, 6) == pytest.approx(0.75, abs=1e-5)
+
+
+def lamps(length: int = 30, *, moving: bool = False) -> vs.VideoNode:
+    """Return a picture whose lamps are sharper in every second frame, as key frames are."""
+    clip = noise(256, 144, 1, vs.YUV420P16, **BT709) * length
+
+    def draw(n: int, p: int, shape: tuple[int, int]) -> NDArray:
+        if p:
+            return np.full(shape, 128 * 256)
+        rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+        luma = 60 + 0.3 * columns + (12 * n if moving else 0)
+        # The same mean in each cell of 8x8; more or less contrast.
+        checks = ((rows // 2 + columns // 2) % 2) * 2 - 1
+        bright = (rows // 16 + columns // 16) % 4 == 0
+        luma = luma + bright * (40 + checks * (10 + 2 * (n % 2)))
+        return np.clip(luma, 16, 235) * 256
+
+    return drawn(clip, draw)
+
+
+def levels_of(clip: vs.VideoNode, gain_map: vs.VideoNode) -> NDArray[np.float64]:
+    hdr = apply(clip, gain_map, format=vs.RGBS)
+    return np.array([np.percentile(planes(hdr, n)[1], 99) for n in range(clip.num_frames)])
+
+
+def test_lamps_that_change_their_sharpness_hold_their_level() -> None:
+    clip = lamps()
+    gain_map = flat_map(clip)
+    alone, steady = levels_of(clip, gain_map), levels_of(clip, smooth(clip, gain_map))
+    assert np.abs(np.diff(alone)).mean() > 0.5 / 1023
+    assert np.abs(np.diff(alone)).mean() > 5 * np.abs(np.diff(steady)).mean()
+    assert steady.mean() == pytest.approx(alone.mean(), abs=1 / 1023)
+
+
+def test_highlights_of_a_picture_that_changes_are_left_alone() -> None:
+    clip = lamps(12, moving=True)
+    gain_map = flat_map(clip)
+    steady = smooth(clip, gain_map)
+    for n in range(clip.num_frames):
+        np.testing.assert_allclose(planes(steady, n)[0], planes(gain_map, n)[0], atol=2e-4)
