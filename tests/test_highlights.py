@@ -23,7 +23,7 @@ from vs_gainmap.highlights import (
     tally,
     top_level,
 )
-from vs_gainmap.temporal import look_around, steady_level
+from vs_gainmap.temporal import Level, look_around, steady_level
 
 
 def picture(seed: int = 0) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
     signal = picture()
     own = top_level(signal)
     wanted = own + steps / 1023
-    shift = hold_top(own, tally(signal), wanted)
+    shift = hold_top(own, tally(signal), Level(wanted, 1.0))
     light = pq_eotf(torch.from_numpy(signal)).numpy()
     shifted = light * np.exp2(added(shift, np.log2(light)))
     now = pq_inverse_eotf(torch.from_numpy(shifted)).numpy().astype(np.float32)
@@ -69,9 +69,10 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
 def test_a_shift_has_bounds() -> None:
     counts = np.ones(BINS, np.int64)
     for wanted, sign in ((1.0, 1), (0.0, -1)):
-        shift = hold_top(0.5, counts, wanted)
+        shift = hold_top(0.5, counts, Level(wanted, 1.0))
         assert shift.top == sign * MAX_STOPS
         assert abs(shift.rest) <= MAX_REST_STOPS
+    assert hold_top(0.5, counts, Level(1.0, 0.0)).top == 0
 
 
 def test_a_lamp_that_goes_on_is_no_breathing() -> None:
@@ -80,8 +81,11 @@ def test_a_lamp_that_goes_on_is_no_breathing() -> None:
     window = look_around(still, places, 4, near=4).still
     assert window == pytest.approx(np.full(9, 1 / 9))
     levels = np.array([0.6, 0.601, 0.6, 0.601, 0.6, 0.75, 0.75, 0.75, 0.75], np.float32)
-    assert steady_level(levels, window, 4) == pytest.approx(0.6004, abs=1e-5)
-    assert steady_level(levels, window, 6) == pytest.approx(0.75, abs=1e-5)
+    assert steady_level(levels, window, 4).value == pytest.approx(0.6004, abs=1e-5)
+    assert steady_level(levels, window, 6).value == pytest.approx(0.75, abs=1e-5)
+    assert steady_level(levels, window, 4).sure == 1
+    alone = look_around([np.full(4, 0.1 * k, np.float32) for k in places], places, 4, near=4).still
+    assert steady_level(levels, alone, 4).sure == pytest.approx(0, abs=1e-6)
 
 
 def lamps(length: int = 30, *, moving: bool = False) -> vs.VideoNode:

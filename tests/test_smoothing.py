@@ -86,7 +86,7 @@ def test_what_moves_is_left_alone() -> None:
     # Cells of 2x2 map pixels that the block covers now, and did not before or after.
     block = stops[8:18, 29:34]
     still = stops[28:44, :]
-    assert np.abs(block).max() < np.abs(still).mean()
+    assert np.abs(block).max() < 0.2 * np.abs(still).mean()
     assert np.abs(stops).max() < 0.1
 
 

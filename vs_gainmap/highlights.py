@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vs_gainmap.color import pq_eotf
-from vs_gainmap.temporal import Vector
+from vs_gainmap.temporal import Level, Vector
 
 # What share of the picture is darker.
 SHARE = 0.99
@@ -91,18 +91,20 @@ def tally(signal: Vector) -> NDArray[np.integer]:
     return np.bincount(codes.reshape(-1), minlength=BINS)
 
 
-def hold_top(own: float, counts: Counts, wanted: float) -> Shift:
+def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:
     """Return the shift that brings a picture's highlights to a level and leaves its mean.
 
     Args:
         own: `top_level`.
         counts: from `tally`.
-        wanted: what `top_level` is to be.
+        wanted: what `top_level` is to be. What share of the way is gone, is how sure that is:
+            `own` is measured with cells held, and a level that no other frame has a say in would
+            only take that back.
     """
     level = float(np.interp(own, _CENTERS, _LOG_LIGHT))
     slope = float(np.interp(own, _CENTERS, _SLOPE))
     shift = Shift(0.0, 1.0, level - ZERO_STOPS, level - FULL_STOPS)
-    top = min(max((wanted - own) / slope, -MAX_STOPS), MAX_STOPS)
+    top = wanted.sure * min(max((wanted.value - own) / slope, -MAX_STOPS), MAX_STOPS)
     moved = counts * _SLOPE
     part = added(shift, _LOG_LIGHT)
     # The mean moves by what the highlights do, and by the rest the other way.

@@ -37,6 +37,7 @@ from vs_gainmap.gainmap import LEAST_RANGE
 from vs_gainmap.highlights import BINS, hold_top, seen_size, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
+from vs_gainmap.temporal import Level
 
 # Signal that counts as black, for logarithms.
 _DARKEST = 1e-6
@@ -102,8 +103,8 @@ class Steady(NamedTuple):
 
     stops: Plane
     """(rows, columns), to be added to the log gain."""
-    level: float
-    """What highlights ought to have, PQ signal."""
+    level: Level
+    """What highlights ought to have."""
 
 
 class Rendered(NamedTuple):

@@ -201,7 +201,16 @@ def fading(seen: Vector, places: Sequence[int]) -> NDArray[np.float64]:
     return shares
 
 
-def steady_level(levels: Vector, shares: NDArray[np.float64], center: int) -> float:
+class Level(NamedTuple):
+    """What a level of a picture ought to be."""
+
+    value: float
+    """PQ signal."""
+    sure: float
+    """0 where no other frame has a say, 1 where the others have half of it or more."""
+
+
+def steady_level(levels: Vector, shares: NDArray[np.float64], center: int) -> Level:
     """Average a level of the whole picture over the frames where it is much the same.
 
     Args:
@@ -211,7 +220,8 @@ def steady_level(levels: Vector, shares: NDArray[np.float64], center: int) -> fl
     """
     unlike = np.minimum(np.abs(levels - levels[center]) / LEVEL_LIKENESS, _FAR_OFF)
     weights = shares * np.exp(-(unlike.astype(np.float64) ** 4))
-    return float((weights * levels).sum() / weights.sum())
+    weights /= weights.sum()
+    return Level(float((weights * levels).sum()), min(2 * (1 - float(weights[center])), 1.0))
 
 
 def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:

@@ -19,9 +19,12 @@ from vs_gainmap.color import (
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
 from vs_gainmap.highlights import hold_top, seen_size, tally, top_level
+from vs_gainmap.temporal import Level
 
 # Prop of cells: where highlights are, PQ signal. Of what is to be added: where they ought to be.
 LEVEL = "_Highlights"
+# How sure it is, where that is a level that it ought to have.
+SURE = "_Sure"
 # Props of a picture: a `Shift`.
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
 # Signal that counts as black, for powers and logarithms.
@@ -116,19 +119,24 @@ def make_grids(luma: vs.VideoNode, pq: vs.VideoNode, columns: int, rows: int) ->
     return vs.core.std.StackVertical(cells).std.CopyFrameProps(cells[1], props=[LEVEL])
 
 
+def wanted_level(stops: vs.VideoFrame) -> Level:
+    """Return where a frame of `steady_stops` says that the highlights ought to be."""
+    return Level(float(stops.props[LEVEL]), float(stops.props[SURE]))
+
+
 def find_shifts(picture: vs.VideoNode, pq: vs.VideoNode, stops: vs.VideoNode) -> vs.VideoNode:
     """Return a picture with props: how its map is to be bent so that the highlights hold.
 
     Args:
         picture: what gets the props.
         pq: the HDR's PQ signal, as it is.
-        stops: whose frames have `LEVEL`, as it is to be.
+        stops: whose frames have `LEVEL` and `SURE`, as it is to be.
     """
 
     def find(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
         signal = np.asarray(f[1][0])
-        shift = hold_top(top_level(signal), tally(signal), float(f[2].props[LEVEL]))
+        shift = hold_top(top_level(signal), tally(signal), wanted_level(f[2]))
         out.props[REST], out.props[TOP], out.props[ZERO] = shift.rest, shift.top, shift.zero
         return out
 

@@ -17,7 +17,7 @@ from vs_gainmap.colorimetry import (
     check_frame_color,
     chroma_shift,
 )
-from vs_gainmap.filters.comparing import LEVEL
+from vs_gainmap.filters.comparing import LEVEL, wanted_level
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
@@ -111,7 +111,7 @@ def render_on_device(
         out = f[0].copy()
         steady = None
         if stops:
-            steady = Steady(np.asarray(f[-1][0]).copy(), float(f[-1].props[LEVEL]))
+            steady = Steady(np.asarray(f[-1][0]).copy(), wanted_level(f[-1]))
         with frame_errors(n):
             made = onboard.render(n, _codes(f[1]), judged(f), steady)
         for k, plane in enumerate(made.planes):

@@ -13,6 +13,7 @@ from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.comparing import (
     LEVEL,
     REST,
+    SURE,
     TOP,
     ZERO,
     Signal,
@@ -114,7 +115,8 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
         radius: frames on either side, at least 1.
 
     Returns:
-        GRAYS, a sample a cell, in stops; `LEVEL` is the level that highlights ought to have.
+        GRAYS, a sample a cell, in stops; `LEVEL` is the level that highlights ought to have,
+        and `SURE` how sure that is.
     """
     around, rows, length = Neighborhood(radius, NEAR, 1), grids.height // 2, grids.num_frames
     blank = vs.core.std.BlankClip(
@@ -130,7 +132,8 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
         out = base.copy()
         np.copyto(np.asarray(out[0]), _stops(signal[center], steady))
         levels = np.array([one.props[LEVEL] for one in f])
-        out.props[LEVEL] = steady_level(levels, window.still, center)
+        wanted = steady_level(levels, window.still, center)
+        out.props[LEVEL], out.props[SURE] = wanted.value, wanted.sure
         return out
 
     return around.modify(grids, blank, correct)
