@@ -26,6 +26,8 @@ ZERO_STOPS = 1.2
 MAX_STOPS = 0.1
 # What the rest may be shifted the other way, so that the mean stays.
 MAX_REST_STOPS = 0.02
+# Signal that counts as black, for powers and logarithms.
+DARKEST = 1e-6
 # Pixels from which on half the size is looked at, which is what an eye sees of so many.
 _MANY = 1 << 19
 

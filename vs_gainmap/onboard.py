@@ -34,13 +34,10 @@ from vs_gainmap.color import (
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import BINS, hold_top, seen_size, top_place
+from vs_gainmap.highlights import BINS, DARKEST, hold_top, seen_size, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
 from vs_gainmap.temporal import Level
-
-# Signal that counts as black, for logarithms.
-_DARKEST = 1e-6
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -129,6 +126,14 @@ class _Gain(NamedTuple):
     curve: NDArray[np.floating] | None
 
 
+class _Sdr(NamedTuple):
+    """An SDR picture, each (1, 1, H, W)."""
+
+    luma: Tensor
+    light: Tensor
+    """Luminance, 1.0 = SDR white."""
+
+
 class Onboard:
     """Makes HDR10 frames of SDR frames on a predictor's device.
 
@@ -175,15 +180,17 @@ class Onboard:
         """
         with self.predictor.turn() as slot:
             seen = self._see(slot, planes, judged)
-            luma, pq = self._sdr(seen)[0], self._pq(seen, self._full(seen, None))
-            cells = torch.cat([_resize(x, self.cells)[0, 0] for x in (luma, pq)]).cpu().numpy()
+            sdr = self._sdr(seen)
+            pq = self._pq(seen, sdr, self._gain(seen, None))
+            cells = [_resize(x, self.cells)[0, 0] for x in (sdr.luma, pq)]
+            compared = torch.cat(cells).cpu().numpy()
             level = _top_level(pq)
             slot.wait()
         with self._lock:
             self._kept[n] = seen
             while len(self._kept) > self.keep:
                 self._kept.popitem(last=False)
-        return Compared(cells, level, seen.qmax)
+        return Compared(compared, level, seen.qmax)
 
     @torch.inference_mode()
     def render(
@@ -245,28 +252,25 @@ class Onboard:
             qmax = surveyed
         return _Seen(uploaded, gain_map, qmax)
 
-    def _sdr(self, seen: _Seen) -> tuple[Tensor, Tensor]:
-        """Return luma, and luminance with 1.0 = SDR white, where levels are looked for."""
+    def _sdr(self, seen: _Seen) -> _Sdr:
+        """Return the SDR picture at the size at which levels are looked for."""
         height, width = seen.planes[0].shape
         size = seen_size(width, height)[::-1]
         luma = _resize(luma_of(seen.planes[0], self.source), size)
         rgb = _resize(decode_planes(seen.planes, self.source), size)
-        linear = rgb.clamp(_DARKEST, BRIGHTEST_SIGNAL) ** EOTF_POWERS[self.look.eotf]
-        return luma, luminance(linear, self.look.primaries)
+        linear = rgb.clamp(DARKEST, BRIGHTEST_SIGNAL) ** EOTF_POWERS[self.look.eotf]
+        return _Sdr(luma, luminance(linear, self.look.primaries))
 
-    def _pq(self, seen: _Seen, gain: _Gain) -> Tensor:
+    def _pq(self, seen: _Seen, sdr: _Sdr, gain: _Gain) -> Tensor:
         """Return the HDR's PQ signal at that size, as `smooth` sees it."""
-        luma, light = self._sdr(seen)
-        large = _resize(gain.rest, luma.shape[-2:])
-        if gain.curve is not None:
-            large = large + _polynomial(luma, gain.curve)
-        nits = light * torch.exp2(self._log_gain(seen, large)) * self.look.sdr_white
+        large = _bring_up(gain, sdr.luma)
+        nits = sdr.light * torch.exp2(self._log_gain(seen, large)) * self.look.sdr_white
         return pq_inverse_eotf(nits.clamp(max=PQ_PEAK_NITS))
 
     def _log_gain(self, seen: _Seen, gain_map: Tensor) -> Tensor:
         return gain_map * (seen.qmax - self.look.low) + self.look.low
 
-    def _full(self, seen: _Seen, added: Tensor | None) -> _Gain:
+    def _gain(self, seen: _Seen, added: Tensor | None) -> _Gain:
         """Return the map of a frame, with what is added to it, as it is brought up."""
         span = seen.qmax - self.look.low
         gain_map = seen.gain_map if added is None else seen.gain_map + added / span
@@ -279,11 +283,11 @@ class Onboard:
         device = self.predictor.device
         stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
         # The curve as it was: highlights are looked at as `smooth` does it.
-        gain = self._full(seen, None)
+        gain, sdr = self._gain(seen, None), self._sdr(seen)
         span = seen.qmax - self.look.low
-        pq = self._pq(seen, _Gain(gain.rest + stops / span, gain.curve))
+        pq = self._pq(seen, sdr, _Gain(gain.rest + stops / span, gain.curve))
         shift = hold_top(_top_level(pq), _tally(pq), steady.level)
-        light = _resize(torch.log2(self._sdr(seen)[1]), self.map_size)
+        light = _resize(torch.log2(sdr.light), self.map_size)
         light = light + self._log_gain(seen, seen.gain_map + stops / span)
         part = (light + math.log2(self.look.sdr_white) - shift.zero) / (shift.full - shift.zero)
         return stops + shift.rest + (shift.top - shift.rest) * part.clamp(0, 1)
@@ -292,10 +296,7 @@ class Onboard:
         """Return (1, 3, H, W), cd/m2, BT.2020."""
         look, span = self.look, seen.qmax - self.look.low
         added = self._hold(seen, steady) if steady is not None and span > LEAST_RANGE else None
-        gain = self._full(seen, added)
-        large = _resize(gain.rest, tuple(seen.planes[0].shape))
-        if gain.curve is not None:
-            large = large + _polynomial(luma_of(seen.planes[0], self.source), gain.curve)
+        large = _bring_up(self._gain(seen, added), luma_of(seen.planes[0], self.source))
         log_gain = self._log_gain(seen, large).clamp(look.low, look.high)
         log_gain = log_gain.clamp(min=0) * look.stretch + log_gain.clamp(max=0)
         signal = decode_planes(seen.planes, self.source).clamp(0, BRIGHTEST_SIGNAL)
@@ -311,6 +312,12 @@ class Onboard:
         ]
         curve = fit_curve(*seen)
         return _Gain(gain_map - _polynomial(small, curve), curve)
+
+
+def _bring_up(gain: _Gain, luma: Tensor) -> Tensor:
+    """Return the map in the size of a luma, which guides it."""
+    large = _resize(gain.rest, tuple(luma.shape[-2:]))
+    return large if gain.curve is None else large + _polynomial(luma, gain.curve)
 
 
 def _top_level(pq: Tensor) -> float:

@@ -245,14 +245,7 @@ def steady_cells(
         (rows, columns): the mean over frames that count, each cell weighted by how alike it
         is itself.
     """
-    alike = likeness_of_cells(luma, shares, center)
+    unlike = np.minimum(np.abs(luma - luma[center]).astype(np.float64) / CELL_LIKENESS, _FAR_OFF)
+    alike = shares[:, None, None] * np.exp(-(unlike**4))
     # Plain sums: BLAS and its threads have no place in a filter's callback.
     return np.asarray((alike * values).sum(axis=0) / alike.sum(axis=0), dtype=np.float32)
-
-
-def likeness_of_cells(
-    luma: NDArray[np.float32], shares: NDArray[np.float64], center: int
-) -> NDArray[np.float64]:
-    """Return (frames, rows, columns): a frame's share, times how alike each cell is."""
-    unlike = np.minimum(np.abs(luma - luma[center]).astype(np.float64) / CELL_LIKENESS, _FAR_OFF)
-    return np.asarray(shares[:, None, None] * np.exp(-(unlike**4)))

@@ -18,7 +18,7 @@ from vs_gainmap.color import (
 )
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
-from vs_gainmap.highlights import hold_top, seen_size, tally, top_level
+from vs_gainmap.highlights import DARKEST, hold_top, seen_size, tally, top_level
 from vs_gainmap.temporal import Level
 
 # Prop of cells: where highlights are, PQ signal. Of what is to be added: where they ought to be.
@@ -27,8 +27,6 @@ LEVEL = "_Highlights"
 SURE = "_Sure"
 # Props of a picture: a `Shift`.
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
-# Signal that counts as black, for powers and logarithms.
-_DARKEST = 1e-6
 
 
 class Light(NamedTuple):
@@ -81,7 +79,7 @@ class Signal(NamedTuple):
         rgb = tagged.resize.Bilinear(*size, format=vs.RGBS)
         planes = rgb.std.SplitPlanes()
         parts = [
-            f"{name} {_DARKEST} {BRIGHTEST_SIGNAL!r} clamp {self.power!r} pow {float(weight)!r} *"
+            f"{name} {DARKEST} {BRIGHTEST_SIGNAL!r} clamp {self.power!r} pow {float(weight)!r} *"
             for name, weight in zip("xyz", rgb_to_xyz_matrix(primaries)[1], strict=True)
         ]
         log_light = vs.core.akarin.Expr(planes, f"{' '.join(parts)} + + log {1 / math.log(2)!r} *")

@@ -17,9 +17,6 @@ DEFAULT_RADIUS = 24
 # Of frames farther away than `near`, every so many-th is looked at: what a still picture's frames
 # say is much the same, and a frame asked for by itself needs the maps of all of them.
 FAR_STRIDE = 3
-# Frames that are used up and kept nevertheless: the first one is looked at once more than that
-# while a graph is built, and a previewer asks for the same frame again.
-_SPENT = 2
 
 Make = Callable[[int, vs.VideoFrame, list[vs.VideoFrame]], vs.VideoFrame]
 
@@ -90,84 +87,47 @@ def shifted(clip: vs.VideoNode, offset: int) -> vs.VideoNode:
     return (clip + clip[last] * offset)[offset:] if offset > 0 else clip
 
 
-class _Kept:
-    """The latest frames of a clip; those that were used as often as they have to be go first."""
-
-    def __init__(self, most: int, uses: int | None) -> None:
-        self.most, self.uses = most, uses
-        self.frames: OrderedDict[int, vs.VideoFrame] = OrderedDict()
-        self.left: dict[int, int] = {}
-        self.lock = threading.Lock()
-
-    def put(self, n: int, frame: vs.VideoFrame) -> None:
-        """Keep a frame that was made for its first use."""
-        with self.lock:
-            self.frames[n] = frame
-            self.left[n] = self.uses or 0
-            self._use(n)
-            while len(self.frames) > self.most:
-                self._drop(next(iter(self.frames)))
-
-    def take(self, n: int) -> vs.VideoFrame | None:
-        """Return a frame if it is there, for one use."""
-        with self.lock:
-            if n in self.frames:
-                self._use(n)
-            return self.frames.get(n)
-
-    def _use(self, n: int) -> None:
-        self.frames.move_to_end(n)
-        if self.uses is None:
-            return
-        self.left[n] -= 1
-        spent = [k for k in self.frames if self.left[k] <= 0]
-        for k in spent[:-_SPENT]:
-            self._drop(k)
-
-    def _drop(self, n: int) -> None:
-        del self.frames[n], self.left[n]
-
-
 def hold(
     clip: vs.VideoNode,
     frames: int,
-    uses: int | None = None,
     check: Callable[[int, vs.VideoFrame], None] | None = None,
 ) -> vs.VideoNode:
     """Return a clip that keeps its latest frames, whatever happens to VapourSynth's caches.
 
-    For frames that took long to make and that neighbors ask for again. VapourSynth
+    For small frames that took long to make and that neighbors ask for again. VapourSynth
     drops all that any cache holds, one of a fixed size too, once its frames have taken more than
     `max_cache_size` for two seconds, and a slow network is longer than that at one frame.
 
     Args:
         clip: what to keep.
-        frames: how many frames, at most.
-        uses: after how many requests a frame is let go; None keeps it as long as there is room,
-            which is for small frames.
+        frames: how many frames.
         check: gets the number and each frame that is made; may raise vs.Error.
     """
-    kept = _Kept(frames, uses)
+    kept: OrderedDict[int, vs.VideoFrame] = OrderedDict()
+    lock = threading.Lock()
 
     def keep(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         if check is not None:
             check(n, f)
-        kept.put(n, f)
+        with lock:
+            kept[n] = f
+            if len(kept) > frames:
+                kept.popitem(last=False)
         return f
 
     made = clip.std.ModifyFrame(clip, keep)
     blank = clip.std.BlankClip(keep=True)
 
     def choose(n: int) -> vs.VideoNode:
-        found = kept.take(n)
-        return made if found is None else blank.std.ModifyFrame(blank, lambda n, f: found)  # noqa: ARG005
+        with lock:
+            found = kept.get(n)
+            if found is None:
+                return made
+            kept.move_to_end(n)
+        return blank.std.ModifyFrame(blank, lambda n, f: found)  # noqa: ARG005
 
     held = blank.std.FrameEval(choose)
     vs.core.std.SetVideoCache(made, mode=0)
-    if uses is None:
-        # Python is asked only for what is not here, so once a frame.
-        vs.core.std.SetVideoCache(held, mode=1, fixedsize=True, maxsize=frames, maxhistory=frames)
-    else:
-        # Each use must be seen.
-        vs.core.std.SetVideoCache(held, mode=0)
+    # Python is asked only for what is not here, so once a frame.
+    vs.core.std.SetVideoCache(held, mode=1, fixedsize=True, maxsize=frames, maxhistory=frames)
     return held
