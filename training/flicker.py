@@ -28,6 +28,8 @@ CODES = 1023
 PERCENTILE = 99.0
 # How many frames around a cut or a flash are looked at for lag.
 EVENT_REACH = 4
+# A cut or flash of less than so many codes is nothing to lag behind.
+LEAST_JUMP = 2.0
 # Over how many frames a loss must last to be one: a network that judges each frame alone is
 # sometimes lucky, and a steady one never is.
 LASTING = 9
@@ -105,12 +107,14 @@ def lag(
         events: first frames behind each jump.
 
     Returns:
-        The largest, in frames; None without events.
+        The largest, in frames; None without events whose jump is `LEAST_JUMP` or more.
     """
     found = []
     bounds = [0, *events, len(alone)]
     for at, start, end in zip(events, bounds[:-2], bounds[2:], strict=True):
         jump = alone[at] - alone[at - 1]
+        if abs(jump) < LEAST_JUMP:
+            continue
         for side, sign in ((slice(start, at), 1.0), (slice(at, end), -1.0)):
             difference = (steady - alone)[side]
             if len(difference) > 2 * EVENT_REACH:

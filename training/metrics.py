@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.color import pq_inverse_eotf
+
+# How far `best_exposure` looks, stops, and how close.
+_MOST_STOPS, _STOPS_STEP = 4.0, 0.02
 
 # ITU-R BT.2100-2, table 7: RGB to LMS, and L'M'S' to ICtCp for PQ.
 _LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]).double() / 4096
@@ -76,8 +80,37 @@ def ssim(test: Tensor, truth: Tensor) -> float:
     return float(score.mean())
 
 
+def best_exposure(test: Tensor, truth: Tensor) -> float:
+    """Return the one exposure, in stops within 4, that brings a picture nearest to the truth.
+
+    Nearest by PQ-PSNR, over every fourth pixel each way. It is 0 where the level is right already,
+    and what is wrong beside it is shape: the one can be turned by a knob, the other can't.
+
+    Args:
+        test: (3, H, W), cd/m2.
+        truth: the same.
+    """
+    few, wanted = test[..., ::4, ::4], pq_inverse_eotf(truth[..., ::4, ::4])
+
+    def error(stops: float) -> float:
+        return float((pq_inverse_eotf(few * 2.0**stops) - wanted).square().mean())
+
+    # Coarse first: the error has one valley, but for clipping.
+    near, step = 0.0, 0.5
+    places = np.arange(-_MOST_STOPS, _MOST_STOPS + step, step)
+    while True:
+        near = min((float(x) for x in places), key=error)
+        if step <= _STOPS_STEP:
+            return near
+        places = near + step * np.linspace(-1, 1, 9)
+        step /= 4
+
+
 class Scorer:
     """All metrics of a picture at once; ColorVideoVDP where asked, as it takes a while.
+
+    `exposure_error` is `best_exposure` without its sign, stops, and `delta_e_exposed` delta E ITP
+    with that exposure: what is left when the level is right.
 
     Args:
         peak_nits: what the published PSNR divides by.
@@ -106,6 +139,9 @@ class Scorer:
             "ssim": ssim(test, truth),
             "delta_e_itp": float(delta_e_itp(test, truth).mean()),
         }
+        stops = best_exposure(test, truth)
+        values["exposure_error"] = abs(stops)
+        values["delta_e_exposed"] = float(delta_e_itp(test * 2.0**stops, truth).mean())
         if self._vdp is not None:
             signals = (pq_inverse_eotf(x).movedim(0, -1).numpy() for x in (test, truth))
             score, _ = self._vdp.predict(*signals, dim_order="HWC")

@@ -29,6 +29,7 @@ from training.evaluate import (
 )
 from training.metrics import (
     Scorer,
+    best_exposure,
     delta_e_itp,
     ictcp,
     linear_psnr,
@@ -87,6 +88,20 @@ def test_ssim_is_one_for_the_same_and_falls() -> None:
     truth = torch.rand(3, 32, 32) * 500
     assert ssim(truth, truth) == pytest.approx(1)
     assert ssim(truth + 50 * torch.rand_like(truth), truth) < 0.99
+
+
+def test_best_exposure_is_the_one_that_a_picture_is_off_by() -> None:
+    rng = np.random.default_rng(3)
+    truth = torch.from_numpy(2.0 ** rng.uniform(-2, 8, (3, 64, 96)).astype(np.float32))
+    assert best_exposure(truth, truth) == pytest.approx(0, abs=0.01)
+    for stops in (-2.3, 0.37, 1.9):
+        assert best_exposure(truth * 2**-stops, truth) == pytest.approx(stops, abs=0.01)
+    values = Scorer(peak_nits=1000.0)(truth * 2**-0.75, truth)
+    assert values["exposure_error"] == pytest.approx(0.75, abs=0.01)
+    assert values["delta_e_exposed"] < 1 < 20 < values["delta_e_itp"]
+    # A wrong curve stays wrong.
+    bent = Scorer(peak_nits=1000.0)(truth**0.8, truth)
+    assert bent["delta_e_exposed"] > 10
 
 
 def test_scaling_puts_white_where_it_says() -> None:

@@ -68,6 +68,8 @@ def test_lag_is_an_averages_time_constant_and_nothing_for_a_shift() -> None:
     early[18:20] = [110, 140]
     assert lag(early, alone, (20,)) == pytest.approx(50 / 200)
     assert lag(alone, alone, ()) is None
+    hardly = alone / 1000
+    assert lag(hardly + np.linspace(0, 1, len(hardly)), hardly, (20,)) is None
 
 
 def test_comparison_leaves_jumps_out_and_tells_the_loss() -> None:

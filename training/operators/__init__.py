@@ -82,8 +82,8 @@ OPERATORS: dict[str, OperatorEntry] = {
     "drago": OperatorEntry(make=Drago, usual=(Drago(),), weight=0.0, held_out=True),
     "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),)),
     "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=1.5),
-    "bilateral": OperatorEntry(make=Bilateral, usual=(Bilateral(),), weight=0.3),
-    "local_reinhard": OperatorEntry(make=LocalReinhard, usual=(LocalReinhard(),), weight=0.3),
+    "bilateral": OperatorEntry(make=Bilateral, usual=(Bilateral(),), weight=0.8),
+    "local_reinhard": OperatorEntry(make=LocalReinhard, usual=(LocalReinhard(),), weight=0.8),
 }
 
 
