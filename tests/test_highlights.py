@@ -16,11 +16,13 @@ from vs_gainmap.highlights import (
     BINS,
     MAX_REST_STOPS,
     MAX_STOPS,
+    NEAR_LEVEL,
     SHARE,
+    Highlights,
     added,
+    find_highlights,
     hold_top,
-    seen_size,
-    tally,
+    is_large,
     top_level,
 )
 from vs_gainmap.temporal import Level, look_around, steady_level
@@ -48,9 +50,9 @@ def test_the_level_is_exact(kind: str) -> None:
     assert top_level(signal) == expected
 
 
-def test_many_pixels_are_looked_at_in_half_the_size() -> None:
-    assert seen_size(384, 216) == (384, 216)
-    assert seen_size(1921, 1081) == (961, 541)
+def test_of_1080p_everything_is_looked_at() -> None:
+    assert not is_large(1920, 1088)
+    assert is_large(2560, 1440)
 
 
 @pytest.mark.parametrize("steps", [3.0, -4.0])
@@ -58,21 +60,39 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
     signal = picture()
     own = top_level(signal)
     wanted = own + steps / 1023
-    shift = hold_top(own, tally(signal), Level(wanted, 1.0))
+    # Cells are shifted first, and highlights from where that puts them.
+    stops = np.random.default_rng(1).uniform(-0.02, 0.03, (9, 16)).astype(np.float32)
+    shift = hold_top(find_highlights(signal, 9, 16), stops, Level(wanted, 1.0))
     light = pq_eotf(torch.from_numpy(signal)).numpy()
+    rows, columns = np.arange(120) * 9 // 120, np.arange(160) * 16 // 160
+    light = light * np.exp2(stops[rows][:, columns])
+    held = pq_inverse_eotf(torch.from_numpy(light)).numpy()
     shifted = light * np.exp2(added(shift, np.log2(light)))
     now = pq_inverse_eotf(torch.from_numpy(shifted)).numpy().astype(np.float32)
     assert top_level(now) == pytest.approx(wanted, abs=0.1 / 1023)
-    assert abs(float(now.mean() - signal.mean())) < 0.02 * abs(steps) / 1023
+    assert abs(float(now.mean() - held.mean())) < 0.03 * abs(steps) / 1023
+
+
+def test_highlights_are_where_samples_are_near_their_level() -> None:
+    signal = np.full((120, 160), 0.3, np.float32)
+    signal[:30, :40] = 0.6
+    signal[90:, 120:150] = 0.6 + 0.9 * NEAR_LEVEL
+    signal[60, 80] = 0.9
+    seen = find_highlights(signal, 4, 4)
+    assert seen.level == np.float32(0.6 + 0.9 * NEAR_LEVEL)
+    expected = np.zeros((4, 4))
+    expected[0, 0], expected[3, 3] = 1200, 900
+    np.testing.assert_allclose(seen.shares, expected / 2100, rtol=1e-6)
 
 
 def test_a_shift_has_bounds() -> None:
-    counts = np.ones(BINS, np.int64)
+    none = np.zeros((2, 2), np.float32)
+    seen = Highlights(0.5, none, np.ones(BINS, np.int64))
     for wanted, sign in ((1.0, 1), (0.0, -1)):
-        shift = hold_top(0.5, counts, Level(wanted, 1.0))
+        shift = hold_top(seen, none, Level(wanted, 1.0))
         assert shift.top == sign * MAX_STOPS
         assert abs(shift.rest) <= MAX_REST_STOPS
-    assert hold_top(0.5, counts, Level(1.0, 0.0)).top == 0
+    assert hold_top(seen, none, Level(1.0, 0.0)).top == 0
 
 
 def test_a_lamp_that_goes_on_is_no_breathing() -> None:

@@ -28,8 +28,11 @@ MAX_STOPS = 0.1
 MAX_REST_STOPS = 0.02
 # Signal that counts as black, for powers and logarithms.
 DARKEST = 1e-6
-# Pixels from which on half the size is looked at, which is what an eye sees of so many.
-_MANY = 1 << 19
+# Samples so near to the level move it, PQ signal.
+NEAR_LEVEL = 1 / 256
+# Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
+# four: grain would be another.
+_MANY = 1 << 21
 
 BINS = 256
 _CENTERS = (np.arange(BINS) + 0.5) / BINS
@@ -39,6 +42,17 @@ _SLOPE = np.gradient(_CENTERS, _LOG_LIGHT)
 
 
 Counts = NDArray[np.integer] | NDArray[np.floating]
+
+
+class Highlights(NamedTuple):
+    """Where the highlights of a picture are."""
+
+    level: float
+    """PQ signal that `SHARE` of the samples are not above."""
+    shares: Vector
+    """(rows, columns): how many of those within `NEAR_LEVEL` of it each cell has; sums to 1."""
+    counts: Counts
+    """(BINS,), from `tally`."""
 
 
 class Shift(NamedTuple):
@@ -75,9 +89,9 @@ def top_level(signal: Vector) -> float:
     return float(np.partition(bright, place)[place])
 
 
-def seen_size(width: int, height: int) -> tuple[int, int]:
-    """Return width and height at which levels are looked for: half of a picture of many pixels."""
-    return (width, height) if width * height <= _MANY else (-(-width // 2), -(-height // 2))
+def is_large(width: int, height: int) -> bool:
+    """Say whether a picture has so many pixels that every second, each way, will do."""
+    return width * height > _MANY
 
 
 def tally(signal: Vector) -> NDArray[np.integer]:
@@ -93,21 +107,38 @@ def tally(signal: Vector) -> NDArray[np.integer]:
     return np.bincount(codes.reshape(-1), minlength=BINS)
 
 
-def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:
+def find_highlights(signal: Vector, rows: int, columns: int) -> Highlights:
+    """Return where a picture's highlights are.
+
+    Args:
+        signal: (H, W), PQ signal.
+        rows: of cells.
+        columns: of cells.
+    """
+    level = top_level(signal)
+    height, width = signal.shape
+    y, x = np.divmod(np.flatnonzero(np.abs(signal - level) < NEAR_LEVEL), width)
+    places = y * rows // height * columns + x * columns // width
+    shares = np.bincount(places, minlength=rows * columns) / len(places)
+    return Highlights(level, shares.astype(np.float32).reshape(rows, columns), tally(signal))
+
+
+def hold_top(seen: Highlights, stops: Vector, wanted: Level) -> Shift:
     """Return the shift that brings a picture's highlights to a level and leaves its mean.
 
     Args:
-        own: `top_level`.
-        counts: from `tally`.
-        wanted: what `top_level` is to be. What share of the way is gone, is how sure that is:
-            `own` is measured with cells held, and a level that no other frame has a say in would
-            only take that back.
+        seen: of the picture.
+        stops: (rows, columns), what cells are to be shifted by before: the level moves as those
+            samples do that are near it.
+        wanted: where the level is to be. What share of the way is gone, is how sure that is: a
+            level that no other frame has a say in would only take back what cells do.
     """
-    level = float(np.interp(own, _CENTERS, _LOG_LIGHT))
+    level = float(np.interp(seen.level, _CENTERS, _LOG_LIGHT)) + float((seen.shares * stops).sum())
+    own = float(np.interp(level, _LOG_LIGHT, _CENTERS))
     slope = float(np.interp(own, _CENTERS, _SLOPE))
     shift = Shift(0.0, 1.0, level - ZERO_STOPS, level - FULL_STOPS)
     top = wanted.sure * min(max((wanted.value - own) / slope, -MAX_STOPS), MAX_STOPS)
-    moved = counts * _SLOPE
+    moved = seen.counts * _SLOPE
     part = added(shift, _LOG_LIGHT)
     # The mean moves by what the highlights do, and by the rest the other way.
     balance = float((moved * part).sum()) / max(float((moved * (1 - part)).sum()), 1e-9)

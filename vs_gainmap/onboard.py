@@ -34,10 +34,17 @@ from vs_gainmap.color import (
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import BINS, DARKEST, hold_top, seen_size, top_place
+from vs_gainmap.highlights import (
+    BINS,
+    DARKEST,
+    NEAR_LEVEL,
+    Highlights,
+    Shift,
+    is_large,
+    top_place,
+)
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
-from vs_gainmap.temporal import Level
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -89,8 +96,7 @@ class Compared(NamedTuple):
 
     cells: Plane
     """(2 rows, columns): each cell's mean luma, and under them its HDR's mean PQ signal."""
-    level: float
-    """Of highlights, PQ signal."""
+    bright: Highlights
     qmax: float
     """Stops."""
 
@@ -100,8 +106,8 @@ class Steady(NamedTuple):
 
     stops: Plane
     """(rows, columns), to be added to the log gain."""
-    level: Level
-    """What highlights ought to have."""
+    shift: Shift
+    """Of highlights."""
 
 
 class Rendered(NamedTuple):
@@ -184,13 +190,13 @@ class Onboard:
             pq = self._pq(seen, sdr, self._gain(seen, None))
             cells = [_resize(x, self.cells)[0, 0] for x in (sdr.luma, pq)]
             compared = torch.cat(cells).cpu().numpy()
-            level = _top_level(pq)
+            bright = _find_highlights(pq, self.cells)
             slot.wait()
         with self._lock:
             self._kept[n] = seen
             while len(self._kept) > self.keep:
                 self._kept.popitem(last=False)
-        return Compared(compared, level, seen.qmax)
+        return Compared(compared, bright, seen.qmax)
 
     @torch.inference_mode()
     def render(
@@ -253,16 +259,19 @@ class Onboard:
         return _Seen(uploaded, gain_map, qmax)
 
     def _sdr(self, seen: _Seen) -> _Sdr:
-        """Return the SDR picture at the size at which levels are looked for."""
+        """Return the SDR picture, or as much of it as is looked at."""
         height, width = seen.planes[0].shape
-        size = seen_size(width, height)[::-1]
-        luma = _resize(luma_of(seen.planes[0], self.source), size)
-        rgb = _resize(decode_planes(seen.planes, self.source), size)
+        luma, rgb = luma_of(seen.planes[0], self.source), decode_planes(seen.planes, self.source)
+        if is_large(width, height):
+            luma, rgb = luma[..., ::2, ::2], rgb[..., ::2, ::2]
+        return _Sdr(luma, self._luminance(rgb))
+
+    def _luminance(self, rgb: Tensor) -> Tensor:
         linear = rgb.clamp(DARKEST, BRIGHTEST_SIGNAL) ** EOTF_POWERS[self.look.eotf]
-        return _Sdr(luma, luminance(linear, self.look.primaries))
+        return luminance(linear, self.look.primaries)
 
     def _pq(self, seen: _Seen, sdr: _Sdr, gain: _Gain) -> Tensor:
-        """Return the HDR's PQ signal at that size, as `smooth` sees it."""
+        """Return the HDR's PQ signal of that, as `smooth` sees it."""
         large = _bring_up(gain, sdr.luma)
         nits = sdr.light * torch.exp2(self._log_gain(seen, large)) * self.look.sdr_white
         return pq_inverse_eotf(nits.clamp(max=PQ_PEAK_NITS))
@@ -282,12 +291,9 @@ class Onboard:
         """Return what is to be added to the log gain, stops, in the map's size."""
         device = self.predictor.device
         stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
-        # The curve as it was: highlights are looked at as `smooth` does it.
-        gain, sdr = self._gain(seen, None), self._sdr(seen)
-        span = seen.qmax - self.look.low
-        pq = self._pq(seen, sdr, _Gain(gain.rest + stops / span, gain.curve))
-        shift = hold_top(_top_level(pq), _tally(pq), steady.level)
-        light = _resize(torch.log2(sdr.light), self.map_size)
+        span, shift = seen.qmax - self.look.low, steady.shift
+        small = _resize(decode_planes(seen.planes, self.source), self.map_size)
+        light = torch.log2(self._luminance(small))
         light = light + self._log_gain(seen, seen.gain_map + stops / span)
         part = (light + math.log2(self.look.sdr_white) - shift.zero) / (shift.full - shift.zero)
         return stops + shift.rest + (shift.top - shift.rest) * part.clamp(0, 1)
@@ -320,12 +326,12 @@ def _bring_up(gain: _Gain, luma: Tensor) -> Tensor:
     return large if gain.curve is None else large + _polynomial(luma, gain.curve)
 
 
-def _top_level(pq: Tensor) -> float:
-    return float(torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values)
-
-
-def _tally(pq: Tensor) -> NDArray[np.float32]:
-    return torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
+def _find_highlights(pq: Tensor, cells: tuple[int, int]) -> Highlights:
+    level = torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values
+    near = _resize(((pq - level).abs() < NEAR_LEVEL).to(pq.dtype), cells)[0, 0]
+    shares = (near / near.sum()).cpu().numpy()
+    counts = torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
+    return Highlights(float(level), shares, counts)
 
 
 def _polynomial(luma: Tensor, coefficients: NDArray[np.floating]) -> Tensor:

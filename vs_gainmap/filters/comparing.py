@@ -14,23 +14,31 @@ from vs_gainmap.color import (
     EOTF_POWERS,
     PQ_PEAK_NITS,
     REFERENCE_WHITE_NITS,
+    PrimariesName,
     rgb_to_xyz_matrix,
 )
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
-from vs_gainmap.highlights import DARKEST, hold_top, seen_size, tally, top_level
-from vs_gainmap.temporal import Level
+from vs_gainmap.highlights import (
+    DARKEST,
+    FULL_STOPS,
+    ZERO_STOPS,
+    Counts,
+    Highlights,
+    Shift,
+    find_highlights,
+    is_large,
+)
+from vs_gainmap.temporal import Vector
 
-# Prop of cells: where highlights are, PQ signal. Of what is to be added: where they ought to be.
-LEVEL = "_Highlights"
-# How sure it is, where that is a level that it ought to have.
-SURE = "_Sure"
-# Props of a picture: a `Shift`.
+# Props of cells: `Highlights`.
+LEVEL, TALLY = "_Highlights", "_Tally"
+# Props of what is to be added: a `Shift`.
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
 
 
 class Light(NamedTuple):
-    """The SDR picture as a display shows it, at the size at which levels are looked for."""
+    """The SDR picture as a display shows it, all of it or enough to look at."""
 
     luma: vs.VideoNode
     """GRAYS, Y', which is what a guided map is led by."""
@@ -71,19 +79,28 @@ class Signal(NamedTuple):
 
         Luminance, not luma: saturated lamps are highlights, and grain moves their color, too.
         """
-        with tagged.get_frame(0) as frame:
-            primaries = KNOWN_PRIMARIES.get(int(frame.props[props.PRIMARIES]), "bt709")
-        size = seen_size(tagged.width, tagged.height)
+        primaries = _primaries(tagged)
+        width, height, scale = tagged.width, tagged.height, tagged.resize.Bilinear
+        if is_large(width, height):
+            width, height, scale = -(-width // 2), -(-height // 2), tagged.resize.Point
         gray = {"matrix": int(vs.MATRIX_BT709)} if tagged.format.color_family == vs.RGB else {}
-        luma = tagged.resize.Bilinear(*size, format=vs.GRAYS, **gray)
-        rgb = tagged.resize.Bilinear(*size, format=vs.RGBS)
+        luma = scale(width, height, format=vs.GRAYS, **gray)
+        rgb = scale(width, height, format=vs.RGBS)
+        return Light(luma, self._log_light(rgb, primaries))
+
+    def small_light(self, tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
+        """Return the logarithm of an SDR clip's light in another size, as `Light` has it."""
+        return self._log_light(
+            tagged.resize.Bilinear(width, height, format=vs.RGBS), _primaries(tagged)
+        )
+
+    def _log_light(self, rgb: vs.VideoNode, primaries: PrimariesName) -> vs.VideoNode:
         planes = rgb.std.SplitPlanes()
         parts = [
             f"{name} {DARKEST} {BRIGHTEST_SIGNAL!r} clamp {self.power!r} pow {float(weight)!r} *"
             for name, weight in zip("xyz", rgb_to_xyz_matrix(primaries)[1], strict=True)
         ]
-        log_light = vs.core.akarin.Expr(planes, f"{' '.join(parts)} + + log {1 / math.log(2)!r} *")
-        return Light(luma, log_light)
+        return vs.core.akarin.Expr(planes, f"{' '.join(parts)} + + log {1 / math.log(2)!r} *")
 
     def log_hdr(self, log_light: str, gain_map: str, curve: str | None = None) -> str:
         """Return the expression for the logarithm of HDR's light to base 2, of cd/m2."""
@@ -105,37 +122,55 @@ class Signal(NamedTuple):
 
 
 def make_grids(luma: vs.VideoNode, pq: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
-    """Return cells of mean luma, and under them as many of the HDR's mean PQ signal; `LEVEL`."""
+    """Return what `steady_stops` compares.
 
-    def note(n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # noqa: ARG001
-        out = f.copy()
-        out.props[LEVEL] = top_level(np.asarray(f[0]))
-        return out
-
-    noted = pq.std.ModifyFrame(pq, note)
-    cells = [plane.resize.Bilinear(columns, rows) for plane in (luma, noted)]
-    return vs.core.std.StackVertical(cells).std.CopyFrameProps(cells[1], props=[LEVEL])
-
-
-def wanted_level(stops: vs.VideoFrame) -> Level:
-    """Return where a frame of `steady_stops` says that the highlights ought to be."""
-    return Level(float(stops.props[LEVEL]), float(stops.props[SURE]))
-
-
-def find_shifts(picture: vs.VideoNode, pq: vs.VideoNode, stops: vs.VideoNode) -> vs.VideoNode:
-    """Return a picture with props: how its map is to be bent so that the highlights hold.
-
-    Args:
-        picture: what gets the props.
-        pq: the HDR's PQ signal, as it is.
-        stops: whose frames have `LEVEL` and `SURE`, as it is to be.
+    Cells of mean luma, under them as many of the HDR's mean PQ signal, and under these of how
+    highlights are shared out, with their props.
     """
+    blank = blank_grids(pq, columns, rows)
 
-    def find(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+    def look(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
-        signal = np.asarray(f[1][0])
-        shift = hold_top(top_level(signal), tally(signal), wanted_level(f[2]))
-        out.props[REST], out.props[TOP], out.props[ZERO] = shift.rest, shift.top, shift.zero
+        put_highlights(out, find_highlights(np.asarray(f[1][0]), rows, columns))
         return out
 
-    return picture.std.ModifyFrame([picture, pq, stops], find)
+    cells = [plane.resize.Bilinear(columns, rows) for plane in (luma, pq)]
+    seen = blank.std.ModifyFrame([blank, pq], look)
+    return vs.core.std.StackVertical([*cells, seen]).std.CopyFrameProps(seen, props=[LEVEL, TALLY])
+
+
+def blank_grids(clip: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
+    """Return a clip of so many cells, as long as another."""
+    return vs.core.std.BlankClip(
+        clip, format=vs.GRAYS, width=columns, height=rows, keep=True
+    ).std.RemoveFrameProps()
+
+
+def put_highlights(frame: vs.VideoFrame, seen: Highlights) -> None:
+    """Write highlights into a frame of `shares`' size: its plane and its props."""
+    np.copyto(np.asarray(frame[0])[-len(seen.shares) :], seen.shares)
+    frame.props[LEVEL], frame.props[TALLY] = seen.level, np.float32(seen.counts).tobytes()
+
+
+def read_highlights(frame: vs.VideoFrame, shares: Vector) -> Highlights:
+    """Return what `put_highlights` wrote."""
+    said = frame.props[TALLY]
+    assert isinstance(said, bytes)
+    counts: Counts = np.frombuffer(said, np.float32)
+    return Highlights(float(frame.props[LEVEL]), shares, counts)
+
+
+def put_shift(frame: vs.VideoFrame, shift: Shift) -> None:
+    """Write a shift into a frame's props."""
+    frame.props[REST], frame.props[TOP], frame.props[ZERO] = shift.rest, shift.top, shift.zero
+
+
+def read_shift(frame: vs.VideoFrame) -> Shift:
+    """Return what `put_shift` wrote."""
+    rest, top, zero = (float(frame.props[name]) for name in (REST, TOP, ZERO))
+    return Shift(rest, top, zero, zero + ZERO_STOPS - FULL_STOPS)
+
+
+def _primaries(tagged: vs.VideoNode) -> PrimariesName:
+    with tagged.get_frame(0) as frame:
+        return KNOWN_PRIMARIES.get(int(frame.props[props.PRIMARIES]), "bt709")

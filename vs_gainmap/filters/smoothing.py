@@ -13,18 +13,18 @@ from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.comparing import (
     LEVEL,
     REST,
-    SURE,
     TOP,
     ZERO,
     Signal,
-    find_shifts,
     make_grids,
+    put_shift,
+    read_highlights,
 )
 from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS
+from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, hold_top
 from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
 # Frames up to so many away count where a picture moves, too; beyond, where it stands still. All are
@@ -91,9 +91,9 @@ def smooth(
     # A map whose range is nothing has no room for a correction.
     add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"
     spread = stops.resize.Bilinear(width, height)
-    held_cells, rest = (vs.core.akarin.Expr([x, spread], add.format("y")) for x in (gain_map, rest))
-    small = light.log_light.resize.Bilinear(width, height)
-    found = find_shifts(small, signal.pq(light, rest, curve), stops)
+    held_cells = vs.core.akarin.Expr([gain_map, spread], add.format("y"))
+    small = signal.small_light(tagged, width, height)
+    found = small.std.CopyFrameProps(stops, props=[REST, TOP, ZERO])
     part = f"{signal.log_hdr('y', 'x')} y.{ZERO} - {ZERO_STOPS - FULL_STOPS!r} / 0 1 clamp"
     return vs.core.akarin.Expr(
         [held_cells, found], add.format(f"y.{TOP} y.{REST} - {part} * y.{REST} +")
@@ -110,15 +110,13 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
     """Return what is to be added to the log gain so that cells which stand still hold their light.
 
     Args:
-        grids: GRAYS: cells of mean luma, and under them as many of the HDR's mean PQ signal;
-            `LEVEL` is the level of highlights.
+        grids: from `make_grids`.
         radius: frames on either side, at least 1.
 
     Returns:
-        GRAYS, a sample a cell, in stops; `LEVEL` is the level that highlights ought to have,
-        and `SURE` how sure that is.
+        GRAYS, a sample a cell, in stops, with props of how highlights are to be shifted besides.
     """
-    around, rows, length = Neighborhood(radius, NEAR, 1), grids.height // 2, grids.num_frames
+    around, rows, length = Neighborhood(radius, NEAR, 1), grids.height // 3, grids.num_frames
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
@@ -126,14 +124,16 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
     def correct(n: int, base: vs.VideoFrame, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         places = around.places(n, length)
         seen = np.stack([np.asarray(one[0]) for one in f])
-        luma, signal, center = seen[:, :rows], seen[:, rows:], places.index(n)
+        luma, signal = seen[:, :rows], seen[:, rows : 2 * rows]
+        center = places.index(n)
         window = look_around(luma.reshape(len(luma), -1), places, n, near=NEAR)
         steady = steady_cells(luma, signal, window.weights, center)
-        out = base.copy()
-        np.copyto(np.asarray(out[0]), _stops(signal[center], steady))
+        out, stops = base.copy(), _stops(signal[center], steady)
+        np.copyto(np.asarray(out[0]), stops)
         levels = np.array([one.props[LEVEL] for one in f])
         wanted = steady_level(levels, window.still, center)
-        out.props[LEVEL], out.props[SURE] = wanted.value, wanted.sure
+        bright = read_highlights(f[center], seen[center, 2 * rows :])
+        put_shift(out, hold_top(bright, stops, wanted))
         return out
 
     return around.modify(grids, blank, correct)
