@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from vs_gainmap import bench, bench_pipeline
 from vs_gainmap.bench import noise_clip
-from vs_gainmap.filters.one_pass import SWITCH
+from vs_gainmap.filters.compiled import SWITCH
 
 
 def test_filters_are_timed_beside_zimg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.test_filters_apply import flat_map
 from vs_gainmap import apply
 from vs_gainmap.color import BRIGHTEST_SIGNAL, EOTF_POWERS, convert_primaries, pq_inverse_eotf
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, NAMES, chroma_shift
-from vs_gainmap.filters import one_pass, rendering
+from vs_gainmap.filters import compiled, one_pass, rendering
 from vs_gainmap.fused.polynomials import HALF_STOPS, LOG, POWER, PQ
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes
 
@@ -233,7 +233,7 @@ def test_it_is_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     apply(clip, flat.std.SetFrameProps(GainMapBaseOffset=1 / 64))
     apply(clip, flat.std.SetFrameProps(GainMapGamma=1.5))
     apply(scene(0, 32, 32, vs.YUV422P8), flat)
-    monkeypatch.setenv(one_pass.SWITCH, "0")
+    monkeypatch.setenv(compiled.SWITCH, "0")
     apply(clip, flat)
     assert len(used) == 1
 
@@ -265,9 +265,9 @@ def test_a_frame_of_unknown_color_is_left_to_filters() -> None:
 
 @pytest.fixture
 def fresh() -> Iterator[None]:
-    one_pass._is_ready.cache_clear()
+    compiled._is_ready.cache_clear()
     yield
-    one_pass._is_ready.cache_clear()
+    compiled._is_ready.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh")
@@ -276,7 +276,7 @@ def test_without_numba_filters_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gain_map = flat_map(clip, 0.5, 1.0, 2)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     made = planes(apply(clip, gain_map))
-    monkeypatch.setenv(one_pass.SWITCH, "0")
+    monkeypatch.setenv(compiled.SWITCH, "0")
     for got, plane in zip(made, planes(apply(clip, gain_map)), strict=True):
         np.testing.assert_array_equal(got, plane)
 
@@ -289,7 +289,7 @@ def test_a_compiler_that_fails_is_said_once(monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("no locator available")
 
     monkeypatch.setattr(one_pass, "_try_out", fail)
-    monkeypatch.setattr(one_pass, "log_warning", said.append)
+    monkeypatch.setattr(compiled, "log_warning", said.append)
     clip = scene(6, 64, 48, vs.YUV420P8)
     for _ in range(2):
         assert apply(clip, flat_map(clip, 0.5, 1.0, 2)).format.id == vs.YUV420P10

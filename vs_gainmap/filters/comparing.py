@@ -51,6 +51,7 @@ class Signal(NamedTuple):
 
     white: float
     """cd/m2."""
+    eotf: str
     power: float
     low: str
     """Expression for the log gain at 0 of a map x."""
@@ -72,7 +73,7 @@ class Signal(NamedTuple):
             )
         white = float(found.get(props.GAIN_MAP_SDR_WHITE, REFERENCE_WHITE_NITS))
         low = f"x.{props.GAIN_MAP_MIN}" if props.GAIN_MAP_MIN in found else "0"
-        return cls(white, EOTF_POWERS[name], low)
+        return cls(white, name, EOTF_POWERS[name], low)
 
     def light(self, tagged: vs.VideoNode) -> Light:
         """Return the light of an SDR clip, which has its color props.

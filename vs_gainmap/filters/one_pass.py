@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import vapoursynth as vs
-from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, chroma_shift, log_warning
-from vs_gainmap.curve import DEGREE
+from vs_gainmap.filters.compiled import (
+    LEAST_SIZE,
+    NO_CURVE,
+    can_read,
+    coefficients,
+    in_lanes,
+    is_known,
+    planes_of,
+    rows_of,
+    small_color,
+    small_picture,
+    source_color,
+)
 from vs_gainmap.filters.output import require_gain_map_max
 from vs_gainmap.filters.upsampling import Guided
-from vs_gainmap.fused.parameters import Color, Floats, gain_parameters, parameters
-from vs_gainmap.fused.polynomials import POWER
-
-# Set to 0 in the environment, it leaves the work to filters: to compare, or to find a fault.
-SWITCH = "VS_GAINMAP_ONE_PASS"
-_LEAST_SIZE = 16
-_NO_CURVE: Floats = (np.float32(0),) * (DEGREE + 1)
+from vs_gainmap.fused.parameters import gain_parameters, parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +55,11 @@ def can_pass_once(
         eotf: how SDR becomes light.
         target: zimg's arguments for the output.
     """
-    source = tagged.format
     return (
         target["format"] == vs.YUV420P10
         and target["transfer"] == vs.TRANSFER_ST2084
         and target["dither_type"] == "none"
-        and eotf in POWER
-        and source.color_family == vs.YUV
-        and source.sample_type == vs.INTEGER
-        and (source.subsampling_w, source.subsampling_h) == (1, 1)
-        and min(tagged.width, tagged.height) >= _LEAST_SIZE
-        and gain_map.width <= tagged.width
-        and gain_map.height <= tagged.height
-        and os.environ.get(SWITCH) != "0"
-        and _is_ready(source.bytes_per_sample)
+        and can_read(tagged, gain_map, eotf, _try_out)
     )
 
 
@@ -94,7 +85,14 @@ def pass_once(
     def draw(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         from vs_gainmap.fused.kernel import render
 
-        color, given = _color(tagged.format, f[0].props, grade), f[1].props
+        given = f[1].props
+        color = source_color(
+            tagged.format,
+            f[0].props,
+            eotf=grade.eotf,
+            sdr_white=grade.sdr_white,
+            chroma_location=grade.chroma_location,
+        )
         require_gain_map_max(given, n)
         out = vs.core.create_video_frame(form, *size[:2])
         gain = gain_parameters(
@@ -104,18 +102,17 @@ def pass_once(
             grade.stretch,
             grade.strength,
         )
-        coefficients = _NO_CURVE if curve is None else _coefficients(given)
         render(
-            _planes(f[0]), _rows(f[1], 0), _planes(out), size, parameters(color), gain,
-            curve is not None, coefficients,
+            planes_of(f[0]), rows_of(f[1], 0), planes_of(out), size, parameters(color), gain,
+            curve is not None, NO_CURVE if curve is None else coefficients(given),
         )  # fmt: skip
         return out
 
     blank = vs.core.std.BlankClip(tagged, format=int(vs.YUV420P10), keep=True)
-    drawn = _in_lanes(blank, [tagged, rest], draw)
+    drawn = in_lanes(blank, [tagged, rest], draw)
 
     def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
-        return drawn if _is_known(f.props) else otherwise
+        return drawn if is_known(f.props) else otherwise
 
     chosen = blank.std.FrameEval(choose, prop_src=tagged)
     said: dict[str, int] = {
@@ -129,102 +126,16 @@ def pass_once(
     return chosen.std.CopyFrameProps(described)
 
 
-def _in_lanes(
-    blank: vs.VideoNode,
-    sources: list[vs.VideoNode],
-    callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
-) -> vs.VideoNode:
-    """Return `std.ModifyFrame`, as many as there are cores: each runs one callback at a time."""
-    count = min(vs.core.num_threads, blank.num_frames)
-    if count == 1:
-        return blank.std.ModifyFrame(sources, callback)
-    lanes = []
-    for k in range(count):
-        pick = {"cycle": count, "offsets": [k], "modify_duration": False}
-        own = [clip.std.SelectEvery(**pick) for clip in sources]
-        lane = blank.std.SelectEvery(**pick)
-
-        def numbered(n: int, f: list[vs.VideoFrame], k: int = k) -> vs.VideoFrame:
-            return callback(n * count + k, f)
-
-        lanes.append(lane.std.ModifyFrame(own, numbered))
-    return vs.core.std.Interleave(lanes, modify_duration=False)
-
-
-def _is_known(found: Mapping[str, Any]) -> bool:
-    return found[props.MATRIX] in LUMA_WEIGHTS and found[props.PRIMARIES] in KNOWN_PRIMARIES
-
-
-def _color(source: vs.VideoFormat, found: Mapping[str, Any], grade: Grade) -> Color:
-    kr, kb = LUMA_WEIGHTS[int(found[props.MATRIX])]
-    right, down = chroma_shift(source, int(found.get(props.CHROMA_LOCATION, 0)))
-    target_right, target_down = chroma_shift(source, grade.chroma_location)
-    return Color(
-        bits=source.bits_per_sample,
-        kr=kr,
-        kb=kb,
-        primaries=KNOWN_PRIMARIES[int(found[props.PRIMARIES])],
-        full_range=int(found.get(props.RANGE, 0)) == int(vs.RANGE_FULL),
-        right=right,
-        down=down,
-        target_right=target_right,
-        target_down=target_down,
-        eotf=grade.eotf,
-        sdr_white=grade.sdr_white,
-    )
-
-
-def _coefficients(found: Mapping[str, Any]) -> Floats:
-    return tuple(np.float32(found[f"{props.GAIN_MAP_CURVE}{k}"]) for k in range(DEGREE + 1))
-
-
-def _planes(frame: vs.VideoFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return _rows(frame, 0), _rows(frame, 1), _rows(frame, 2)
-
-
-def _rows(frame: vs.VideoFrame, plane: int) -> NDArray[Any]:
-    """Return a plane with what pads its rows: contiguous, so one version of the kernel does."""
-    pixels = np.asarray(frame[plane])
-    if pixels.flags.c_contiguous:
-        return pixels
-    pitch = pixels.strides[0]
-    shape = (pixels.shape[0], pitch // pixels.itemsize)
-    return as_strided(pixels, shape, (pitch, pixels.itemsize), writeable=pixels.flags.writeable)
-
-
-@cache
-def _is_ready(sample_bytes: int) -> bool:
-    """Compile the kernel for samples of a size, or load it; say once why it can't be had."""
-    if importlib.util.find_spec("numba") is None:
-        return False
-    try:
-        _try_out(np.uint8 if sample_bytes == 1 else np.uint16)
-    # Whatever a compiler may raise: there is another way.
-    except Exception as error:
-        log_warning(f"vs_gainmap: Numba does not work here ({error}); rendering takes longer")
-        return False
-    return True
-
-
 def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
     """Render a small gray picture."""
     from vs_gainmap.fused.kernel import render
 
-    color = Color(
-        bits=8 * np.dtype(kind).itemsize, kr=0.2126, kb=0.0722, primaries="bt709",
-        full_range=True, right=0.0, down=0.0, target_right=0.0, target_down=0.0,
-        eotf="gamma22", sdr_white=203.0,
-    )  # fmt: skip
-    side = _LEAST_SIZE
+    planes, gain_map = small_picture(kind)
+    side = LEAST_SIZE
     sizes = ((side, side), (side // 2, side // 2), (side // 2, side // 2))
-    y, u, v = (np.zeros(size, kind) for size in sizes)
-    for plane in (y, u, v):
-        plane.flags.writeable = False
-    gain_map = np.zeros((side, side), np.float32)
-    gain_map.flags.writeable = False
     made = tuple(np.zeros(size, np.uint16) for size in sizes)
     gain = gain_parameters(0.0, 1.0, 1.0, 1.0, 1.0)
     render(
-        (y, u, v), gain_map, (made[0], made[1], made[2]), (side, side, side, side),
-        parameters(color), gain, False, _NO_CURVE,
+        planes, gain_map, (made[0], made[1], made[2]), (side, side, side, side),
+        parameters(small_color(kind)), gain, False, NO_CURVE,
     )  # fmt: skip

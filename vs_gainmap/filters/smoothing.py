@@ -20,6 +20,7 @@ from vs_gainmap.filters.comparing import (
     put_shift,
     read_highlights,
 )
+from vs_gainmap.filters.one_look import can_look_once, look_once
 from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
@@ -85,8 +86,10 @@ def smooth(
     # As `apply` brings it up, or grain would look other than it will.
     guided = choose_guided(None, width, clip.width)
     rest, curve = guide(gain_map, tagged) if guided else Guided(gain_map, None)
-    grids = hold(make_grids(light.luma, signal.pq(light, rest, curve), columns, rows), held)
-    stops = steady_stops(grids, radius)
+    grids = make_grids(light.luma, signal.pq(light, rest, curve), columns, rows)
+    if can_look_once(tagged, rest, signal, columns, rows):
+        grids = look_once(tagged, Guided(rest, curve), signal, columns, rows, grids)
+    stops = steady_stops(hold(grids, held), radius)
     span = f"x.{props.GAIN_MAP_MAX} {signal.low} -"
     # A map whose range is nothing has no room for a correction.
     add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"

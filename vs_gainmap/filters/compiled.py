@@ -1,0 +1,167 @@
+"""What passes compiled by Numba share: which clips they take, frames as arrays, lanes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from vs_gainmap import props
+from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, chroma_shift, log_warning
+from vs_gainmap.curve import DEGREE
+from vs_gainmap.fused.parameters import Color, Floats
+from vs_gainmap.fused.polynomials import POWER
+
+# Set to 0 in the environment, it leaves the work to filters: to compare, or to find a fault.
+SWITCH = "VS_GAINMAP_ONE_PASS"
+LEAST_SIZE = 16
+NO_CURVE: Floats = (np.float32(0),) * (DEGREE + 1)
+
+TryOut = Callable[[type[np.uint8] | type[np.uint16]], None]
+
+
+def can_read(tagged: vs.VideoNode, gain_map: vs.VideoNode, eotf: str, try_out: TryOut) -> bool:
+    """Say whether a kernel can read a clip: integer YUV420, and Numba there.
+
+    Args:
+        tagged: the SDR clip.
+        gain_map: at most its size.
+        eotf: how SDR becomes light.
+        try_out: runs the kernel on a small picture.
+    """
+    source = tagged.format
+    return (
+        eotf in POWER
+        and source.color_family == vs.YUV
+        and source.sample_type == vs.INTEGER
+        and (source.subsampling_w, source.subsampling_h) == (1, 1)
+        and min(tagged.width, tagged.height) >= LEAST_SIZE
+        and gain_map.width <= tagged.width
+        and gain_map.height <= tagged.height
+        and os.environ.get(SWITCH) != "0"
+        and _is_ready(try_out, source.bytes_per_sample)
+    )
+
+
+def small_picture(
+    kind: type[np.uint8] | type[np.uint16],
+) -> tuple[tuple[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]:
+    """Return Y, Cb and Cr of a small picture, and a gain map, as frames have them."""
+    side = LEAST_SIZE
+    y, gain_map = np.zeros((side, side), kind), np.zeros((side, side), np.float32)
+    cb, cr = np.zeros((2, side // 2, side // 2), kind)
+    for plane in (y, cb, cr, gain_map):
+        plane.flags.writeable = False
+    return (y, cb, cr), gain_map
+
+
+def small_color(kind: type[np.uint8] | type[np.uint16]) -> Color:
+    """Return a color for `small_picture`."""
+    return Color(
+        bits=8 * np.dtype(kind).itemsize, kr=0.2126, kb=0.0722, primaries="bt709",
+        full_range=True, right=0.0, down=0.0, target_right=0.0, target_down=0.0,
+        eotf="gamma22", sdr_white=203.0,
+    )  # fmt: skip
+
+
+def in_lanes(
+    blank: vs.VideoNode,
+    sources: list[vs.VideoNode],
+    callback: Callable[[int, list[vs.VideoFrame]], vs.VideoFrame],
+) -> vs.VideoNode:
+    """Return `std.ModifyFrame`, as many as there are cores: each runs one callback at a time."""
+    count = min(vs.core.num_threads, blank.num_frames)
+    if count == 1:
+        return blank.std.ModifyFrame(sources, callback)
+    lanes = []
+    for k in range(count):
+        pick = {"cycle": count, "offsets": [k], "modify_duration": False}
+        own = [clip.std.SelectEvery(**pick) for clip in sources]
+        lane = blank.std.SelectEvery(**pick)
+
+        def numbered(n: int, f: list[vs.VideoFrame], k: int = k) -> vs.VideoFrame:
+            return callback(n * count + k, f)
+
+        lanes.append(lane.std.ModifyFrame(own, numbered))
+    return vs.core.std.Interleave(lanes, modify_duration=False)
+
+
+def is_known(found: Mapping[str, Any]) -> bool:
+    """Say whether a frame's color is one that `source_color` takes."""
+    return found[props.MATRIX] in LUMA_WEIGHTS and found[props.PRIMARIES] in KNOWN_PRIMARIES
+
+
+def source_color(
+    source: vs.VideoFormat,
+    found: Mapping[str, Any],
+    *,
+    eotf: str,
+    sdr_white: float,
+    chroma_location: int = 0,
+) -> Color:
+    """Return how a frame of known color comes in, and goes out.
+
+    Args:
+        source: its format.
+        found: its props.
+        eotf: how it becomes light.
+        sdr_white: cd/m2.
+        chroma_location: of what goes out, H.273's code.
+    """
+    kr, kb = LUMA_WEIGHTS[int(found[props.MATRIX])]
+    right, down = chroma_shift(source, int(found.get(props.CHROMA_LOCATION, 0)))
+    target_right, target_down = chroma_shift(source, chroma_location)
+    return Color(
+        bits=source.bits_per_sample,
+        kr=kr,
+        kb=kb,
+        primaries=KNOWN_PRIMARIES[int(found[props.PRIMARIES])],
+        full_range=int(found.get(props.RANGE, 0)) == int(vs.RANGE_FULL),
+        right=right,
+        down=down,
+        target_right=target_right,
+        target_down=target_down,
+        eotf=eotf,
+        sdr_white=sdr_white,
+    )
+
+
+def coefficients(found: Mapping[str, Any]) -> Floats:
+    """Return those of a map's curve over luma."""
+    return tuple(np.float32(found[f"{props.GAIN_MAP_CURVE}{k}"]) for k in range(DEGREE + 1))
+
+
+def planes_of(frame: vs.VideoFrame) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the planes of a frame; see `rows_of`."""
+    return rows_of(frame, 0), rows_of(frame, 1), rows_of(frame, 2)
+
+
+def rows_of(frame: vs.VideoFrame, plane: int) -> NDArray[Any]:
+    """Return a plane with what pads its rows: contiguous, so one version of the kernel does."""
+    pixels = np.asarray(frame[plane])
+    if pixels.flags.c_contiguous:
+        return pixels
+    pitch = pixels.strides[0]
+    shape = (pixels.shape[0], pitch // pixels.itemsize)
+    return as_strided(pixels, shape, (pitch, pixels.itemsize), writeable=pixels.flags.writeable)
+
+
+@cache
+def _is_ready(try_out: TryOut, sample_bytes: int) -> bool:
+    """Compile the kernel for samples of a size, or load it; say once why it can't be had."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    try:
+        try_out(np.uint8 if sample_bytes == 1 else np.uint16)
+    # Whatever a compiler may raise: there is another way.
+    except Exception as error:
+        log_warning(f"vs_gainmap: Numba does not work here ({error}); rendering takes longer")
+        return False
+    return True
