@@ -1,4 +1,4 @@
-"""Run the network on one picture at a time: device, precision, tiles and streams.
+"""Run the network on one picture at a time: device, precision and streams.
 
 The same code serves every device. A `Predictor` owns the network on its device and a few
 slots; a slot is a CUDA stream with its pinned buffers, or nothing but a turn on the CPU.
@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from vs_gainmap.errors import DeviceError
 from vs_gainmap.models import GMNet, GridNet, Model
-from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
 from vs_gainmap.models.gridnet import GridFeatures
+from vs_gainmap.tiles import predict_in_tiles
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {
@@ -32,13 +33,6 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
 }
 Plane = NDArray[np.float32]
-
-# Largest map that a CUDA device or the CPU takes in one piece, in pixels: `encode` holds
-# about four (H/2, W/2, 64) tensors, 256 bytes a pixel in float32. 8K goes in tiles.
-WHOLE_PIXELS = 3840 * 2160
-DEFAULT_TILE = 1536
-# Rows of features that `decode` takes at a time; a strip of 1080p then stays near the cache.
-DECODE_ROWS = 64
 
 
 def choose_device(device: str | None = None) -> torch.device:
@@ -350,41 +344,8 @@ class Predictor:
         x = functional.pad(sdr_signal, (0, width % 2, 0, height % 2), mode="replicate")
         x = x.to(self.dtype, memory_format=torch.channels_last)
         features = GlobalFeatures(*(f.to(self.dtype) for f in features))
-        tile = self.tile
-        if tile is None and height * width > WHOLE_PIXELS:
-            tile = DEFAULT_TILE
-        if not tile or (tile >= height and tile >= width):
-            gain_map = _decode(self._local, self._local.encode(x, features))
-        else:
-            gain_map = self._tiled(self._local, x, features, tile)
+        gain_map = predict_in_tiles(self._local, x, features, self.tile)
         return gain_map[..., :height, :width].float()
-
-    @staticmethod
-    def _tiled(model: GMNet, x: Tensor, features: GlobalFeatures, tile: int) -> Tensor:
-        height, width = x.shape[-2:]
-        out = x.new_empty((1, 1, height, width), dtype=torch.float32)
-        for top, bottom in _spans(height, tile):
-            for left, right in _spans(width, tile):
-                # Cut, not padded: at true edges the network pads with zeros as on the whole.
-                y0, x0 = max(top - HALO, 0), max(left - HALO, 0)
-                part = x[..., y0 : bottom + HALO, x0 : right + HALO]
-                part = part.contiguous(memory_format=torch.channels_last)
-                gain_map = _decode(model, model.encode(part, features))
-                out[..., top:bottom, left:right] = gain_map[
-                    ..., top - y0 : bottom - y0, left - x0 : right - x0
-                ]
-        return out
-
-
-def _decode(model: GMNet, x: Tensor) -> Tensor:
-    """Decode in strips of rows: the same result, a fraction of the memory, faster."""
-    rows = x.shape[-2]
-    strips = []
-    for top, bottom in _spans(rows, DECODE_ROWS):
-        first = max(top - DECODE_HALO, 0)
-        strip = model.decode(x[..., first : bottom + DECODE_HALO, :])
-        strips.append(strip[..., 2 * (top - first) : 2 * (bottom - first), :])
-    return torch.cat(strips, dim=-2)
 
 
 def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
@@ -392,7 +353,3 @@ def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
     ghost = copy.deepcopy(model).to("meta")
     features = ghost.analyze(torch.empty(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE, device="meta"))
     return type(features), [tensor.shape for tensor in features]
-
-
-def _spans(length: int, step: int) -> list[tuple[int, int]]:
-    return [(start, min(start + step, length)) for start in range(0, length, step)]
