@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vs_gainmap.cuda_graphs import open_graphs
 from vs_gainmap.errors import DeviceError
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
@@ -140,6 +141,7 @@ class Predictor:
         tile: side of a square tile in pixels of the map, even; None works on the whole
             picture up to 2160p and in tiles above; 0 never tiles.
         streams: frames in flight.
+        cuda_graphs: launch the local branch as CUDA graphs; other devices don't have them.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class Predictor:
         dtype: torch.dtype,
         tile: int | None = None,
         streams: int = 1,
+        cuda_graphs: bool = False,
     ) -> None:
         self.device, self.tile = device, tile
         self.dtype = dtype if isinstance(model, GMNet) else torch.float32
@@ -161,6 +164,7 @@ class Predictor:
             self._local.to(memory_format=torch.channels_last)
             if dtype == torch.bfloat16:
                 self._local.conv_last.float()
+        self._graphs = open_graphs(device) if cuda_graphs else None
         self._kind, self._shapes = _describe_features(model)
         self._slots: SimpleQueue[Slot] = SimpleQueue()
         for _ in range(streams):
@@ -310,9 +314,8 @@ class Predictor:
                 np.copyto(picture[0, channel].numpy(), sdr_signal[channel])
             staged = slot.buffer("features", self.features_size)
             np.copyto(staged.numpy(), features)
-            gain_map = self.predict(
-                self._upload(picture), self.unpack(staged.to(self.device, non_blocking=True))
-            )
+            vector = staged.to(self.device, non_blocking=True)
+            gain_map = self.predict(self._upload(picture), self.unpack(vector), slot)
             out = slot.buffer("gain_map", height, width)
             out.copy_(gain_map[0, 0], non_blocking=True)
             slot.wait()
@@ -328,16 +331,24 @@ class Predictor:
     def _upload(self, staged: Tensor) -> Tensor:
         return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)
 
-    def predict(self, sdr_signal: Tensor, features: Any) -> Tensor:
+    def predict(self, sdr_signal: Tensor, features: Any, slot: Slot) -> Tensor:
         """Run the local branch on the device, in tiles where the picture is large.
 
         Args:
             sdr_signal: (1, 3, H, W), float32, 0..1, on the device.
             features: the model's own named tuple, float32, on the device.
+            slot: in which the caller works, this predictor's or another's.
 
         Returns:
             (1, 1, H, W), float32.
         """
+        if self._graphs is None:
+            return self._predict(sdr_signal, *features)
+        return self._graphs.run(slot, self._predict, sdr_signal, *features)
+
+    def _predict(self, sdr_signal: Tensor, *parts: Tensor) -> Tensor:
+        # All of it may be recorded: no copy from the CPU, nothing waited for.
+        features = self._kind(*parts)
         if self._local is None:
             return self._global.predict(sdr_signal, features)
         height, width = sdr_signal.shape[-2:]
