@@ -51,7 +51,7 @@ def test_tiles_give_the_whole_picture(model: GMNet) -> None:
 
 
 def test_tiles_would_differ_without_a_halo(model: GMNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vs_gainmap.runtime.HALO", 4)
+    monkeypatch.setattr("vs_gainmap.tiles.HALO", 4)
     sdr, thumbnail = pictures(1)
     whole = Predictor(model, device=CPU, dtype=torch.float32, tile=0)(sdr, thumbnail)
     tiled = Predictor(model, device=CPU, dtype=torch.float32, tile=64)(sdr, thumbnail)
@@ -102,8 +102,8 @@ def test_bfloat16_is_close_and_keeps_qmax_exact(model: GMNet) -> None:
 def test_large_pictures_are_tiled_by_themselves(
     model: GMNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vs_gainmap.runtime.WHOLE_PIXELS", 1000)
-    monkeypatch.setattr("vs_gainmap.runtime.DEFAULT_TILE", 64)
+    monkeypatch.setattr("vs_gainmap.tiles.WHOLE_PIXELS", 1000)
+    monkeypatch.setattr("vs_gainmap.tiles.DEFAULT_TILE", 64)
     calls = []
     predictor = Predictor(model, device=CPU, dtype=torch.float32)
     encode = predictor._local.encode

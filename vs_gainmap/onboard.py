@@ -247,12 +247,12 @@ class Onboard:
             picture = SDR_INVERSE_EOTFS["bt1886"](narrow.clamp(min=0))
         picture = picture.clamp(0.0, 1.0)
         vector = torch.from_numpy(judged.vector).to(device)
-        gain_map = self.predictor.predict(picture, self.predictor.unpack(vector))
+        gain_map = self.predictor.predict(picture, self.predictor.unpack(vector), slot)
         low, high = self.look.low, self.look.high
         qmax = float(judged.vector[-1]) * high
         if self.surveyor is not None and judged.told is not None:
             told = self.surveyor.unpack(torch.from_numpy(judged.told).to(device))
-            added = self.surveyor.predict(picture, told)
+            added = self.surveyor.predict(picture, told, slot)
             surveyed = max(qmax + float(judged.told[-1]), low + LEAST_RANGE)
             gain_map = (gain_map * (qmax - low) + added) / (surveyed - low)
             qmax = surveyed

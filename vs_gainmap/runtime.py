@@ -1,4 +1,4 @@
-"""Run the network on one picture at a time: device, precision, tiles and streams.
+"""Run the network on one picture at a time: device, precision and streams.
 
 The same code serves every device. A `Predictor` owns the network on its device and a few
 slots; a slot is a CUDA stream with its pinned buffers, or nothing but a turn on the CPU.
@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from vs_gainmap.cuda_graphs import open_graphs
 from vs_gainmap.errors import DeviceError
 from vs_gainmap.models import GMNet, GridNet, Model
-from vs_gainmap.models.gmnet import DECODE_HALO, HALO, THUMBNAIL_SIZE, GlobalFeatures
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
 from vs_gainmap.models.gridnet import GridFeatures
+from vs_gainmap.tiles import predict_in_tiles
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {
@@ -32,13 +34,6 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
 }
 Plane = NDArray[np.float32]
-
-# Largest map that a CUDA device or the CPU takes in one piece, in pixels: `encode` holds
-# about four (H/2, W/2, 64) tensors, 256 bytes a pixel in float32. 8K goes in tiles.
-WHOLE_PIXELS = 3840 * 2160
-DEFAULT_TILE = 1536
-# Rows of features that `decode` takes at a time; a strip of 1080p then stays near the cache.
-DECODE_ROWS = 64
 
 
 def choose_device(device: str | None = None) -> torch.device:
@@ -146,6 +141,7 @@ class Predictor:
         tile: side of a square tile in pixels of the map, even; None works on the whole
             picture up to 2160p and in tiles above; 0 never tiles.
         streams: frames in flight.
+        cuda_graphs: launch the local branch as CUDA graphs; other devices don't have them.
     """
 
     def __init__(
@@ -156,6 +152,7 @@ class Predictor:
         dtype: torch.dtype,
         tile: int | None = None,
         streams: int = 1,
+        cuda_graphs: bool = False,
     ) -> None:
         self.device, self.tile = device, tile
         self.dtype = dtype if isinstance(model, GMNet) else torch.float32
@@ -167,6 +164,7 @@ class Predictor:
             self._local.to(memory_format=torch.channels_last)
             if dtype == torch.bfloat16:
                 self._local.conv_last.float()
+        self._graphs = open_graphs(device) if cuda_graphs else None
         self._kind, self._shapes = _describe_features(model)
         self._slots: SimpleQueue[Slot] = SimpleQueue()
         for _ in range(streams):
@@ -316,9 +314,8 @@ class Predictor:
                 np.copyto(picture[0, channel].numpy(), sdr_signal[channel])
             staged = slot.buffer("features", self.features_size)
             np.copyto(staged.numpy(), features)
-            gain_map = self.predict(
-                self._upload(picture), self.unpack(staged.to(self.device, non_blocking=True))
-            )
+            vector = staged.to(self.device, non_blocking=True)
+            gain_map = self.predict(self._upload(picture), self.unpack(vector), slot)
             out = slot.buffer("gain_map", height, width)
             out.copy_(gain_map[0, 0], non_blocking=True)
             slot.wait()
@@ -334,57 +331,32 @@ class Predictor:
     def _upload(self, staged: Tensor) -> Tensor:
         return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)
 
-    def predict(self, sdr_signal: Tensor, features: Any) -> Tensor:
+    def predict(self, sdr_signal: Tensor, features: Any, slot: Slot) -> Tensor:
         """Run the local branch on the device, in tiles where the picture is large.
 
         Args:
             sdr_signal: (1, 3, H, W), float32, 0..1, on the device.
             features: the model's own named tuple, float32, on the device.
+            slot: in which the caller works, this predictor's or another's.
 
         Returns:
             (1, 1, H, W), float32.
         """
+        if self._graphs is None:
+            return self._predict(sdr_signal, *features)
+        return self._graphs.run(slot, self._predict, sdr_signal, *features)
+
+    def _predict(self, sdr_signal: Tensor, *parts: Tensor) -> Tensor:
+        # All of it may be recorded: no copy from the CPU, nothing waited for.
+        features = self._kind(*parts)
         if self._local is None:
             return self._global.predict(sdr_signal, features)
         height, width = sdr_signal.shape[-2:]
         x = functional.pad(sdr_signal, (0, width % 2, 0, height % 2), mode="replicate")
         x = x.to(self.dtype, memory_format=torch.channels_last)
         features = GlobalFeatures(*(f.to(self.dtype) for f in features))
-        tile = self.tile
-        if tile is None and height * width > WHOLE_PIXELS:
-            tile = DEFAULT_TILE
-        if not tile or (tile >= height and tile >= width):
-            gain_map = _decode(self._local, self._local.encode(x, features))
-        else:
-            gain_map = self._tiled(self._local, x, features, tile)
+        gain_map = predict_in_tiles(self._local, x, features, self.tile)
         return gain_map[..., :height, :width].float()
-
-    @staticmethod
-    def _tiled(model: GMNet, x: Tensor, features: GlobalFeatures, tile: int) -> Tensor:
-        height, width = x.shape[-2:]
-        out = x.new_empty((1, 1, height, width), dtype=torch.float32)
-        for top, bottom in _spans(height, tile):
-            for left, right in _spans(width, tile):
-                # Cut, not padded: at true edges the network pads with zeros as on the whole.
-                y0, x0 = max(top - HALO, 0), max(left - HALO, 0)
-                part = x[..., y0 : bottom + HALO, x0 : right + HALO]
-                part = part.contiguous(memory_format=torch.channels_last)
-                gain_map = _decode(model, model.encode(part, features))
-                out[..., top:bottom, left:right] = gain_map[
-                    ..., top - y0 : bottom - y0, left - x0 : right - x0
-                ]
-        return out
-
-
-def _decode(model: GMNet, x: Tensor) -> Tensor:
-    """Decode in strips of rows: the same result, a fraction of the memory, faster."""
-    rows = x.shape[-2]
-    strips = []
-    for top, bottom in _spans(rows, DECODE_ROWS):
-        first = max(top - DECODE_HALO, 0)
-        strip = model.decode(x[..., first : bottom + DECODE_HALO, :])
-        strips.append(strip[..., 2 * (top - first) : 2 * (bottom - first), :])
-    return torch.cat(strips, dim=-2)
 
 
 def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
@@ -392,7 +364,3 @@ def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
     ghost = copy.deepcopy(model).to("meta")
     features = ghost.analyze(torch.empty(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE, device="meta"))
     return type(features), [tensor.shape for tensor in features]
-
-
-def _spans(length: int, step: int) -> list[tuple[int, int]]:
-    return [(start, min(start + step, length)) for start in range(0, length, step)]

@@ -16,6 +16,8 @@ class RunOptions:
     dtype: str | None = None
     tile: int | None = None
     streams: int | None = None
+    cuda_graphs: bool = False
+    """PyTorch's on CUDA: see `Predictor`; `VS_GAINMAP_CUDA_GRAPHS=1` asks for them, too."""
 
 
 class Backend(Protocol):

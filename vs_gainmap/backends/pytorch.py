@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from vs_gainmap.backends.base import RunOptions
 from vs_gainmap.models import Model
 from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
 
+# Set to 1 in the environment, it asks for CUDA graphs, which no GPU has run yet.
+SWITCH = "VS_GAINMAP_CUDA_GRAPHS"
 # Enough to keep one upload, one network and one download busy at a time.
 CUDA_STREAMS = 3
 # Mean signal under which a picture is black, or as good as that.
@@ -24,7 +27,7 @@ class TorchBackend:
 
     Args:
         model: float32, on the CPU.
-        options: device, precision, tiles, streams.
+        options: device, precision, tiles, streams, CUDA graphs.
 
     Raises:
         DeviceError: the device or precision is not there.
@@ -40,6 +43,7 @@ class TorchBackend:
             dtype=choose_dtype(self._device, options.dtype),
             tile=options.tile,
             streams=self._streams,
+            cuda_graphs=options.cuda_graphs or os.environ.get(SWITCH) == "1",
         )
 
     @property

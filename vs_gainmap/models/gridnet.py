@@ -95,8 +95,9 @@ def tally_pixels(place: Tensor, weights: list[Tensor], bins: int) -> list[Tensor
 
 def luma(signal: Tensor) -> Tensor:
     """Return (N, 1, H, W) luma of (N, 3, H, W) R'G'B'."""
-    weights = torch.tensor(LUMA, device=signal.device, dtype=signal.dtype)
-    return (signal * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    # The weights stay numbers: as a tensor they would be copied to the device, which waits for it.
+    red, green, blue = signal.chunk(3, dim=1)
+    return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
 
 
 def statistics(signal: Tensor) -> Tensor:
@@ -334,11 +335,13 @@ class GridNet(nn.Module):
         y = luma(sdr_signal).squeeze(1)
         top = sdr_signal.amax(dim=1)
         if window is None:
-            window = y.new_tensor([[0.0, 0.0, 1.0, 1.0]])
+            # 0, 0, 1, 1, and all that follows, made where the picture is: see `luma`.
+            window = torch.arange(4, device=y.device).ge(2)[None]
         top_left, bottom_right = window.to(y).view(-1, 2, 2, 1).unbind(1)
         low, span = 2 * top_left - 1, bottom_right - top_left
-        rows = low[:, 0] + span[:, 0] * (2 * torch.arange(height).to(y) + 1) / height
-        columns = low[:, 1] + span[:, 1] * (2 * torch.arange(width).to(y) + 1) / width
+        row, column = (torch.arange(k, device=y.device, dtype=y.dtype) for k in (height, width))
+        rows = low[:, 0] + span[:, 0] * (2 * row + 1) / height
+        columns = low[:, 1] + span[:, 1] * (2 * column + 1) / width
         # Bin k stands at k / (BINS - 1); grid_sample counts from -1 to 1 over whole cells.
         at = torch.stack(
             [
