@@ -69,7 +69,7 @@ def test_it_says_what_filters_say(size: tuple[int, int], guided: bool) -> None:
         assert bright.level == pytest.approx(top_level(signal), abs=NEAR)
         # Cells without overlap here, triangles there: as a whole they are the same.
         for rows in (slice(0, ROWS), slice(ROWS, 2 * ROWS)):
-            assert mine[rows].mean() == pytest.approx(theirs[rows].mean(), abs=0.5 * CODE)
+            assert mine[rows].mean() == pytest.approx(theirs[rows].mean(), abs=2 * CODE)
             assert np.abs(mine[rows] - theirs[rows]).mean() < 0.02
         assert float(np.abs(bright.shares - theirs[2 * ROWS :]).sum()) < 0.05
         counts = tally(signal)
