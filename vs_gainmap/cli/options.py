@@ -166,7 +166,7 @@ def make_graph(
     clip_format = output_format(args)
     mastering = read_mastering(args)
 
-    # The plain measurement is cheaper on the light before it is coded as PQ.
+    # What `sdr_to_hdr10` doesn't measure by itself.
     apart = hdr10plus or (measure and args.percentile < 100)
 
     def graph(clip: vs.VideoNode) -> vs.VideoNode:
