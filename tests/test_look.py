@@ -171,7 +171,7 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert "measured here, as decoded" in text
     assert "<svg" in text
     assert main(["report", str(video), "--quiet"]) == 1
-    assert "pass --overwrite" in capsys.readouterr().err
+    assert "exists already; add --overwrite" in capsys.readouterr().err
     assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 144)] * 2
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vs_gainmap.cli.options import add_filter_options, filter_arguments
 from vs_gainmap.cli.values import positive_int, seconds
-from vs_gainmap.errors import MediaError
+from vs_gainmap.outputs import check_output
 
 # Options of the filter that are `apply`'s; the rest are `predict`'s.
 _APPLY = ("sdr_white", "peak_nits", "strength", "eotf", "upsampling")
@@ -43,8 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.video import open_clip
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
-    if page.exists() and not args.overwrite:
-        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    check_output(page, [args.input], overwrite=args.overwrite)
     given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
     clip = open_clip(args.input)
     previewer = Previewer(

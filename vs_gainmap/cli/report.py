@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vs_gainmap.cli.progress import ProgressBar
-from vs_gainmap.errors import MediaError
+from vs_gainmap.outputs import check_output
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.video import open_clip
 
     page = args.page or args.input.with_name(args.input.name + ".report.html")
-    if page.exists() and not args.overwrite:
-        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    check_output(page, [args.input, args.stats], overwrite=args.overwrite)
     clip = open_clip(args.input)
     if args.stats is not None:
         frames = read_stats(args.stats)

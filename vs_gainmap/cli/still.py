@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from vs_gainmap.cli.options import add_color_options
 from vs_gainmap.cli.photo import (
     add_photo_options,
-    check_output,
     convert_options,
     make_predictor,
 )
 from vs_gainmap.cli.values import seconds
+from vs_gainmap.outputs import check_output
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = convert_options(args)
     check_target(args.output)
-    check_output(args, args.output)
+    check_output(args.output, [args.input], overwrite=args.overwrite)
     color = ColorOverrides(
         matrix=args.matrix,
         transfer=args.transfer,

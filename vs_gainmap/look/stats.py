@@ -11,6 +11,7 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.files import write_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +27,12 @@ class FrameStats:
 
 
 def write_stats(path: Path, frames: list[FrameStats]) -> None:
-    """Write frames as JSON, in one step."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"frames": [asdict(f) for f in frames]}), encoding="utf-8")
-    partial.replace(path)
+    """Write frames as JSON, in one step.
+
+    Raises:
+        MediaError: the file can't be written.
+    """
+    write_bytes(path, json.dumps({"frames": [asdict(f) for f in frames]}).encode())
 
 
 def read_stats(path: Path) -> list[FrameStats]:
