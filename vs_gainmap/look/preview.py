@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from vs_gainmap import props
 from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
+from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
 from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.pq import write_pq
+from vs_gainmap.video.tags import sample_aspect
 
 MAX_WIDTH = 960
 SHEET_WIDTH = 320
@@ -50,28 +54,55 @@ class Previewer:
 
     Args:
         clip: SDR, as for `predict`.
-        predict_options: for `predict`.
-        apply_options: for `apply`; format and output are the page's own.
+        predict_options: for `predict`, but for the color of the input.
+        apply_options: for `apply`, likewise; format and output are the page's own.
+        color: what the clip's props say wrongly or not at all.
+        times: when frames are shown, in seconds; None goes by the clip's rate.
+
+    Raises:
+        vs.Error: the clip or an option is not usable.
     """
 
     def __init__(
-        self, clip: vs.VideoNode, predict_options: dict[str, Any], apply_options: dict[str, Any]
+        self,
+        clip: vs.VideoNode,
+        predict_options: dict[str, Any],
+        apply_options: dict[str, Any],
+        *,
+        color: ColorOverrides | None = None,
+        times: Sequence[float | Fraction] | None = None,
     ) -> None:
-        self._clip = clip
-        self._gain_map = predict(clip, **predict_options)
+        # Once for all: map, HDR and the SDR picture must not read one clip in different ways.
+        tagged = tag_sdr_clip(clip, color or ColorOverrides(), "preview")
+        self._gain_map = predict(tagged, **predict_options)
         options = {**apply_options, "format": vs.RGBS, "output": "pq", "measure": True}
-        self._hdr = apply(clip, self._gain_map, **options)
-        matrix = {} if clip.format.color_family == vs.RGB else {"matrix_in": 1}
-        self._sdr = clip.resize.Bicubic(format=vs.RGB24, **matrix)
-        self._rate = clip.fps_num / clip.fps_den if clip.fps_num else 25.0
+        self._hdr = apply(tagged, self._gain_map, **options)
         self._strength = float(apply_options.get("strength", 1.0))
         self._white = apply_options.get("sdr_white")
         self._eotf = apply_options.get("eotf")
+        self._sdr = self._shown(tagged)
+        self._rate = float(clip.fps) or 25.0
+        self._times = times
+        with tagged.get_frame(0) as frame:
+            self._size = square_size(clip.width, clip.height, sample_aspect(frame.props))
 
-    def frame_at(self, seconds: float) -> int:
-        """Return the frame shown at a time, by the clip's rate."""
-        last: int = self._clip.num_frames - 1
-        return min(max(int(seconds * self._rate + 1e-6), 0), last)
+    def _shown(self, tagged: vs.VideoNode) -> vs.VideoNode:
+        """Return the clip as RGB24 in BT.709 primaries, which a page's pictures have."""
+        with tagged.get_frame(0) as frame:
+            primaries = int(frame.props[props.PRIMARIES])
+            constant_luminance = int(frame.props[props.MATRIX]) == int(vs.MATRIX_BT2020_CL)
+        if primaries == int(vs.PRIMARIES_BT709):
+            return tagged.resize.Bicubic(format=vs.RGB24)
+        if constant_luminance:
+            # Bound to the camera's curve: R'G'B' comes first.
+            tagged = tagged.resize.Bicubic(format=vs.RGBS)
+        eotf = self._eotf
+        if eotf is None:
+            with self._gain_map.get_frame(0) as frame:
+                eotf = props.read_eotf(frame.props)
+        # Primaries change in the light that `apply` sees, so that base and HDR agree in color.
+        signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
+        return signal.resize.Bicubic(format=vs.RGB24, primaries=int(vs.PRIMARIES_BT709))
 
     def look(self, n: int) -> Look:
         """Make a look at frame n; wide frames are shown at half their size or less."""
@@ -83,15 +114,15 @@ class Previewer:
             high = float(found[props.GAIN_MAP_ALTERNATE_HEADROOM])
             stops = low + np.array(frame[0]) * (float(found[props.GAIN_MAP_MAX]) - low)
             white = float(self._white or found[props.GAIN_MAP_SDR_WHITE])
-            eotf = self._eotf or found[props.GAIN_MAP_EOTF]
+            eotf: Any = self._eotf or props.read_eotf(found)
         with self._hdr.get_frame(n) as frame:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
         clipped = np.clip(stops, low, high) * self._strength
-        shrink = max(-(-sdr.shape[1] // MAX_WIDTH), 1)
-        size = (sdr.shape[1] // shrink, sdr.shape[0] // shrink)
+        shrink = max(-(-self._size[0] // MAX_WIDTH), 1)
+        size = (self._size[0] // shrink, self._size[1] // shrink)
         return Look(
-            seconds=n / self._rate,
+            seconds=n / self._rate if self._times is None else float(self._times[n]),
             sdr=_shrink(sdr, size),
             stops=_shrink(clipped.astype(np.float32), size),
             stops_range=(min(low, 0.0), high),
@@ -100,6 +131,15 @@ class Previewer:
             eotf=eotf,
             found=levels,
         )
+
+
+def square_size(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:
+    """Return a picture's size with square pixels; the shorter way, so that none is made up."""
+    if not sample_aspect or sample_aspect == 1:
+        return width, height
+    if sample_aspect > 1:
+        return width, max(round(height / sample_aspect), 1)
+    return max(round(width * sample_aspect), 1), height
 
 
 def _shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
