@@ -172,7 +172,7 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert "<svg" in text
     assert main(["report", str(video), "--quiet"]) == 1
     assert "exists already; add --overwrite" in capsys.readouterr().err
-    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 144)] * 2
+    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 192)] * 2
 
 
 @pytest.fixture

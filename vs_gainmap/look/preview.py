@@ -20,7 +20,7 @@ from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
-from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend
+from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
 from vs_gainmap.look.ultrahdr import ultra_hdr
@@ -191,9 +191,11 @@ def write_preview(
         page.figures([figure for look in sheet for figure in _thumbnails(look)], small=True)
         low, high = sheet[0].stops_range
         page.figures([("gain map, stops", png(_legend(StopsScale(low, high))), "image/png")])
+    # One scale for all of them, so that they compare.
+    peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in looks), default=0.0))
     for look in looks:
         page.heading(f"{look.seconds:.3f} s")
-        page.figures(_figures(look))
+        page.figures(_figures(look, peak))
         page.table(
             [
                 ("Qmax", f"{float(look.found[props.GAIN_MAP_MAX]):+.2f} stops"),
@@ -224,9 +226,9 @@ def _thumbnails(look: Look) -> list[tuple[str, bytes, str]]:
     ]
 
 
-def _figures(look: Look) -> list[tuple[str, bytes, str]]:
+def _figures(look: Look, peak: float) -> list[tuple[str, bytes, str]]:
     nits = pq_eotf(torch.from_numpy(look.pq))
-    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale()
+    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale(peak)
     width = look.sdr.shape[1]
     brightest = nits.amax(dim=0).numpy()
     painted_stops = np.concatenate(
@@ -241,8 +243,8 @@ def _figures(look: Look) -> list[tuple[str, bytes, str]]:
         ("HDR as it is (PQ)", _avif(nits), "image/avif"),
         ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
         ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
-        ("waveform", waveform(look.pq), "image/png"),
-        ("histogram", histogram(look.pq), "image/png"),
+        ("waveform", waveform(look.pq, peak), "image/png"),
+        ("histogram", histogram(look.pq, peak), "image/png"),
     ]
 
 
