@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import vapoursynth as vs
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from tests.media import Media, decode
 from vs_gainmap import predict, sdr_to_hdr10
-from vs_gainmap.backends import BACKENDS, mlrt
+from vs_gainmap.backends import BACKENDS, mlrt, plugins
 from vs_gainmap.backends.engines import migraphx_command
 from vs_gainmap.backends.export import export_global, export_local, weights_digest
 from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph, vector_rows
@@ -335,6 +336,56 @@ def test_a_missing_plugin_says_what_to_install(tiny_weights: Path) -> None:
         extra = PLUGINS[name].extra
         with pytest.raises(vs.Error, match=rf'needs the plugin .*pip install "vs-gainmap\[{extra}'):
             sdr_to_hdr10(noise(**BT709), weights=tiny_weights, backend=name)
+
+
+@dataclass(frozen=True)
+class FakeFile:
+    """A file as a distribution lists it."""
+
+    path: Path
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem
+
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix
+
+    def locate(self) -> Path:
+        return self.path
+
+
+@pytest.mark.parametrize("name", ["trt", "trt_rtx", "migx"])
+def test_a_plugin_that_fails_to_load_says_why(
+    name: str, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As TensorRT's does where a library of NVIDIA's is missing: installing it again is no cure."""
+
+    class Distribution:
+        files = (FakeFile(tmp_path / "METADATA"), FakeFile(tmp_path / f"libvs{name}.so"))
+
+    (tmp_path / f"libvs{name}.so").write_bytes(b"no library")
+    monkeypatch.setattr(plugins, "distribution", lambda _: Distribution())
+    with pytest.raises(vs.Error) as error:
+        sdr_to_hdr10(noise(**BT709), weights=tiny_weights, backend=name)
+    said = str(error.value)
+    package = PLUGINS[name].package
+    assert f"backend {name}: {package} is installed, but its plugin fails to load: " in said
+    assert f"libvs{name}.so" in said.split("fails to load: ")[1]
+    assert "pip install" not in said
+    assert "\n" not in said
+    found = {finding.subject: finding for finding in doctor._backends()}
+    assert "fails to load" in found[f"backend {name}"].text
+    assert "not installed" not in found[f"backend {name}"].text
+
+
+def test_a_plugins_file_is_found_as_pip_installed_it() -> None:
+    for name in ("ov", "ort", "ncnn"):
+        library = PLUGINS[name].library()
+        assert library is not None
+        assert library.is_file()
+        assert Path(str(PLUGINS[name].load().plugin_path)).samefile(library)
 
 
 def test_black_and_white_frames_are_finite(tiny_weights: Path) -> None:

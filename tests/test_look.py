@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -173,6 +174,27 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert main(["report", str(video), "--quiet"]) == 1
     assert "exists already; add --overwrite" in capsys.readouterr().err
     assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 192)] * 2
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("preview", "imagecodecs"), ("preview", "matplotlib"), ("report", "matplotlib")],
+)
+def test_a_missing_library_is_one_line_before_any_work(
+    command: str,
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [n for n in sys.modules if n.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    # It isn't even asked whether there is such a file.
+    assert main([command, str(tmp_path / "none.mkv")]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.endswith(f'pages need {missing}: install it with pip install "vs-gainmap[look]"')
+    assert "\n" not in said
 
 
 @pytest.fixture

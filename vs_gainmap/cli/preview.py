@@ -44,12 +44,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
     from vs_gainmap.colorimetry import ColorOverrides
+    from vs_gainmap.look.extra import PICTURES, PLOTS, require
     from vs_gainmap.look.preview import Previewer, write_preview
     from vs_gainmap.video import open_clip
     from vs_gainmap.video.index import scan
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
     check_output(page, [args.input], overwrite=args.overwrite)
+    require(*PLOTS, *PICTURES)
     given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
     index = scan(args.input)
     frames = [index.frame_at(at) for at in args.at or ()]

@@ -32,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
+    from vs_gainmap.look.extra import PLOTS, require
     from vs_gainmap.look.report import measure_frames, write_report
     from vs_gainmap.look.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     check_output(page, [args.input, args.stats, stats_beside(args.input)], overwrite=args.overwrite)
     if args.stats is not None and not args.stats.is_file():
         raise MediaError(f"{args.stats}: no such file")
+    require(*PLOTS)
     clip = open_clip(args.input)
     frames: list[FrameStats] | None
     if args.stats is not None:

@@ -20,6 +20,7 @@ from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.look.extra import PICTURES, PLOTS, require
 from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
@@ -181,6 +182,7 @@ def write_preview(
     Raises:
         MediaError: matplotlib, imagecodecs or Pillow is not installed.
     """
+    require(*PLOTS, *PICTURES)
     page = Page(title)
     page.note(
         "The HDR pictures are AVIF in PQ and Ultra HDR JPEG: a browser on an HDR screen shows "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.look.extra import PLOTS, require
 from vs_gainmap.look.false_color import USUAL_TOP, pq_of, ticks_to
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ def new_figure(width: float, height: float, rows: int = 1) -> tuple[Figure, Any]
     Raises:
         MediaError: matplotlib is not installed.
     """
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise MediaError("plots need matplotlib; pip install vs-gainmap[look]") from error
+    require(*PLOTS)
+    import matplotlib.figure
+
     # Not pyplot: that keeps state and looks for a screen.
     figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     figure.set_facecolor("#181818")
