@@ -82,8 +82,13 @@ class Plugin:
 
     def version(self) -> str:
         """Return the installed version."""
-        found: str | bytes = self.load().Version()["version"]
-        return found.decode() if isinstance(found, bytes) else found
+        return self.versions()["version"]
+
+    def versions(self) -> dict[str, str]:
+        """Return all that the plugin says of itself and its runtime, but for where it lies."""
+        said: dict[str, object] = self.load().Version()
+        texts = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in said.items()}
+        return {name: text for name, text in sorted(texts.items()) if name != "path"}
 
     def place(self, device: str | None) -> Place:
         """Read a device's name; None is the first kind.
