@@ -44,29 +44,6 @@ from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 # Keeps a film's draws apart from its pictures'.
 FILM_STREAM = 1
 
-# Fixed: whole panoramas (and photographs) that training never sees.
-HELD_OUT_SCENES = frozenset(
-    {
-        "dreiassets__dikhololo_night",
-        "dreiassets__st_fagans_interior",
-        "egjsview3d__fireplace",
-        "gkjohnson3d__chinese_garden",
-        "gkjohnson3d__leadenhall_market",
-        "gkjohnson3d__noon_grass",
-        "pmndrsassets__royal_esplanade",
-        "pmndrsassets__spruit_sunrise",
-        "polygonjs__neon_photostudio",
-        "polygonjs__preller_drive",
-        "realismfx__snowy_field",
-        "waymoviz__shanghai_bund",
-        "bdhshifter__river_walk_1_2k",
-        "bdhshifter__snowy_field_4k",
-        "gainmapjs__spruit_sunrise_4k",
-        "openexr__StillLife",
-        "android_train_station_night",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:

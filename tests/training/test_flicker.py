@@ -23,7 +23,7 @@ from training.flicker import (
     levels,
     summary,
 )
-from training.pairs import HELD_OUT_SCENES
+from training.held_out import HELD_OUT_SCENES
 from training.shots import FADE_GAMMA, SHOTS, Delivery, Shot, deliver, make_shots
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
