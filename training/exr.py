@@ -47,8 +47,8 @@ def read_exr(path: Path) -> tuple[NDArray[np.floating], Primaries]:
         return np.stack([channels[name] for name in "RGB"], axis=-1), primaries
     if {"Y", "RY", "BY"} <= channels.keys():
         weights = primary_matrix(primaries)[1]
-        planes = (channels[name] for name in ("Y", "RY", "BY"))
-        return _from_luminance_chroma(*planes, weights), primaries
+        y, ry, by = (channels[name] for name in ("Y", "RY", "BY"))
+        return _from_luminance_chroma(y, ry, by, weights), primaries
     raise MediaError(f"training: {path.name} has channels {sorted(channels)}, no RGB or Y/RY/BY")
 
 
@@ -78,8 +78,8 @@ def _primaries(named: tuple[float, ...], path: Path) -> Primaries:
     pairs = [(float(x), float(y)) for x, y in np.reshape(named, (4, 2))]
     primaries = Primaries(red=pairs[0], green=pairs[1], blue=pairs[2], white=pairs[3])
     try:
-        sound = bool(np.isfinite(to_bt2020(primaries)).all())
-    except (np.linalg.LinAlgError, ZeroDivisionError):
+        sound = primaries.white[1] > 0 and bool(np.isfinite(to_bt2020(primaries)).all())
+    except np.linalg.LinAlgError:
         sound = False
     if not sound:
         numbers = " ".join(f"{number:g}" for pair in pairs for number in pair)

@@ -79,7 +79,9 @@ def _no_views(views: list[View], split: str, held_out: Collection[str]) -> str:
     """Say what is missing and what to do."""
     scenes = {view.scene for view in views}
     if len(scenes) == 1:
-        way = f"all views are of one scene, {scenes.pop()}; render more, or give --{OPTION[split]} 0"
+        way = (
+            f"all views are of one scene, {scenes.pop()}; render more, or give --{OPTION[split]} 0"
+        )
     elif held_out:
         side = "none" if split == "test" else "every one"
         way = f"{side} of {len(scenes)} scenes fits --held-out {' '.join(held_out)}"

@@ -79,6 +79,12 @@ class Film:
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
         )
 
+    def told_nits(self) -> float:
+        """Return the peak in a master's metadata: its display's class, or the light level."""
+        if self.told == 0:
+            return min(p for p in (1000.0, 4000.0) if p >= 0.99 * self.mastering_nits)
+        return max(self.mastering_nits * self.told, 300.0)
+
 
 class Pair(NamedTuple):
     """One picture both ways, whole."""
@@ -165,10 +171,8 @@ def draw_master(
     # Metadata: the mastering display, or the clip's own light level.
     if graded:
         peak = max(peak, 1000.0) if film.told == 0 else max(peak * film.told, 300.0)
-    elif film.told == 0:
-        peak = min(p for p in (1000.0, 4000.0) if p >= 0.99 * film.mastering_nits)
     else:
-        peak = max(film.mastering_nits * film.told, 300.0)
+        peak = film.told_nits()
     return Master(nits=quantize_pq(nits), peak_nits=peak)
 
 

@@ -70,7 +70,7 @@ def read_gain_map_folder(base_path: Path) -> np.ndarray:
         metadata = _gainmap_js(fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MediaError(
-            f"training: {base_path.name} needs {stem}.metadata.json as gainmap-js writes it: {error!r}"
+            f"training: {base_path.name} needs {stem}.metadata.json from gainmap-js: {error!r}"
         ) from error
     base = cv2.imread(str(base_path), cv2.IMREAD_COLOR)
     gain = cv2.imread(str(base_path.with_name(f"{stem}.gainmap.webp")), cv2.IMREAD_COLOR)

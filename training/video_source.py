@@ -52,7 +52,8 @@ def frame_to_nits(frame: av.VideoFrame) -> Tensor:
             f"primaries {primaries} (ITU-T H.273)"
         )
     try:
-        source = to_vapoursynth(frame, layout_of(frame.format.name))
+        whole = _whole_chroma(frame)
+        source = to_vapoursynth(whole, layout_of(whole.format.name))
         blank = vs.core.std.BlankClip(
             format=source.format.id, width=frame.width, height=frame.height, length=1
         )
@@ -61,7 +62,7 @@ def frame_to_nits(frame: av.VideoFrame) -> Tensor:
             clip = clip.std.SetFrameProps(**{props.MATRIX: _BT2020_NCL})
         with clip.resize.Bicubic(format=vs.RGBS).get_frame(0) as rgb:
             signal = torch.from_numpy(np.stack([np.asarray(plane) for plane in rgb]))
-    except vs.Error as error:
+    except (vs.Error, ValueError) as error:
         raise MediaError(
             f"training: a frame of {frame.width}x{frame.height} in {frame.format.name} "
             f"can't be converted: {error}"
@@ -69,6 +70,17 @@ def frame_to_nits(frame: av.VideoFrame) -> Tensor:
     if transfer == _PQ:
         return pq_eotf(signal)
     return hlg_ootf(hlg_inverse_oetf(signal))
+
+
+def _whole_chroma(frame: av.VideoFrame) -> av.VideoFrame:
+    """Give a frame of odd size, which VapourSynth can't hold in 4:2:0, chroma at full size."""
+    layout = layout_of(frame.format.name)
+    if not (frame.width % 2 and layout.subsampling_w or frame.height % 2 and layout.subsampling_h):
+        return frame
+    whole = frame.reformat(format="yuv444p16le")
+    for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
+        setattr(whole, name, getattr(frame, name))
+    return whole
 
 
 def frames(path: Path, *, count: int) -> Iterator[Tensor]:
@@ -224,9 +236,7 @@ def _count(path: Path) -> int:
 
 
 @contextmanager
-def _opened(
-    path: Path, *, keys_only: bool = False
-) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path, *, keys_only: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open the main video of a file; what goes wrong while it is read names the file."""
     try:
         with open_input(path) as container:
