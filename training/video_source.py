@@ -75,7 +75,9 @@ def frame_to_nits(frame: av.VideoFrame) -> Tensor:
 def _whole_chroma(frame: av.VideoFrame) -> av.VideoFrame:
     """Give a frame of odd size, which VapourSynth can't hold in 4:2:0, chroma at full size."""
     layout = layout_of(frame.format.name)
-    if not (frame.width % 2 and layout.subsampling_w or frame.height % 2 and layout.subsampling_h):
+    if not (
+        (frame.width % 2 and layout.subsampling_w) or (frame.height % 2 and layout.subsampling_h)
+    ):
         return frame
     whole = frame.reformat(format="yuv444p16le")
     for name in ("color_range", "color_primaries", "color_trc", "colorspace"):
