@@ -66,8 +66,12 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("--photos", type=Path, help="folder of gain map photos")
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
     evaluate.add_argument("--preset", help="for weights that carry none")
-    evaluate.add_argument("--count", type=int, default=4, help="views an operator, or frames")
-    evaluate.add_argument("--survey", type=int, default=0, help="more views of each film")
+    evaluate.add_argument(
+        "--count", type=int, default=4, help="views an operator, or runs of 3 frames a video"
+    )
+    evaluate.add_argument(
+        "--survey", type=int, default=0, help="more views of each film, more frames of each video"
+    )
     evaluate.add_argument("--lines", type=int, default=540, help="shrink video to this height")
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
@@ -160,78 +164,6 @@ def _train(args: argparse.Namespace) -> None:
             initial = initial.with_peaks()
         initial.requires_grad_(True)
     train(config, args.out, initial=initial)
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    from training.baselines import baselines
-    from training.evaluate import (
-        Method,
-        Row,
-        baseline_method,
-        format_table,
-        items_from_video,
-        items_from_views,
-        measure,
-        network_method,
-        oracle_method,
-        published_test,
-        summary,
-        write_json,
-    )
-    from training.metrics import Scorer
-    from training.pairs import read_index
-    from training.photo_items import as_it_is, for_photos, items_from_photos
-    from training.report import WorstCases, write_html
-    from training.validate import split_views
-    from vs_gainmap.weights import load_weights
-
-    sets = [load_weights(name, preset=args.preset) for name in args.weights]
-    weights = sets[0]
-    args.out.mkdir(parents=True, exist_ok=True)
-    if args.layout is not None:
-        rows = published_test(weights, args.layout)
-        write_json(rows, args.out / "report.json")
-        print(format_table(summary(rows, by=lambda row: row.method)))
-        return
-    if args.photos is not None:
-        sets = [for_photos(each) for each in sets]
-    preset = sets[0].preset
-    # Views stand for frames that are at map size already, and so do photos made small.
-    scale = args.map_scale or (1 if args.views or args.photos else None)
-    methods: dict[str, Method] = {
-        Path(each.name).stem: network_method(each, map_scale=scale) for each in sets
-    }
-    ours, *others = methods
-    if args.photos is not None:
-        methods["SDR as it is"] = as_it_is(preset)
-    for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
-        methods[name] = baseline_method(baseline, preset.peak_nits)
-    methods["oracle map"] = oracle_method(preset)
-    if args.photos is not None:
-        items = items_from_photos(args.photos, preset)
-    elif args.views is not None:
-        _, held_out = split_views(read_index(args.views))
-        items = items_from_views(held_out, preset, args.count, args.survey)
-    else:
-        items = items_from_video(args.video, preset, count=args.count, lines=args.lines)
-    scorer = Scorer(peak_nits=preset.peak_nits, color_video_vdp=args.cvvdp)
-    worst = WorstCases(ours, 8)
-    rows = []
-    for row, item, output in measure(items, methods, preset, scorer):
-        rows.append(row)
-        if row.method == ours and sys.stderr.isatty():
-            print(
-                f"\r{len(rows) // len(methods) + 1} {item.name[:40]:40s}", end="", file=sys.stderr
-            )
-        worst.add(row, item, output)
-    print(format_table(summary(rows, by=lambda row: row.method)))
-    by_operator = () if args.photos else (ours, *others, "scaling 203")
-    for method in by_operator:
-        mine: list[Row] = [row for row in rows if row.method == method]
-        print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
-    write_json(rows, args.out / "report.json")
-    title = f"Weights {ours}"
-    write_html(rows, worst, args.out / "report.html", base="scaling 203", title=title)
 
 
 def _skin(args: argparse.Namespace) -> None:
@@ -335,7 +267,9 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "train":
             _train(args)
         elif args.command == "evaluate":
-            _evaluate(args)
+            from training.evaluate_command import evaluate
+
+            evaluate(args)
         elif args.command == "skin":
             _skin(args)
         elif args.command == "flicker":

@@ -22,12 +22,15 @@ from vs_gainmap.color import (
     bt1886_eotf,
     bt1886_inverse_eotf,
     convert_primaries,
+    hlg_inverse_oetf,
+    hlg_ootf,
     luminance,
-    pq_eotf,
     rgb_to_xyz_matrix,
 )
+from vs_gainmap.errors import MediaError
 
 Baseline = Callable[[Tensor], Tensor]
+# Of one picture, seconds: a driver that draws on the CPU takes one or two.
 FFMPEG_TIMEOUT = 60.0
 
 
@@ -89,12 +92,18 @@ def _packaged_ffmpeg() -> str | None:
 
 
 def _libplacebo(program: str, signal: Tensor) -> Tensor:
+    """Return light for a display of 1000 cd/m2.
+
+    A PQ target has 10000 cd/m2 unless its frames say otherwise, and nothing in ffmpeg's filter
+    says it: mid-grey would come out at 256 cd/m2. An HLG target is one of 1000 cd/m2 by
+    definition (ITU-R BT.2100-2, table 5), so the output is HLG, decoded here.
+    """
     height, width = signal.shape[-2:]
     rgb = (signal * 65535).round().to(torch.int32).numpy().astype("<u2").transpose(1, 2, 0)
     chain = (
         "setparams=color_primaries=bt709:color_trc=bt709:colorspace=gbr:range=full,"
         "libplacebo=inverse_tonemapping=1:tonemapping=auto:colorspace=gbr:range=full:"
-        "color_primaries=bt2020:color_trc=smpte2084:format=gbrp16le"
+        "color_primaries=bt2020:color_trc=arib-std-b67:format=gbrp16le"
     )
     command = [
         program, "-v", "error", "-init_hw_device", "vulkan",
@@ -105,19 +114,30 @@ def _libplacebo(program: str, signal: Tensor) -> Tensor:
         command, input=rgb.tobytes(), capture_output=True, check=True, timeout=FFMPEG_TIMEOUT
     )
     pixels = np.frombuffer(done.stdout, "<u2").reshape(height, width, 3).astype(np.float32)
-    return pq_eotf(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))) / 65535)
+    hlg = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))) / 65535
+    return hlg_ootf(hlg_inverse_oetf(hlg))
 
 
 def libplacebo_inverse(signal: Tensor) -> Tensor:
-    """Expand by libplacebo's inverse tone mapping, through ffmpeg.
+    """Expand by libplacebo's inverse tone mapping to 1000 cd/m2, through ffmpeg.
 
     Raises:
-        FileNotFoundError: no ffmpeg here whose libplacebo runs.
+        MediaError: no ffmpeg here whose libplacebo runs, or it fails, or takes too long.
     """
     program = libplacebo_ffmpeg()
     if program is None:
-        raise FileNotFoundError("no ffmpeg with a working libplacebo filter")
-    return _libplacebo(program, signal)
+        raise MediaError("evaluate: no ffmpeg with a working libplacebo filter here")
+    try:
+        return _libplacebo(program, signal)
+    except subprocess.TimeoutExpired as error:
+        why = f"took more than {FFMPEG_TIMEOUT:g} s for a picture"
+        raise MediaError(f"evaluate: libplacebo {why}; try --no-libplacebo") from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        why = said[-1] if said else f"ffmpeg ended with {error.returncode}"
+        raise MediaError(f"evaluate: libplacebo failed: {why}; try --no-libplacebo") from error
+    except (OSError, ValueError) as error:
+        raise MediaError(f"evaluate: libplacebo failed: {error}; try --no-libplacebo") from error
 
 
 def baselines(*, with_libplacebo: bool = True) -> dict[str, Baseline]:

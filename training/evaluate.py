@@ -1,10 +1,11 @@
-"""Measure weights and baselines on the same pictures: held-out views, the layout, or video."""
+"""Measure weights and baselines on the same pictures, which `training.items` has."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +14,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.baselines import Baseline
-from training.grade import Master
-from training.layout import LayoutItem, list_layout, rebuild, shrink
-from training.metrics import Scorer, linear_psnr, normalised_psnr
-from training.operators import OPERATORS
-from training.pairs import View, make_sdr, make_thumbnail, robust_qmax, show, true_log_gain
-from training.validate import make_examples, run_network, to_nits
-from training.video_source import frames
+from training.layout import shrink
+from training.metrics import Scorer
+from training.pairs import make_thumbnail, robust_qmax, true_log_gain
+from training.validate import run_network, to_nits
+from training.way_up import go_down, go_up
 from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
-from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.models import Model
-from vs_gainmap.weights import Weights
+from vs_gainmap.errors import WeightsError
+from vs_gainmap.gainmap import LEAST_RANGE, GainMapPreset, render_hdr
+from vs_gainmap.models import GridNet
+from vs_gainmap.weights import WEIGHTS, Weights, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A picture to measure on.
 
-    `sdr_signal` (3, H, W), 0..1; `truth` (3, H, W), BT.2020, cd/m2; `sequence` names the
-    video that a frame belongs to, None for stills; `survey` (K, 3, 256, 256), thumbnails of other
-    pictures of the same film.
+    `sdr_signal` (3, H, W), 0..1; `truth` (3, H, W), BT.2020, cd/m2; `sequence` names the run of
+    consecutive frames that a frame belongs to, None for stills; of one that `follows` another
+    only the change is measured. `survey` (K, 3, 256, 256), thumbnails of other pictures of the
+    same film; `thumbnail` (3, 256, 256), where it is not that of `sdr_signal`.
     """
 
     name: str
@@ -40,7 +41,9 @@ class Item:
     sdr_signal: Tensor
     truth: Tensor
     sequence: str | None = None
+    follows: bool = False
     survey: Tensor | None = None
+    thumbnail: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,37 +67,80 @@ class Row:
     values: dict[str, float] = field(default_factory=dict)
 
 
-def predict_map(
-    model: Model, signal: Tensor, map_scale: int, survey: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Predict at 1/map_scale and bring the map up bilinearly.
+def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
+    """Return the network as a method that goes the filters' way, one frame by itself.
 
     Args:
-        model: the network.
-        signal: (3, H, W), 0..1; H and W multiples of twice the scale.
-        map_scale: factor by which the network sees the picture smaller.
-        survey: (K, 3, 256, 256), other pictures of the film, for models that can.
-
-    Returns:
-        Map (1, 1, H, W) and qmax_norm (1, 1, 1, 1).
+        weights: what to measure. Bundled ones that can't be surveyed hear of a survey from the
+            set that taught them, as in `predict`.
+        map_scale: factor by which the network sees the picture smaller; None takes the preset's.
+            Sides must be multiples of twice it.
     """
-    small = shrink(signal, map_scale)[None]
-    gain_map, qmax_norm = run_network(model, small, make_thumbnail(signal[None]), survey)
-    if map_scale > 1:
-        gain_map = functional.interpolate(
-            gain_map, size=signal.shape[-2:], mode="bilinear", align_corners=False
-        )
-    return gain_map, qmax_norm
+    preset = weights.preset
+    scale = preset.map_scale if map_scale is None else map_scale
+    teacher = _find_teacher(weights)
+
+    @torch.inference_mode()
+    def run(item: Item) -> Output:
+        small, thumbnail = go_down(item.sdr_signal, scale), make_thumbnail(item.sdr_signal[None])
+        gain_map, qmax_norm = run_network(weights.model, small, thumbnail, item.survey)
+        if teacher is not None and item.survey is not None:
+            gain_map, qmax_norm = _tell(
+                teacher, small, thumbnail, item.survey, gain_map, qmax_norm, preset
+            )
+        gain_map = go_up(gain_map, item.sdr_signal)
+        light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, preset)
+        return Output(nits=to_nits(light, preset)[0], qmax_norm=float(qmax_norm))
+
+    return run
 
 
-def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
-    """Return the network as a method, at the preset's map scale unless told another."""
+def _find_teacher(weights: Weights) -> GridNet | None:
+    """Return who tells these weights what a survey says; see `vs_gainmap.filters.survey`."""
+    entry = WEIGHTS.get(weights.name)
+    if entry is None or entry.teacher is None:
+        return None
+    teacher = load_weights(entry.teacher)
+    same = replace(teacher.preset, map_scale=weights.preset.map_scale) == weights.preset
+    return teacher.model if same and isinstance(teacher.model, GridNet) else None
+
+
+def _tell(
+    teacher: GridNet,
+    small: Tensor,
+    thumbnail: Tensor,
+    survey: Tensor,
+    gain_map: Tensor,
+    qmax_norm: Tensor,
+    preset: GainMapPreset,
+) -> tuple[Tensor, Tensor]:
+    """Add the difference between a teacher's judgements with a survey and without."""
+    low, high = preset.min_log_gain, preset.max_log_gain
+    heard = teacher.gather(teacher.testify(torch.cat([thumbnail, survey.float()])))
+    judged = teacher.analyze_twice(thumbnail, heard)
+    stops, alone = (teacher.predict(small, each) * (each.qmax_norm * high - low) for each in judged)
+    change = (judged[0].qmax_norm - judged[1].qmax_norm) * high
+    qmax = qmax_norm * high
+    told = (qmax + change).clamp(min=low + LEAST_RANGE)
+    return (gain_map * (qmax - low) + stops - alone) / (told - low), told / high
+
+
+def published_method(weights: Weights, *, map_scale: int | None = None) -> Method:
+    """Return the network as a method that goes the published test's way.
+
+    Down by OpenCV's cubic filter, up bilinearly, and thumbnails are the data's.
+    """
     scale = weights.preset.map_scale if map_scale is None else map_scale
 
     @torch.inference_mode()
     def run(item: Item) -> Output:
-        gain_map, qmax_norm = predict_map(weights.model, item.sdr_signal, scale, item.survey)
-        light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, weights.preset)
+        signal = item.sdr_signal
+        seen = make_thumbnail(signal[None]) if item.thumbnail is None else item.thumbnail[None]
+        gain_map, qmax_norm = weights.model(shrink(signal, scale)[None], seen)
+        gain_map = functional.interpolate(
+            gain_map, size=signal.shape[-2:], mode="bilinear", align_corners=False
+        )
+        light = render_hdr(signal[None], gain_map, qmax_norm, weights.preset)
         return Output(nits=to_nits(light, weights.preset)[0], qmax_norm=float(qmax_norm))
 
     return run
@@ -123,79 +169,13 @@ def baseline_method(baseline: Baseline, peak_nits: float) -> Method:
     return run
 
 
-def items_from_views(
-    views: list[View], preset: GainMapPreset, per_operator: int, survey: int = 0
-) -> Iterator[Item]:
-    """Yield held-out views through every operator, as validation has them."""
-    for number, example in enumerate(
-        make_examples(views, preset, per_operator=per_operator, survey=survey)
-    ):
-        yield Item(
-            name=f"{example.scene}_{number:03d}",
-            operator=example.operator,
-            sdr_signal=example.sdr_signal.float(),
-            survey=example.survey,
-            truth=example.hdr.float() * preset.sdr_white,
-        )
-
-
-def items_from_video(
-    paths: Iterable[Path],
-    preset: GainMapPreset,
-    *,
-    count: int,
-    lines: int = 0,
-    step: int = 8,
-    seed: int = 0,
-) -> Iterator[Item]:
-    """Yield frames of HDR video through every operator at its usual settings.
-
-    Args:
-        paths: HDR10 or HLG files.
-        preset: SDR white and peak of the truth.
-        count: frames of a file, spread over it.
-        lines: larger frames are shrunk to this height, in light; 0 leaves them.
-        step: sides are cut to multiples of it.
-        seed: 1 swaps the color space that each operator works in.
-    """
-    for row, path in enumerate(paths):
-        pictures = [_even(_shrink(frame, lines), step) for frame in frames(path, count=count)]
-        peak = max(float(p.max()) for p in pictures)
-        settings = [(name, o) for name, entry in OPERATORS.items() for o in entry.usual]
-        for column, (name, operator) in enumerate(settings):
-            for number, nits in enumerate(pictures):
-                master = Master(nits=nits, peak_nits=max(peak, 300.0))
-                wide = (row + column + seed) % 2 == 0
-                signal = make_sdr(master, operator, wide=wide, encoding="bt1886")
-                yield Item(
-                    name=f"{path.stem}_{number:03d}",
-                    operator=name,
-                    sdr_signal=(signal * 255).round() / 255,
-                    truth=show(master, preset, rolled=False) * preset.sdr_white,
-                    sequence=f"{path.stem}/{name}/{column}",
-                )
-
-
-def _shrink(picture: Tensor, lines: int) -> Tensor:
-    height, width = picture.shape[-2:]
-    if lines == 0 or height <= lines:
-        return picture
-    size = (lines, round(width * lines / height))
-    return functional.interpolate(picture[None], size=size, mode="area")[0]
-
-
-def _even(picture: Tensor, step: int) -> Tensor:
-    height, width = (side // step * step for side in picture.shape[-2:])
-    return picture[:, :height, :width]
-
-
 def measure(
     items: Iterable[Item], methods: dict[str, Method], preset: GainMapPreset, scorer: Scorer
 ) -> Iterator[tuple[Row, Item, Output]]:
     """Run every method on every item.
 
-    Flicker is the mean error of the PQ signal's average, as it changes from one frame of a
-    sequence to the next, in steps of 10 bits.
+    Flicker is the error of the PQ signal's average, as it changes from one frame of a run to the
+    next, in steps of 10 bits: the network's own, since nothing here smooths over time.
     """
     before: dict[tuple[str, str], float] = {}
     for item in items:
@@ -203,8 +183,8 @@ def measure(
         truth_qmax = robust_qmax(gain, item.sdr_signal, preset)
         for name, method in methods.items():
             output = method(item)
-            values = scorer(output.nits, item.truth)
-            if output.qmax_norm is not None:
+            values = {} if item.follows else scorer(output.nits, item.truth)
+            if output.qmax_norm is not None and not item.follows:
                 values["qmax_error"] = abs(output.qmax_norm - truth_qmax) * preset.max_log_gain
             if item.sequence is not None:
                 offset = _pq_mean(output.nits) - _pq_mean(item.truth)
@@ -254,38 +234,33 @@ def write_json(rows: list[Row], path: Path) -> None:
     path.write_text(json.dumps(data, indent=1))
 
 
-@torch.inference_mode()
-def published_test(weights: Weights, folder: Path) -> list[Row]:
-    """Run the published test: PSNR and normalised PSNR of linear light over the peak.
+def name_sets(sets: Sequence[Weights]) -> dict[str, Weights]:
+    """Name weights by their files' stems, or by whole paths where two have the same stem."""
+    stems = [Path(each.name).stem for each in sets]
+    names = [s if stems.count(s) == 1 else e.name for s, e in zip(stems, sets, strict=True)]
+    return dict(zip(names, sets, strict=True))
 
-    The truth is the SDR picture with its own true map, rendered; both maps go up from the
-    map size bilinearly, and light stays in BT.709.
+
+def check_light(sets: Mapping[str, Weights], preset: GainMapPreset, whose: str) -> None:
+    """Check that weights make light for the truth's display of SDR coded as theirs.
 
     Args:
-        weights: what to test; its preset must be the data's.
-        folder: in the layout, such as ``.../test``.
+        sets: by name.
+        preset: the truth's.
+        whose: says where that comes from.
+
+    Raises:
+        WeightsError: white, peak or EOTF differ.
     """
-    preset = weights.preset
-    rows = []
-    for layout in list_layout(folder):
-        image, truth, thumbnail = _published_pair(layout, preset)
-        small = shrink(image, preset.map_scale)[None]
-        gain_map, qmax_norm = weights.model(small, thumbnail[None])
-        gain_map = functional.interpolate(
-            gain_map, size=image.shape[-2:], mode="bilinear", align_corners=False
-        )
-        light = render_hdr(image[None], gain_map, qmax_norm, preset)[0]
-        values = {
-            "psnr": linear_psnr(light, truth, peak_nits=preset.peak),
-            "norm_psnr": normalised_psnr(light, truth),
-        }
-        rows.append(Row(method=weights.name, item=layout.image.stem, operator="", values=values))
-    return rows
+    for name, weights in sets.items():
+        for field_name in ("sdr_white", "peak", "eotf"):
+            own, wanted = getattr(weights.preset, field_name), getattr(preset, field_name)
+            if own != wanted and (isinstance(own, str) or not math.isclose(own, wanted)):
+                raise WeightsError(
+                    f"evaluate: {name} has {field_name} {_short(own)}, but {whose} "
+                    f"{_short(wanted)}; measure them apart"
+                )
 
 
-def _published_pair(layout: LayoutItem, preset: GainMapPreset) -> tuple[Tensor, Tensor, Tensor]:
-    image, coded, qmax, thumbnail = layout.load()
-    gain_map = functional.interpolate(
-        coded[None], size=image.shape[-2:], mode="bilinear", align_corners=False
-    )[0]
-    return image, rebuild(image, gain_map, qmax, preset), thumbnail
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.color import convert_primaries, pq_inverse_eotf
 
 # How far `best_exposure` looks, stops, and how close.
 _MOST_STOPS, _STOPS_STEP = 4.0, 0.02
@@ -106,6 +106,10 @@ def best_exposure(test: Tensor, truth: Tensor) -> float:
         step /= 4
 
 
+def _narrow(nits: Tensor) -> Tensor:
+    return convert_primaries(nits, "bt2020", "bt709")
+
+
 class Scorer:
     """All metrics of a picture at once; ColorVideoVDP where asked, as it takes a while.
 
@@ -114,14 +118,18 @@ class Scorer:
 
     Args:
         peak_nits: what the published PSNR divides by.
+        published: measure the published two, `psnr` and `norm_psnr`, in BT.709, as published.
         color_video_vdp: add `cvvdp`, in just objectionable differences, 10 at best.
 
     Raises:
         ImportError: ColorVideoVDP is asked for and the package cvvdp is not there.
     """
 
-    def __init__(self, *, peak_nits: float, color_video_vdp: bool = False) -> None:
+    def __init__(
+        self, *, peak_nits: float, published: bool = False, color_video_vdp: bool = False
+    ) -> None:
         self.peak_nits = peak_nits
+        self.published = published
         self._vdp = None
         if color_video_vdp:
             try:
@@ -132,9 +140,12 @@ class Scorer:
 
     def __call__(self, test: Tensor, truth: Tensor) -> dict[str, float]:
         """Measure (3, H, W), BT.2020, cd/m2."""
+        light = (test, truth)
+        if self.published:
+            light = (_narrow(test), _narrow(truth))
         values = {
-            "psnr": linear_psnr(test, truth, peak_nits=self.peak_nits),
-            "norm_psnr": normalised_psnr(test, truth),
+            "psnr": linear_psnr(*light, peak_nits=self.peak_nits),
+            "norm_psnr": normalised_psnr(*light),
             "pq_psnr": pq_psnr(test, truth),
             "ssim": ssim(test, truth),
             "delta_e_itp": float(delta_e_itp(test, truth).mean()),

@@ -36,8 +36,10 @@ def items_from_photos(
         step: they are multiples of it.
 
     Raises:
-        MediaError: there is none.
+        MediaError: there is none, or no such folder.
     """
+    if not folder.is_dir():
+        raise MediaError(f"evaluate: no folder {folder} with photos")
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     found = False
     for path in paths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import heapq
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -34,7 +35,7 @@ class WorstCases:
 
     def add(self, row: Row, item: Item, output: Output) -> None:
         """Look at a row; keep its picture if it is among the worst by delta E ITP."""
-        if row.method != self.method:
+        if row.method != self.method or "delta_e_itp" not in row.values:
             return
         self._number += 1
         score = row.values["delta_e_itp"]
@@ -99,36 +100,44 @@ def _bars(rows: list[Row], method: str, base: str, metric: str) -> str:
     return f'<svg width="780" height="{height}" role="img">{"".join(parts)}</svg>'
 
 
-def write_html(rows: list[Row], worst: WorstCases, path: Path, *, base: str, title: str) -> None:
+def write_html(
+    rows: list[Row], sets: Sequence[WorstCases], path: Path, *, base: str, title: str
+) -> None:
     """Write the page.
 
     Args:
         rows: all methods on all items.
-        worst: pictures of the method in question.
+        sets: pictures of each method in question.
         path: of the page.
         base: name of the method to compare with.
         title: of the page.
     """
-    method = worst.method
+    sections = "".join(_section(rows, worst, base) for worst in sets)
+    path.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<h2>All methods</h2>{_table(summary(rows, by=lambda r: r.method))}{sections}</html>"
+    )
+
+
+def _section(rows: list[Row], worst: WorstCases, base: str) -> str:
+    """Return what the page says of one method."""
+    method = html.escape(worst.method)
     figures = "".join(
         f"<figure><figcaption>{html.escape(text)}</figcaption>"
         f'<img alt="SDR, output, truth, error" src="data:image/jpeg;base64,'
         f'{base64.b64encode(data).decode()}"></figure>'
         for text, data in worst.sorted()
     )
-    ours = [row for row in rows if row.method == method]
+    ours = [row for row in rows if row.method == worst.method]
     has_base = any(row.method == base for row in rows)
     bars = "".join(
-        f"<h2>{metric} by operator, {html.escape(method)} (grey: {html.escape(base)})</h2>"
-        + _bars(rows, method, base, metric)
+        f"<h3>{metric} by operator (grey: {html.escape(base)})</h3>"
+        + _bars(rows, worst.method, base, metric)
         for metric in ("pq_psnr", "delta_e_itp")
         if has_base
     )
-    path.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<h2>All methods</h2>{_table(summary(rows, by=lambda r: r.method))}"
-        f"<h2>{html.escape(method)} by operator</h2>"
-        f"{_table(summary(ours, by=lambda r: r.operator))}"
-        f"{bars}<h2>Worst cases: SDR, output, truth, error</h2>{figures}</html>"
+    return (
+        f"<h2>{method} by operator</h2>{_table(summary(ours, by=lambda r: r.operator))}"
+        f"{bars}<h3>{method}, worst cases: SDR, output, truth, error</h3>{figures}"
     )

@@ -19,7 +19,8 @@ import vapoursynth as vs
 from torch import Tensor
 from torch.nn import functional
 
-from training.evaluate import Item, items_from_video, items_from_views
+from training.evaluate import Item
+from training.items import items_from_video, items_from_views
 from training.metrics import pq_psnr
 from training.pairs import make_thumbnail, read_index
 from training.validate import split_views, to_nits

@@ -41,11 +41,14 @@ from vs_gainmap.highlights import (
     NEAR_LEVEL,
     Highlights,
     Shift,
+    hold_top,
     is_large,
+    is_small,
     top_place,
 )
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
+from vs_gainmap.temporal import Level
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -109,6 +112,8 @@ class Steady(NamedTuple):
     """(rows, columns), to be added to the log gain."""
     shift: Shift
     """Of highlights."""
+    wanted: Level
+    """Where they ought to be."""
 
 
 class Rendered(NamedTuple):
@@ -293,6 +298,12 @@ class Onboard:
         device = self.predictor.device
         stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
         span, shift = seen.qmax - self.look.low, steady.shift
+        height, width = seen.planes[0].shape
+        if is_small(width, height):
+            gain = self._gain(seen, None)
+            pq = self._pq(seen, self._sdr(seen), _Gain(gain.rest + stops / span, gain.curve))
+            none = np.zeros(self.cells, np.float32)
+            shift = hold_top(_find_highlights(pq, self.cells), none, steady.wanted)
         small = _resize(decode_planes(seen.planes, self.source), self.map_size)
         light = torch.log2(self._luminance(small))
         light = light + self._log_gain(seen, seen.gain_map + stops / span)

@@ -123,15 +123,42 @@ def test_bt2446_c_inverse_undoes_the_forward_direction() -> None:
     assert back.tolist() == pytest.approx([5, 60, 150, 300], rel=2e-3)
 
 
-def test_libplacebo_expands(in_ci: bool) -> None:
+def test_libplacebo_expands_to_a_display_of_1000_nits(in_ci: bool) -> None:
     if libplacebo_ffmpeg() is None:
         if in_ci:
             pytest.fail("libplacebo must run in CI: install ffmpeg and mesa-vulkan-drivers")
         pytest.skip("no ffmpeg with libplacebo and Vulkan here")
-    nits = libplacebo_inverse(torch.linspace(0, 1, 32).expand(3, 32, 32).contiguous())
-    assert 203 < nits.max() <= 10000
-    assert nits[:, :, 0].max() < 1
+    levels = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    nits = libplacebo_inverse(levels.repeat_interleave(16).expand(3, 32, -1).contiguous())
+    black, dark, grey, bright, white = nits[1, 16, 8::16].tolist()
+    assert black < 0.01
+    assert white == pytest.approx(1000, rel=0.01)
+    # Plain scaling to 203 cd/m2 gives 7, 38 and 102; to 1000 it gives 36, 189 and 501.
+    assert 7 < dark < 20
+    assert 50 < grey < 130
+    assert 200 < bright < 500
+    assert (nits[:, 16, 8::16].amax(0) - nits[:, 16, 8::16].amin(0)).max() < 1  # grey is grey
     assert "libplacebo" in baselines()
+
+
+def test_libplacebo_that_fails_or_hangs_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho 'Device creation failed: no Vulkan' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("training.baselines.libplacebo_ffmpeg", lambda: str(program))
+    grey = torch.full((3, 8, 8), 0.5)
+    with pytest.raises(MediaError, match="libplacebo failed: Device creation failed") as told:
+        libplacebo_inverse(grey)
+    assert "\n" not in str(told.value)
+    program.write_text("#!/bin/sh\nexec sleep 20\n")
+    monkeypatch.setattr("training.baselines.FFMPEG_TIMEOUT", 0.3)
+    with pytest.raises(MediaError, match=r"more than 0\.3 s .* try --no-libplacebo"):
+        libplacebo_inverse(grey)
+    monkeypatch.setattr("training.baselines.libplacebo_ffmpeg", lambda: None)
+    with pytest.raises(MediaError, match="no ffmpeg with a working libplacebo"):
+        libplacebo_inverse(grey)
 
 
 def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
@@ -157,7 +184,7 @@ def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
     assert "delta_e_itp" in format_table(means)
     write_json(rows, tmp_path / "report.json")
     assert len(json.loads((tmp_path / "report.json").read_text())["items"]) == 9
-    write_html(rows, worst, tmp_path / "report.html", base="scaling 203", title="<tiny>")
+    write_html(rows, [worst], tmp_path / "report.html", base="scaling 203", title="<tiny>")
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/jpeg;base64") == 2
     assert "&lt;tiny&gt;" in page

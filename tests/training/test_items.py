@@ -1,0 +1,284 @@
+"""What is measured is what users get: the filters' way up, surveys, runs of video, the layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+import vapoursynth as vs
+from torch import Tensor
+from torch.nn import functional
+
+from training.__main__ import main
+from training.evaluate import (
+    Item,
+    Output,
+    check_light,
+    measure,
+    name_sets,
+    network_method,
+    published_method,
+    summary,
+)
+from training.items import items_from_layout, items_from_video, read_preset, read_runs
+from training.layout import write_pair, write_preset
+from training.metrics import Scorer, pq_psnr
+from training.pairs import Pair, make_thumbnail
+from training.way_up import go_down, go_up, tagged
+from vs_gainmap import props
+from vs_gainmap.color import SDR_EOTFS, convert_primaries, pq_eotf
+from vs_gainmap.errors import MediaError, WeightsError
+from vs_gainmap.filters import apply, predict
+from vs_gainmap.gainmap import GainMapPreset, render_hdr
+from vs_gainmap.weights import load_weights, save_weights
+
+PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
+
+
+def blocks(seed: int, height: int = 96, width: int = 128, power: float = 1.0) -> Tensor:
+    """Draw a picture of hard edges: (3, H, W), 0..1."""
+    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(seed)) ** power
+    return functional.interpolate(coarse, (height, width), mode="nearest")[0]
+
+
+def film(path: Path, scenes: Sequence[int], length: int) -> None:
+    """Write a lossless PQ video of flat scenes: PQ codes of 10 bits, `length` frames each."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.codec_context.color_trc = 16
+        stream.codec_context.color_primaries = 9
+        stream.codec_context.colorspace = 9
+        for code in scenes:
+            for n in range(length):
+                frame = av.VideoFrame(64, 48, "yuv420p10le")
+                for index, plane in enumerate(frame.planes):
+                    samples = np.full((plane.height, plane.line_size // 2), 512, "<u2")
+                    if index == 0:
+                        samples[:] = code
+                        samples[:8] = code + n  # what tells frames apart
+                    plane.update(samples.tobytes())
+                frame.color_trc, frame.color_primaries, frame.colorspace = 16, 9, 9
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+
+
+@pytest.mark.parametrize("name", ["fast", "video"])
+def test_a_network_is_measured_as_the_filters_run_it(name: str) -> None:
+    signal = blocks(0)
+    item = Item(name="a", operator="drawn", sdr_signal=signal, truth=200 * signal)
+    measured = network_method(load_weights(name))(item).nits
+    clip = tagged(signal)
+    made = apply(clip, predict(clip, weights=name, radius=0), format=vs.RGBS)
+    with made.get_frame(0) as frame:
+        shown = pq_eotf(torch.from_numpy(np.stack([np.asarray(plane) for plane in frame])))
+    assert pq_psnr(measured, shown) > 60
+
+
+def test_small_maps_go_up_guided_and_halves_bilinearly() -> None:
+    signal = blocks(1)
+    small = go_down(signal, 4).mean(1, keepdim=True)
+    # A map that is a curve over luma comes back as that curve of the large picture's.
+    luma = (signal * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0)
+    low = go_down(signal, 4)[0] * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)
+    up = go_up(low.sum(0)[None, None], signal)
+    assert (up[0, 0] - luma).abs().max() < 0.02
+    assert (go_up(low.sum(0)[None, None], signal, "bilinear")[0, 0] - luma).abs().max() > 0.1
+    assert torch.equal(go_up(signal[None, :1], signal), signal[None, :1])
+    half = functional.interpolate(small, size=(48, 64))
+    expected = functional.interpolate(half, size=(96, 128), mode="bilinear")
+    assert torch.equal(go_up(half, signal), expected)
+
+
+@pytest.mark.parametrize("name", ["fast", "video"])
+def test_a_survey_is_heard_as_predict_hears_it(name: str) -> None:
+    pictures = [blocks(seed, power=power) for seed, power in ((2, 1.0), (3, 0.3), (4, 3.0))]
+    survey = torch.cat([make_thumbnail(p[None]) for p in pictures[1:]])
+    weights = load_weights(name)
+    item = Item(name="a", operator="", sdr_signal=pictures[0], truth=pictures[0], survey=survey)
+    alone = Item(name="a", operator="", sdr_signal=pictures[0], truth=pictures[0])
+    method = network_method(weights)
+    told, untold = method(item).qmax_norm, method(alone).qmax_norm
+    assert told is not None
+    assert untold is not None
+    clip = vs.core.std.Splice([tagged(p) for p in pictures])
+    expected = []
+    for count in (3, 0):
+        gain_map = predict(clip, weights=name, radius=0, survey=count)
+        with gain_map.get_frame(0) as frame:
+            expected.append(float(frame.props[props.GAIN_MAP_MAX]) / PRESET.max_log_gain)
+    assert [told, untold] == pytest.approx(expected, abs=2e-3)
+    assert abs(told - untold) > 0.01
+
+
+def test_runs_are_of_consecutive_frames_at_places_all_over(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    film(path, (300, 400, 500), 10)
+    runs = read_runs(path, places=3, length=3)
+    assert [len(run) for run in runs] == [3, 3, 3]
+    assert runs[0][0].shape == (3, 48, 64)
+    means = [[float(frame[:, 20:].mean()) for frame in run] for run in runs]
+    assert means[0][0] < means[1][0] < means[2][0]
+    assert all(run[0] == pytest.approx(run[2], rel=1e-3) for run in means)
+    tops = [float(frame[:, :4].mean()) for frame in runs[1]]
+    assert tops[0] < tops[1] < tops[2]
+    assert [len(run) for run in read_runs(path, places=50, length=3)] == [3] * 10
+    assert len(read_runs(path, places=2)) == 2
+    with pytest.raises(MediaError, match="can't be decoded"):
+        read_runs(tmp_path / "none.mkv", places=2)
+
+
+def test_flicker_is_change_inside_a_run_not_from_scene_to_scene(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    film(path, (300, 500, 400), 10)
+    items = list(items_from_video([path], PRESET, count=3, step=8))
+    seen = [item for item in items if item.operator == "clip"]
+    assert len(seen) % 9 == 0
+    assert [item.follows for item in seen[:6]] == [False, True, True] * 2
+
+    def off_by_scene(item: Item) -> Output:
+        """Err by another level in every scene, which is steady."""
+        return Output(nits=item.truth * (1 + item.truth.mean() / 200))
+
+    def swings(item: Item) -> Output:
+        return Output(nits=item.truth * (1.2 if item.follows else 1.0))
+
+    rows = [
+        row
+        for row, _, _ in measure(
+            items, {"off": off_by_scene, "swings": swings}, PRESET, Scorer(peak_nits=1000.0)
+        )
+    ]
+    methods = summary(rows, by=lambda row: row.method)
+    assert methods["off"]["flicker"] < 0.2
+    assert methods["swings"]["flicker"] > 3
+    # A run is one picture for all else.
+    assert sum("pq_psnr" in row.values for row in rows) == 2 * len(items) / 3
+
+
+def test_the_survey_of_a_video_is_of_its_other_frames(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    film(path, (300, 500, 400), 10)
+    item = next(items_from_video([path], PRESET, count=1, survey=3))
+    assert item.survey is not None
+    assert item.survey.shape == (3, 3, 256, 256)
+    assert len({round(float(picture.mean()), 2) for picture in item.survey}) == 3
+    assert next(items_from_video([path], PRESET, count=1)).survey is None
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """Two pictures in the layout, and how they were made."""
+    folder = tmp_path / "made"
+    for seed in (5, 6):
+        signal = blocks(seed)
+        light = SDR_EOTFS["gamma22"](signal) * torch.exp2(2 * signal.mean(0, keepdim=True) ** 2)
+        hdr = convert_primaries(light, "bt709", "bt2020").clamp(0, PRESET.peak)
+        write_pair(Pair(signal, hdr, "drawn"), f"{seed:07d}", folder / "test", PRESET)
+    write_preset(folder, PRESET)
+    return folder
+
+
+def test_published_numbers_are_of_linear_bt709(layout: Path, tiny_weights: Path) -> None:
+    weights = load_weights(tiny_weights)
+    item = next(items_from_layout(layout / "test", weights.preset))
+    values = Scorer(peak_nits=weights.preset.peak_nits, published=True)(
+        published_method(weights)(item).nits, item.truth
+    )
+    # By hand, in units of white.
+    with torch.inference_mode():
+        import cv2
+
+        picture = item.sdr_signal.numpy().transpose(1, 2, 0)
+        small = cv2.resize(picture, (64, 48), interpolation=cv2.INTER_CUBIC)
+        assert item.thumbnail is not None
+        gain_map, qmax_norm = weights.model(
+            torch.from_numpy(small.transpose(2, 0, 1)).clamp(0, 1)[None], item.thumbnail[None]
+        )
+        gain_map = functional.interpolate(gain_map, size=(96, 128), mode="bilinear")
+        light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, weights.preset)[0]
+    truth = convert_primaries(item.truth, "bt2020", "bt709") / 203
+    mse = float((light - truth).square().mean())
+    assert values["psnr"] == pytest.approx(-10 * np.log10(mse / weights.preset.peak**2), abs=0.01)
+    top = float(truth.max())
+    assert values["norm_psnr"] == pytest.approx(-10 * np.log10(mse / top**2), abs=0.01)
+
+
+def test_the_layout_gets_every_set_baselines_and_a_page(
+    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    command = ["evaluate", "video", "fast", "--layout", str(layout / "test"), "--out", str(out)]
+    assert main([*command, "--no-libplacebo"]) == 0
+    methods = json.loads((out / "report.json").read_text())["methods"]
+    assert {"video", "fast"} <= set(methods)
+    assert {"scaling 203", "BT.2446 A inverse", "oracle map"} <= set(methods)
+    assert methods["oracle map"]["pq_psnr"] > methods["scaling 203"]["pq_psnr"]
+    for values in methods.values():
+        assert {"psnr", "norm_psnr", "pq_psnr", "ssim", "delta_e_itp"} <= set(values)
+    page = (out / "report.html").read_text()
+    assert page.count("worst cases") == 2
+    assert page.count("data:image/jpeg") == 4
+    assert "scaling 203" in capsys.readouterr().out
+
+
+def test_weights_for_another_display_are_refused_in_one_line(
+    layout: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read_preset(layout / "test") == read_preset(layout) == PRESET
+    assert read_preset(tmp_path) is None
+    out = str(tmp_path / "report")
+    assert main(["evaluate", str(tiny_weights), "--layout", str(layout / "test"),
+                 "--out", out]) == 1  # fmt: skip
+    told = capsys.readouterr().err
+    assert "tiny has peak 5, but" in told
+    assert "preset.json 4.926" in told
+    assert told.count("\n") == 1
+    assert not Path(out).exists()
+    # Without a preset.json the sets still have to agree with one another.
+    (layout / "preset.json").unlink()
+    assert main(["evaluate", "video", str(tiny_weights), "--layout", str(layout / "test"),
+                 "--out", out]) == 1  # fmt: skip
+    assert "tiny has peak 5, but video" in capsys.readouterr().err
+    (layout / "preset.json").write_text("[1]")
+    with pytest.raises(MediaError, match="is no preset"):
+        read_preset(layout)
+
+
+def test_sets_of_the_same_name_stay_apart(tiny_weights: Path, tmp_path: Path) -> None:
+    other = tmp_path / "b" / tiny_weights.name
+    other.parent.mkdir()
+    tiny = load_weights(tiny_weights)
+    save_weights(tiny.model, tiny.preset, other)
+    named = name_sets([tiny, load_weights(other), load_weights("fast")])
+    assert len(named) == 3
+    check_light({"a": tiny}, tiny.preset, "itself")
+    with pytest.raises(WeightsError, match="measure them apart"):
+        check_light(named, tiny.preset, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        (["--photos", "none", "--survey", "4"], "--survey is for --views and --video"),
+        (["--layout", "none", "--survey", "4"], "--survey is for --views and --video"),
+        (["--photos", "none"], "no folder none with photos"),
+        (["--layout", "none"], "no pictures in none"),
+        (["--video", "none.mkv"], "none.mkv can't be decoded"),
+    ],
+)
+def test_what_can_not_be_measured_is_one_line(
+    source: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--no-libplacebo", "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "fast", *source, *out]) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1

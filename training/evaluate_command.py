@@ -1,0 +1,104 @@
+"""`python -m training evaluate`: weights beside baselines, as tables, JSON and a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from training.baselines import baselines
+from training.evaluate import (
+    Item,
+    Method,
+    Row,
+    baseline_method,
+    check_light,
+    format_table,
+    measure,
+    name_sets,
+    network_method,
+    oracle_method,
+    published_method,
+    summary,
+    write_json,
+)
+from training.items import items_from_layout, items_from_video, items_from_views, read_preset
+from training.metrics import Scorer
+from training.pairs import read_index
+from training.photo_items import as_it_is, for_photos, items_from_photos
+from training.report import WorstCases, write_html
+from training.validate import split_views
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.weights import load_weights
+
+BASE = "scaling 203"
+WORST = 8
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Measure and write the report.
+
+    Raises:
+        MediaError: there is nothing to measure on, or `--survey` where no film is.
+        WeightsError: weights are for another display than the truth's.
+    """
+    if args.survey and not (args.views or args.video):
+        raise MediaError("evaluate: --survey is for --views and --video; others show no film")
+    sets = [load_weights(name, preset=args.preset) for name in args.weights]
+    if args.photos is not None:
+        sets = [for_photos(each) for each in sets]
+    named = name_sets(sets)
+    first = next(iter(named))
+    preset, whose = sets[0].preset, first
+    if args.layout is not None and (told := read_preset(args.layout)) is not None:
+        preset, whose = told, f"{args.layout}'s preset.json"
+    check_light(named, preset, whose)
+
+    make = network_method if args.layout is None else published_method
+    # Views stand for frames that are at map size already, and so do photos made small.
+    scale = args.map_scale or (1 if args.views or args.photos else None)
+    methods: dict[str, Method] = {name: make(each, map_scale=scale) for name, each in named.items()}
+    if args.photos is not None:
+        methods["SDR as it is"] = as_it_is(preset)
+    for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
+        methods[name] = baseline_method(baseline, preset.peak_nits)
+    methods["oracle map"] = oracle_method(preset)
+    scorer = Scorer(
+        peak_nits=preset.peak_nits,
+        published=args.layout is not None,
+        color_video_vdp=args.cvvdp,
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    worst = [WorstCases(name, WORST if name == first else WORST // 2) for name in named]
+    rows = []
+    for row, item, output in measure(_items(args, preset), methods, preset, scorer):
+        rows.append(row)
+        if row.method == first and sys.stderr.isatty():
+            print(
+                f"\r{len(rows) // len(methods) + 1} {item.name[:40]:40s}", end="", file=sys.stderr
+            )
+        for cases in worst:
+            cases.add(row, item, output)
+    print(format_table(summary(rows, by=lambda row: row.method)))
+    for method in (*named, BASE) if args.views or args.video else ():
+        mine: list[Row] = [row for row in rows if row.method == method]
+        print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
+    write_json(rows, args.out / "report.json")
+    title = f"Weights {', '.join(named)}"
+    write_html(rows, worst, args.out / "report.html", base=BASE, title=title)
+
+
+def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
+    if args.layout is not None:
+        return items_from_layout(args.layout, preset)
+    if args.photos is not None:
+        return items_from_photos(args.photos, preset)
+    if args.views is not None:
+        _, held_out = split_views(read_index(args.views))
+        return items_from_views(held_out, preset, args.count, args.survey)
+    # What every set can halve, and half of that again.
+    step = 2 * max(4, args.map_scale or 0)
+    return items_from_video(
+        args.video, preset, count=args.count, lines=args.lines, survey=args.survey, step=step
+    )

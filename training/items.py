@@ -1,0 +1,196 @@
+"""Pictures to measure on: held-out views, runs of video frames, and the paper's layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import av
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.evaluate import Item
+from training.grade import Master
+from training.layout import PRESET_FILE, list_layout, rebuild
+from training.operators import OPERATORS, Operator
+from training.pairs import View, make_sdr, make_thumbnail, show
+from training.validate import make_examples, to_nits
+from training.video_source import frame_to_nits
+from vs_gainmap.errors import MediaError
+from vs_gainmap.gainmap import GainMapPreset
+
+# Frames of a run: two changes, and one more picture of the same place is hardly another picture.
+RUN = 3
+# A survey's pictures become thumbnails: they are no larger than it takes.
+SURVEY_LINES = 288
+# Mean difference of SDR signals across which there is a cut, and no flicker.
+CUT = 0.1
+
+
+def items_from_views(
+    views: list[View], preset: GainMapPreset, per_operator: int, survey: int = 0
+) -> Iterator[Item]:
+    """Yield held-out views through every operator, as validation has them."""
+    for number, example in enumerate(
+        make_examples(views, preset, per_operator=per_operator, survey=survey)
+    ):
+        yield Item(
+            name=f"{example.scene}_{number:03d}",
+            operator=example.operator,
+            sdr_signal=example.sdr_signal.float(),
+            survey=example.survey,
+            truth=example.hdr.float() * preset.sdr_white,
+        )
+
+
+def read_runs(
+    path: Path, *, places: int, length: int = 1, lines: int = 0, step: int = 8
+) -> list[list[Tensor]]:
+    """Read runs of consecutive frames, their places spread evenly over a video.
+
+    Args:
+        path: HDR10 or HLG.
+        places: how many runs; fewer where the video is shorter than all of them.
+        length: frames of a run.
+        lines: larger frames are shrunk to this height, in light; 0 leaves them.
+        step: sides are cut to multiples of it.
+
+    Returns:
+        Runs of (3, H, W), BT.2020, cd/m2.
+
+    Raises:
+        MediaError: there is no video in the file, or it is not HDR.
+    """
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"training: {path.name} has no video")
+            total = sum(1 for packet in container.demux(video=0) if packet.size)
+        places = max(min(places, total // length), 1)
+        starts = [int((k + 0.5) * total / places - length / 2) for k in range(places)]
+        wanted = {start + n: k for k, start in enumerate(starts) for n in range(length)}
+        runs: list[list[Tensor]] = [[] for _ in starts]
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in wanted:
+                    nits = _shrink(frame_to_nits(frame), lines)
+                    runs[wanted[number]].append(_cut_to(nits, step))
+                if number > max(wanted):
+                    break
+    except av.FFmpegError as error:
+        raise MediaError(f"training: {path.name} can't be decoded: {error}") from error
+    return [run for run in runs if run]
+
+
+def items_from_video(
+    paths: Iterable[Path],
+    preset: GainMapPreset,
+    *,
+    count: int,
+    lines: int = 0,
+    step: int = 8,
+    seed: int = 0,
+    survey: int = 0,
+    length: int = RUN,
+) -> Iterator[Item]:
+    """Yield frames of HDR video through every operator at its usual settings.
+
+    Args:
+        paths: HDR10 or HLG files.
+        preset: SDR white and peak of the truth.
+        count: runs of a file, spread over it; all metrics are of their first frames.
+        lines: larger frames are shrunk to this height, in light; 0 leaves them.
+        step: sides are cut to multiples of it.
+        seed: 1 swaps the color space that each operator works in.
+        survey: how many more pictures of the same file come along as thumbnails.
+        length: frames of a run, between which flicker is measured.
+    """
+    for row, path in enumerate(paths):
+        runs = read_runs(path, places=count, length=length, lines=lines, step=step)
+        others = []
+        if survey:
+            small = min(lines or SURVEY_LINES, SURVEY_LINES)
+            others = [p for (p,) in read_runs(path, places=survey, lines=small, step=step)]
+        pictures = [*others, *(p for run in runs for p in run)]
+        peak = max(300.0, *(float(p.max()) for p in pictures))
+        settings = [(name, o) for name, entry in OPERATORS.items() for o in entry.usual]
+        for column, (name, operator) in enumerate(settings):
+            wide = (row + column + seed) % 2 == 0
+            heard = [_deliver(Master(nits=p, peak_nits=peak), operator, wide) for p in others]
+            seen = torch.cat([make_thumbnail(p[None]) for p in heard]) if heard else None
+            for place, frames in enumerate(runs):
+                before: Tensor | None = None
+                for nits in frames:
+                    master = Master(nits=nits, peak_nits=peak)
+                    signal = _deliver(master, operator, wide)
+                    if before is not None and float((signal - before).abs().mean()) > CUT:
+                        break
+                    yield Item(
+                        name=f"{path.stem}_{place:03d}",
+                        operator=name,
+                        sdr_signal=signal,
+                        truth=show(master, preset, rolled=False) * preset.sdr_white,
+                        sequence=f"{path.stem}/{name}/{column}/{place}" if length > 1 else None,
+                        follows=before is not None,
+                        survey=seen,
+                    )
+                    before = signal
+
+
+def _deliver(master: Master, operator: Operator, wide: bool) -> Tensor:
+    signal = make_sdr(master, operator, wide=wide, encoding="bt1886")
+    return (signal * 255).round() / 255
+
+
+def _shrink(picture: Tensor, lines: int) -> Tensor:
+    height, width = picture.shape[-2:]
+    if lines == 0 or height <= lines:
+        return picture
+    size = (lines, round(width * lines / height))
+    return functional.interpolate(picture[None], size=size, mode="area")[0]
+
+
+def _cut_to(picture: Tensor, step: int) -> Tensor:
+    height, width = (side // step * step for side in picture.shape[-2:])
+    return picture[:, :height, :width]
+
+
+def items_from_layout(folder: Path, preset: GainMapPreset) -> Iterator[Item]:
+    """Yield the pictures of a folder in the paper's layout; the truth is their own map, rendered.
+
+    Args:
+        folder: such as ``.../test``.
+        preset: the data's.
+
+    Raises:
+        MediaError: nothing there, or a part is missing.
+    """
+    for layout in list_layout(folder):
+        image, coded, qmax, thumbnail = layout.load()
+        gain_map = functional.interpolate(
+            coded[None], size=image.shape[-2:], mode="bilinear", align_corners=False
+        )[0]
+        yield Item(
+            name=layout.image.stem,
+            operator="layout",
+            sdr_signal=image,
+            truth=to_nits(rebuild(image, gain_map, qmax, preset), preset),
+            thumbnail=thumbnail,
+        )
+
+
+def read_preset(folder: Path) -> GainMapPreset | None:
+    """Return the preset that a layout was written with, in the folder or above it; None: unknown.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    for path in (folder / PRESET_FILE, folder.resolve().parent / PRESET_FILE):
+        if path.is_file():
+            try:
+                return GainMapPreset(**json.loads(path.read_text()))
+            except (ValueError, TypeError) as error:
+                raise MediaError(f"evaluate: {path} is no preset: {error}") from error
+    return None
