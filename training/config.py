@@ -7,10 +7,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, cast, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from training.mixes import MixName
-from vs_gainmap.color import Eotf
+from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.gainmap import GainMapPreset
 
@@ -19,6 +19,18 @@ Schedule = Literal["constant-then-decay", "cosine", "halved"]
 
 class ConfigError(GainMapError):
     """A configuration has an unknown key or a value of the wrong kind."""
+
+
+class TrainingError(GainMapError):
+    """A run can't go on: its numbers, its workers or its memory gave out."""
+
+
+def _at_least(config: Any, section: str, least: float, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) >= least:
+            raise ConfigError(
+                f"config: {section}.{name} must be at least {least}, got {getattr(config, name)}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +42,13 @@ class PresetConfig:
     map_scale: int = 2
     eotf: str = "gamma22"
     min_log_gain: float = -2.0
+
+    def __post_init__(self) -> None:
+        _at_least(self, "preset", 1, "sdr_white", "peak", "map_scale")
+        if self.eotf not in SDR_EOTFS:
+            raise ConfigError(
+                f'config: preset.eotf must be one of {", ".join(SDR_EOTFS)}, got "{self.eotf}"'
+            )
 
     def build(self) -> GainMapPreset:
         """Return the preset."""
@@ -54,6 +73,9 @@ class ModelConfig:
     blocks: int = 5
     start: Literal["chains", "published"] = "chains"
 
+    def __post_init__(self) -> None:
+        _at_least(self, "model", 1, "channels", "blocks")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
@@ -62,15 +84,19 @@ class DataConfig:
     `source` is "views" (rendered by `render` and `stage`; pairs are made on the fly) or "layout"
     (a folder in the paper's layout). `folder` may be several folders of views: every view is as
     likely as any other, held-out scenes stay out of all of them, and validation takes them from
-    the first. Crops must be even; 0 takes the whole picture. Views are
+    the first that has some. `held_out` names them, by shell patterns such as "night_*"; see
+    `held_out.choose_held_out`. Crops must be even; 0 takes the whole picture. Views are
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
     the views (`training.vary`). `mix` says which operators and encodings make the SDR.
+    `augment` flips and turns crops of a layout.
     """
 
     source: Literal["views", "layout"] = "views"
     folder: str | tuple[str, ...] = "runs/views"
+    held_out: tuple[str, ...] = ()
+    augment: bool = False
     crop: int = 128
     shrink: int = 1
     film: int = 1
@@ -78,6 +104,17 @@ class DataConfig:
     mix: MixName = "video"
     batch: int = 8
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least(self, "data", 0, "crop", "workers")
+        _at_least(self, "data", 1, "shrink", "film", "batch")
+        if self.crop % 2:
+            raise ConfigError(f"config: data.crop must be even, got {self.crop}")
+        if self.batch % self.film:
+            raise ConfigError(
+                f"config: data.batch must be a multiple of data.film, got {self.batch} "
+                f"and {self.film}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +155,21 @@ class OptimizerConfig:
     halve_at: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
     clip_norm: float = 0.5
 
+    def __post_init__(self) -> None:
+        _at_least(self, "optimizer", 0, "rate", "weight_decay", "warm_up", "clip_norm")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(
+                f"config: optimizer.betas must be from 0 to below 1, got {list(self.betas)}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Length, rhythm and engine; `ema` is the decay of the averaged weights, 0 for none."""
+    """Length, rhythm and engine; `ema` is the decay of the averaged weights, 0 for none.
+
+    There is no float16: its loss scale would have to be kept in checkpoints and taken out of
+    gradients before they are clipped, and bfloat16 needs none.
+    """
 
     steps: int = 6000
     seed: int = 0
@@ -130,9 +178,15 @@ class RunConfig:
     validation_views: int = 4
     save_every: int = 200
     log_every: int = 20
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     accelerator: str = "auto"
     devices: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least(self, "run", 0, "validation_views")
+        _at_least(self, "run", 1, "steps", "devices", "validate_every", "save_every", "log_every")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"config: run.ema must be from 0 to below 1, got {self.ema}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +228,8 @@ def build[T](cls: type[T], values: dict[str, Any], where: str = "") -> T:
 def _check(hint: object, value: Any, where: str) -> Any:
     if isinstance(hint, UnionType):
         return _text_or_texts(value, where)
-    if isinstance(value, list):
-        return tuple(value)
+    if get_origin(hint) is tuple:
+        return _several(get_args(hint), value, where)
     choices = getattr(hint, "__args__", ()) if "Literal" in str(hint) else ()
     if choices and value not in choices:
         raise ConfigError(f"config: {where} must be one of {', '.join(choices)}, got {value!r}")
@@ -186,6 +240,15 @@ def _check(hint: object, value: Any, where: str) -> Any:
     ):
         raise ConfigError(f"config: {where} must be {hint.__name__}, got {value!r}")
     return value
+
+
+def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    """Return a tuple of one kind of value, as many as `kinds` says, or any number of them."""
+    count = None if kinds[-1] is ... else len(kinds)
+    if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
+        wanted = kinds[0].__name__ if count is None else f"{count} {kinds[0].__name__}"
+        raise ConfigError(f"config: {where} must be a list of {wanted}, got {value!r}")
+    return tuple(_check(kinds[0], each, where) for each in value)
 
 
 def _text_or_texts(value: Any, where: str) -> str | tuple[str, ...]:
@@ -205,14 +268,32 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     """
     try:
         values = tomllib.loads(path.read_text())
-        for override in overrides or []:
-            key, _, text = override.partition("=")
-            section, _, name = key.strip().partition(".")
-            parsed = tomllib.loads(f"value = {text}")["value"]
-            values.setdefault(section, {})[name] = parsed
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"config: {path} can't be read: {error}") from error
+    for override in overrides or []:
+        _override(values, override)
     return build(Config, values)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    """Put ``section.key=value`` into what a file said."""
+    place, equals, text = override.partition("=")
+    section, dot, name = place.strip().partition(".")
+    if not (section and dot and name and equals):
+        raise ConfigError(
+            f"config: --set {override}: it must be section.key=value, such as run.steps=100"
+        )
+    try:
+        parsed = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"config: --set {override}: the value can't be read ({error}); text needs quotes "
+            f"that the shell leaves, such as '{place}=\"text\"'"
+        ) from error
+    inside = values.setdefault(section, {})
+    if not isinstance(inside, dict):
+        raise ConfigError(f"config: {section} must be a section")
+    inside[name] = parsed
 
 
 def to_dict(config: Config) -> dict[str, Any]:
