@@ -129,12 +129,20 @@ def _survey(
 def run_network(
     model: Model, sdr_signal: Tensor, thumbnail: Tensor, survey: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Run a network, with other pictures of the film where there are some and it can."""
+    """Run a network, with other pictures of the film where there are some and it can.
+
+    The network may be on a GPU; what it says comes back to where `sdr_signal` is.
+    """
+    place = next(model.parameters()).device
+    signal, thumbnail = sdr_signal.to(place), thumbnail.to(place)
     if survey is None or not isinstance(model, GridNet):
-        return model(sdr_signal, thumbnail)  # type: ignore[no-any-return]
-    heard = model.gather(model.testify(torch.cat([thumbnail, survey.float()])))
-    features = model.analyze(thumbnail, heard)
-    return model.predict(sdr_signal, features), features.qmax_norm
+        gain_map, qmax_norm = model(signal, thumbnail)
+    else:
+        others = survey.to(place).float()
+        heard = model.gather(model.testify(torch.cat([thumbnail, others])))
+        features = model.analyze(thumbnail, heard)
+        gain_map, qmax_norm = model.predict(signal, features), features.qmax_norm
+    return gain_map.to(sdr_signal.device), qmax_norm.to(sdr_signal.device)
 
 
 @torch.inference_mode()
