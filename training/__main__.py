@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
     train.add_argument("--initial", type=Path, help="weights to start from")
     train.add_argument("--threads", type=int, help="CPU threads of the network")
-    train.add_argument("--set", nargs="*", default=[], help="overrides, such as run.steps=100")
+    train.add_argument(
+        "--set", nargs="*", action="extend", default=[], help="overrides, such as run.steps=100"
+    )
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
     evaluate.add_argument("weights", nargs="+", help="files, or names of bundled weights")
@@ -149,7 +151,7 @@ def _render(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> None:
     import torch
 
-    from training.config import load_config
+    from training.config import TrainingError, load_config
     from training.train import train
     from vs_gainmap.models import GridNet
     from vs_gainmap.weights import load_weights
@@ -163,7 +165,12 @@ def _train(args: argparse.Namespace) -> None:
         if isinstance(initial, GridNet):
             initial = initial.with_peaks()
         initial.requires_grad_(True)
-    train(config, args.out, initial=initial)
+    try:
+        train(config, args.out, initial=initial)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"train: the device's memory is too small; lower data.batch, now {config.data.batch}"
+        ) from error
 
 
 def _skin(args: argparse.Namespace) -> None:
@@ -278,7 +285,7 @@ def main(argv: list[str] | None = None) -> int:
             from training.export import export
 
             print(export(args.checkpoints, args.out))
-    except (GainMapError, ImportError) as error:
+    except (GainMapError, ImportError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

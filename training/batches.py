@@ -3,88 +3,204 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from training.config import Config, ConfigError
+from training.config import Config, ConfigError, TrainingError
 from training.memory import keep_memory
 from training.pairs import PairDataset, View, read_index
 from training.scenes import INDEX
 from training.validate import split_views
+from vs_gainmap.errors import GainMapError, MediaError
+
+Item = dict[str, Tensor]
 
 
-def fingerprint(folders: list[Path]) -> str:
-    """Return a digest of the data set's indices, kept in checkpoints and weights."""
-    indices = b"".join((folder / INDEX).read_bytes() for folder in folders)
-    return hashlib.sha256(indices).hexdigest()[:16]
+def fingerprint(index: bytes, files: Sequence[Path]) -> str:
+    """Return what checkpoints and weights say of their data.
+
+    Args:
+        index: of the data set: which pictures there are.
+        files: theirs, in the index's order.
+
+    Returns:
+        Three digests with "-" between: of the index, of the files' sizes in bytes, and of when
+        they were written, in whole seconds. Earlier versions had the first alone.
+
+    Raises:
+        MediaError: a file is missing.
+    """
+    try:
+        stats = [path.stat() for path in files]
+    except OSError as error:
+        raise MediaError(f"training: {error.filename} is in the index, but not there") from error
+    sizes = "\n".join(str(stat.st_size) for stat in stats).encode()
+    times = "\n".join(str(int(stat.st_mtime)) for stat in stats).encode()
+    return "-".join(
+        [hashlib.sha256(index).hexdigest()[:16]]
+        + [hashlib.sha256(part).hexdigest()[:8] for part in (sizes, times)]
+    )
 
 
-def open_data(config: Config, world: int) -> tuple[Dataset[dict[str, Tensor]], list[View], str]:
-    """Return the training set, the held-out views (none for "layout") and the fingerprint."""
+def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], str]:
+    """Return the training set, the held-out views (none for "layout") and the fingerprint.
+
+    Raises:
+        ConfigError: what [data] asks for does not go with what is there.
+        MediaError: files are missing or damaged.
+    """
     named = config.data.folder
     folders = [Path(name) for name in ([named] if isinstance(named, str) else named)]
-    preset = config.preset.build()
-    length = config.run.steps * config.data.batch * world
     if config.data.source == "layout":
-        from training.layout import LayoutDataset
-
-        if len(folders) > 1:
-            raise ConfigError('train: data.folder must be one folder where data.source is "layout"')
-        layout = LayoutDataset(
-            folders[0] / "train", preset, crop=config.data.crop, seed=config.run.seed, length=length
-        )
-        return layout, [], layout.fingerprint
-    split = [
-        split_views([replace(view, shrink=config.data.shrink) for view in read_index(folder)])
+        return _open_layout(config, folders, world)
+    cached = [
+        [replace(view, shrink=config.data.shrink) for view in read_index(folder)]
         for folder in folders
     ]
+    scenes = {view.scene for views in cached for view in views}
+    split = [split_views(views, scenes=scenes, held_out=config.data.held_out) for views in cached]
     train = [view for seen, _ in split for view in seen]
-    # One more folder must not change what validation measures on.
-    held_out = split[0][1]
-    if config.data.batch % config.data.film:
-        raise ConfigError(
-            f"train: data.batch must be a multiple of data.film, got {config.data.batch} "
-            f"and {config.data.film}"
-        )
+    # The first that has some: one more folder must not change what validation measures on.
+    held_out = next((unseen for _, unseen in split if unseen), [])
+    indices = b"".join((folder / INDEX).read_bytes() for folder in folders)
+    digest = fingerprint(indices, [view.path for views in cached for view in views])
+    if not train:
+        raise ConfigError("train: no view of a scene that is not held out in data.folder")
+    _check_sizes(train, config)
     pairs = PairDataset(
         train,
-        preset,
+        config.preset.build(),
         crop=config.data.crop,
         seed=config.run.seed,
-        length=length,
+        length=config.run.steps * config.data.batch * world,
         film=config.data.film,
         vary=config.data.vary,
         mix=config.data.mix,
     )
-    return pairs, held_out, fingerprint(folders)
+    return pairs, held_out, digest
+
+
+def _open_layout(
+    config: Config, folders: list[Path], world: int
+) -> tuple[Dataset[Item], list[View], str]:
+    from training.layout import LayoutDataset
+
+    if len(folders) > 1:
+        raise ConfigError('train: data.folder must be one folder where data.source is "layout"')
+    if not config.data.crop:
+        raise ConfigError('train: data.crop must be above 0 where data.source is "layout"')
+    layout = LayoutDataset(
+        folders[0] / "train",
+        config.preset.build(),
+        crop=config.data.crop,
+        seed=config.run.seed,
+        length=config.run.steps * config.data.batch * world,
+        augment=config.data.augment,
+    )
+    files = [
+        path
+        for item in layout.items
+        for path in (item.image, item.gain_map, item.metadata, item.thumbnail)
+    ]
+    sizes_and_times = fingerprint(b"", files).partition("-")[2]
+    return layout, [], f"{layout.fingerprint}-{sizes_and_times}"
+
+
+def _check_sizes(views: list[View], config: Config) -> None:
+    """Refuse views that a crop does not fit in, before a worker meets one.
+
+    A folder's views of one file size have one shape, so that few have to be opened.
+    """
+    kinds: dict[tuple[Path, int], View] = {}
+    for view in views:
+        kinds.setdefault((view.path.parent, view.path.stat().st_size), view)
+    crop, shrink = config.data.crop, config.data.shrink
+    sizes: set[tuple[int, int]] = set()
+    for view in kinds.values():
+        try:
+            height, width = np.load(view.path, mmap_mode="r").shape[1:]
+        except (OSError, ValueError, EOFError) as error:
+            raise MediaError(f"training: {view.path} can't be read: {error}") from error
+        size = height // shrink, width // shrink
+        sizes.add(size)
+        shown = f"{view.path} is {width}x{height}" + (shrink > 1) * f", shrunk by {shrink}"
+        if min(size) < max(crop, 2):
+            raise ConfigError(f"train: {shown}, smaller than data.crop = {crop}")
+        if not crop and len(sizes) > 1:
+            raise ConfigError(f"train: {shown}, others are not; several sizes need a data.crop")
+        if not crop and config.model.kind == "gmnet" and any(side % 2 for side in size):
+            raise ConfigError(f"train: {shown}: GMNet needs even sizes, or a data.crop")
 
 
 def endless(
-    dataset: Dataset[dict[str, Tensor]], config: Config, start: int, rank: int, world: int
-) -> Iterator[dict[str, Tensor]]:
+    dataset: Dataset[Item], config: Config, start: int, rank: int, world: int
+) -> Iterator[Item]:
     """Yield batches from step `start` on; each of `world` processes takes its share.
 
     A share is a run of items, so that films stay whole.
+
+    Raises:
+        TrainingError: a picture can't be read, or a worker died.
     """
     batch = config.data.batch
     order = _Order(batch, start * world + rank, config.run.steps * world, world)
     workers = config.data.workers
-    yield from DataLoader(
-        dataset,
+    loader: DataLoader[Item] = DataLoader(
+        cast("Dataset[Item]", _Reporting(dataset)),
         batch_size=config.data.batch,
         sampler=order,
         num_workers=workers,
+        collate_fn=_collate,
         prefetch_factor=3 if workers else None,
         worker_init_fn=_one_thread if workers else None,
         # A forked worker would inherit OpenMP threads that are not there, and hang.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+    try:
+        for made in loader:
+            if isinstance(made, _Failure):
+                raise TrainingError(made.line)
+            yield made
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("exited unexpectedly", "killed by signal")):
+            raise
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"train: {reason}; is there memory for data.workers?") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What an item could not be made for."""
+
+    line: str
+
+
+class _Reporting(Dataset[Item | _Failure]):
+    """A data set that returns the errors to be expected; raised, each comes with a traceback."""
+
+    def __init__(self, dataset: Dataset[Item]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> Item | _Failure:
+        try:
+            return self.dataset[index]
+        except (GainMapError, OSError, EOFError) as error:
+            return _Failure(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _collate(items: list[Item | _Failure]) -> Item | _Failure:
+    for item in items:
+        if isinstance(item, _Failure):
+            return item
+    return cast("Item", default_collate(items))
 
 
 class _Order(Sampler[int]):

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import torch
 
+from training.checkpoint import load_checkpoint
 from training.config import Config, ConfigError, build
-from training.train import build_model, load_checkpoint
+from training.train import build_model
 from vs_gainmap.models import GridNet, Model
 from vs_gainmap.weights import save_weights
 
 
 def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Config, int, str]:
-    """Return the network of a checkpoint, its configuration, its step and its data's digest."""
+    """Return the network of a checkpoint, its configuration, its step and its data's digest.
+
+    Raises:
+        WeightsError: there is no checkpoint, or it is damaged.
+        ConfigError: its configuration has keys that are no more.
+    """
     state = load_checkpoint(checkpoint)
     config = build(Config, state["config"])
     tensors = state["average" if averaged else "model"]
@@ -62,6 +68,7 @@ def export(checkpoints: list[Path], out: Path, *, averaged: bool = True) -> str:
 
     Raises:
         ConfigError: the checkpoints don't fit together.
+        WeightsError: one is missing or damaged.
     """
     models, configs, steps, data = zip(
         *(load_trained(path, averaged=averaged) for path in checkpoints), strict=True

@@ -13,14 +13,22 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from training.batches import endless, open_data
-from training.config import Config, ConfigError, ModelConfig, OptimizerConfig, to_dict
+from training.checkpoint import CHECKPOINT, check_same, load_checkpoint, restore, save_checkpoint
+from training.config import (
+    Config,
+    ConfigError,
+    ModelConfig,
+    OptimizerConfig,
+    TrainingError,
+    to_dict,
+)
 from training.films import draw_among
 from training.loss import gain_map_loss
 from training.memory import keep_memory
@@ -28,8 +36,6 @@ from training.validate import Example, make_examples, picture, table, validate
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.weights import load_weights
-
-CHECKPOINT = "last.ckpt"
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -85,19 +91,6 @@ def update_average(average: Model, model: nn.Module, step: int, decay: float) ->
         kept.copy_(now)
 
 
-def save_checkpoint(state: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint in one step: a kill leaves the old one or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running code from it."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
-
-
 def train(
     config: Config,
     out: Path,
@@ -117,18 +110,20 @@ def train(
         The averaged network.
 
     Raises:
-        ConfigError: the checkpoint was made with another network, preset or data.
+        ConfigError: the checkpoint was made with another network, preset or data, `initial` is
+            another network, or the machine has not what [run] asks for.
+        WeightsError: the checkpoint is damaged.
+        MediaError: the data can't be read.
+        TrainingError: the loss or a gradient is not finite, or a data worker died.
     """
     keep_memory()
-    fabric = Fabric(
-        accelerator=config.run.accelerator,
-        devices=config.run.devices,
-        precision=config.run.precision,
-    )
-    fabric.launch()
+    fabric = _start(config)
     preset = config.preset.build()
     dataset, held_out, data_id = open_data(config, fabric.world_size)
-    bare = initial or build_model(config.model, preset, config.run.seed)
+    bare = build_model(config.model, preset, config.run.seed)
+    if initial is not None:
+        _check_initial(initial, bare)
+        bare = initial
     bare.train()
     average = copy.deepcopy(bare).requires_grad_(False).eval()
     bare = bare.to(memory_format=torch.channels_last)
@@ -137,17 +132,21 @@ def train(
         bare.parameters(), lr=0.0, betas=config.optimizer.betas, weight_decay=decay
     )
     out.mkdir(parents=True, exist_ok=True)
+    say = print if fabric.is_global_zero else _say_nothing
     start = 0
-    if (out / CHECKPOINT).is_file():
-        state = load_checkpoint(out / CHECKPOINT)
-        _check_same(state, config, data_id)
-        _load(bare, state["model"])
-        average.load_state_dict(state["average"])
-        bare_optimizer.load_state_dict(state["optimizer"])
+    state = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).is_file() else None
+    if state is not None:
         start = int(state["step"])
+        say(f"train: goes on after step {start} of {config.run.steps}, from {out / CHECKPOINT}")
+        for note in check_same(state, config, data_id):
+            say(note)
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
-    teacher = _load_teacher(config, preset, fabric.device)
+    if state is not None:
+        # Only now: the optimizer's state goes where the weights are, and they have just moved.
+        restore(state, bare, average, bare_optimizer)
+    saved = start
+    teacher = load_teacher(config, preset, fabric.device)
     examples = (
         make_examples(
             held_out,
@@ -159,6 +158,8 @@ def train(
         if fabric.is_global_zero and held_out
         else []
     )
+    if not held_out:
+        say("train: no held-out scene in the data, so nothing is validated on the way")
     board = _Board(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
@@ -174,7 +175,7 @@ def train(
         taught = None
         if teacher is not None:
             with torch.no_grad():
-                taught = _teach(teacher, batch, preset)
+                taught = teach(teacher, batch, preset)
         # Dropout, too, is a function of the step.
         torch.manual_seed(hash((config.run.seed, step, rank)))
         if surveyed:
@@ -189,21 +190,25 @@ def train(
         fabric.backward(terms["total"])
         longest = config.optimizer.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(model.parameters(), longest)
+        # The norm is of all processes' gradients: if one has to stop, all do.
+        if not (torch.isfinite(terms["total"]) and torch.isfinite(norm)):
+            kept = f"{out / CHECKPOINT} of step {saved} is kept" if saved else "nothing was saved"
+            raise TrainingError(f"train: the loss is not finite at step {step + 1}; {kept}")
         optimizer.step()
         optimizer.zero_grad()
         update_average(average, model, step, config.run.ema)
 
         done = step + 1
+        to_save = done % config.run.save_every == 0 or done == end
+        saved = done if to_save else saved
         if board is None:
             continue
-        if not torch.isfinite(terms["total"]):
-            raise FloatingPointError(f"train: the loss is not finite at step {done}")
         board.log(
             done, {**terms, "map_spread": spread}, float(norm), optimizer.param_groups[0]["lr"]
         )
         if examples and (done % config.run.validate_every == 0 or done == end):
             board.validate(done, average, examples, preset)
-        if done % config.run.save_every == 0 or done == end:
+        if to_save:
             save_checkpoint(
                 {
                     "step": done,
@@ -220,7 +225,32 @@ def train(
     return average.cpu().eval()
 
 
-def _load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:
+def _start(config: Config) -> Fabric:
+    """Start the engine, and its other processes where there are some."""
+    run = config.run
+    try:
+        fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f'train: run.accelerator = "{run.accelerator}" with run.devices = {run.devices} and '
+            f'run.precision = "{run.precision}" is not to be had here: {reason}'
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in for `print` where another process does the talking."""
+
+
+def load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:
+    """Load the network that teaches the level, where there is to be one.
+
+    Raises:
+        ConfigError: it was trained for another preset.
+        WeightsError: there is none, or it is damaged.
+    """
     if not config.loss.teacher:
         return None
     weights = load_weights(config.loss.teacher)
@@ -233,7 +263,8 @@ def _load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -
     return weights.model.to(device)
 
 
-def _teach(teacher: Model, batch: dict[str, Tensor], preset: GainMapPreset) -> Tensor:
+def teach(teacher: Model, batch: dict[str, Tensor], preset: GainMapPreset) -> Tensor:
+    """Return the teacher's log gain of a batch's crops: (N, 1, H, W), stops."""
     if isinstance(teacher, GridNet):
         seen = teacher.analyze(batch["thumbnail"])
         gain_map = teacher.predict(batch["sdr"], seen, batch["window"])
@@ -242,29 +273,24 @@ def _teach(teacher: Model, batch: dict[str, Tensor], preset: GainMapPreset) -> T
     return network_log_gain(gain_map, qmax_norm, preset)
 
 
-def _check_same(state: dict[str, Any], config: Config, data_id: str) -> None:
-    now = to_dict(config)
-    for section in ("model", "preset"):
-        if state["config"][section] != now[section]:
-            raise ConfigError(
-                f"train: the checkpoint's [{section}] is {state['config'][section]}, "
-                f"the configuration says {now[section]}; use another folder"
-            )
-    if state["data"] != data_id:
+def _check_initial(initial: Model, built: Model) -> None:
+    """Refuse weights to start from that are not of the network that the configuration builds."""
+    if type(initial) is not type(built):
         raise ConfigError(
-            f"train: the checkpoint was made with data {state['data']}, this is {data_id}; "
-            "start from its weights with --initial instead"
+            f"train: --initial is a {type(initial).__name__}, the configuration builds a "
+            f"{type(built).__name__}; see model.kind"
         )
-
-
-def _load(model: Model, state: dict[str, Tensor]) -> None:
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(
-            "train: the checkpoint's network has other layers, as an earlier version made them; "
-            "export it and start from its weights with --initial instead"
-        ) from error
+    shapes, wanted = (
+        {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        for model in (initial, built)
+    )
+    for name in sorted(shapes.keys() | wanted.keys()):
+        if shapes.get(name) != wanted.get(name):
+            raise ConfigError(
+                f"train: --initial has another size than the configuration builds: {name} is "
+                f"{shapes.get(name, 'missing')} instead of {wanted.get(name, 'missing')}; "
+                "see model.channels and model.blocks"
+            )
 
 
 class _Board:

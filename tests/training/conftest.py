@@ -1,11 +1,15 @@
-"""Threads for the tests of training."""
+"""Threads for the tests of training, and the data that several of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+from tests.training.small import PRESET, make_pair, make_views
+from training.layout import write_pair
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +19,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data set in the paper's layout: two pictures to train on, one to test with."""
+    folder = tmp_path_factory.mktemp("layout")
+    for split, seeds in (("train", (1, 2)), ("test", (3,))):
+        for seed in seeds:
+            write_pair(make_pair(seed), f"{seed:07d}", folder / split, PRESET)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache of small views; one scene is held out."""
+    return make_views(tmp_path_factory.mktemp("cache"))

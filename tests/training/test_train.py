@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,82 +12,26 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from tests.training.small import PRESET, make_pair, tiny
 from training.__main__ import main
 from training.batches import endless, open_data
+from training.checkpoint import CHECKPOINT
 from training.config import Config, ConfigError, OptimizerConfig, build, load_config, to_dict
 from training.evaluate import published_method
 from training.export import export
 from training.films import ALONE, draw_among
 from training.items import items_from_layout
-from training.layout import (
-    LayoutDataset,
-    list_layout,
-    patch_origins,
-    rebuild,
-    shrink,
-    write_pair,
-)
+from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, shrink
 from training.loss import gain_map_loss
 from training.metrics import Scorer, pq_psnr
-from training.pairs import Pair, PairDataset, true_log_gain
-from training.train import (
-    CHECKPOINT,
-    build_model,
-    learning_rate,
-    load_checkpoint,
-    train,
-)
+from training.pairs import PairDataset, true_log_gain
+from training.train import build_model, learning_rate, train
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.weights import load_weights
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
-PRESET = GainMapPreset(sdr_white=203.0, peak=4.0, map_scale=2, min_log_gain=-1.0)
-
-
-def smooth(rng: np.random.Generator, channels: int, height: int, width: int) -> torch.Tensor:
-    coarse = rng.random((4, 6, channels), dtype=np.float32)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return torch.from_numpy(picture.reshape(height, width, channels)).movedim(-1, 0).clamp(0, 1)
-
-
-def make_pair(seed: int, height: int = 64, width: int = 96) -> Pair:
-    """Draw a smooth picture whose HDR is brighter where it is bright."""
-    rng = np.random.default_rng(seed)
-    signal = 0.1 + 0.9 * smooth(rng, 3, height, width)
-    gain = 2 * signal.mean(0, keepdim=True) ** 2
-    light = SDR_EOTFS["gamma22"](signal) * torch.exp2(gain)
-    return Pair(signal, convert_primaries(light, "bt709", "bt2020").clamp(0, PRESET.peak), "drawn")
-
-
-@pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("layout")
-    for split, seeds in (("train", (1, 2)), ("test", (3,))):
-        for seed in seeds:
-            write_pair(make_pair(seed), f"{seed:07d}", folder / split, PRESET)
-    return folder
-
-
-def tiny(folder: Path, **run: Any) -> Config:
-    """Return a configuration that takes some milliseconds a step."""
-    return build(
-        Config,
-        {
-            "preset": {"sdr_white": 203.0, "peak": 4.0, "map_scale": 2, "min_log_gain": -1.0},
-            "model": {"channels": 8, "blocks": 1},
-            "data": {
-                "source": "layout",
-                "folder": str(folder),
-                "crop": 16,
-                "batch": 2,
-                "workers": 0,
-            },
-            "optimizer": {"rate": 3e-3, "warm_up": 5, "decay": 0.5},
-            "run": {"precision": "32-true", "accelerator": "cpu", "ema": 0.9, **run},
-        },
-    )
 
 
 def test_unknown_key_is_an_error() -> None:
@@ -156,32 +99,6 @@ def test_true_map_has_no_loss() -> None:
     assert off["total"] > 10 * terms["total"]
 
 
-@pytest.mark.parametrize("kind", ["gmnet", "grid"])
-def test_resumed_run_is_the_same_run(layout: Path, tmp_path: Path, kind: str) -> None:
-    config = tiny(layout, steps=8, save_every=3)
-    config = replace(config, model=replace(config.model, kind=kind))
-    whole = train(config, tmp_path / "whole")
-    train(config, tmp_path / "parts", stop_at=3)
-    assert load_checkpoint(tmp_path / "parts" / CHECKPOINT)["step"] == 3
-    resumed = train(config, tmp_path / "parts")
-    one, two = (load_checkpoint(tmp_path / name / CHECKPOINT) for name in ("whole", "parts"))
-    assert one["step"] == two["step"] == 8
-    for part in ("model", "average"):
-        assert all(torch.equal(one[part][name], two[part][name]) for name in one[part])
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, resumed.state_dict()[name])
-
-
-def test_checkpoint_of_another_network_is_refused(layout: Path, tmp_path: Path) -> None:
-    config = tiny(layout, steps=1)
-    train(config, tmp_path)
-    other = replace(config, model=replace(config.model, channels=16))
-    with pytest.raises(ConfigError, match=r"checkpoint's \[model\]"):
-        train(other, tmp_path)
-    (tmp_path / f"{CHECKPOINT}.partial").write_bytes(b"killed while writing")
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
-
-
 def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = tiny(layout, steps=100)
@@ -232,28 +149,7 @@ def test_several_runs_are_exported_as_their_mean(layout: Path, tmp_path: Path) -
         export([runs[0] / CHECKPOINT, tmp_path / "bright" / CHECKPOINT], out)
 
 
-def test_full_size_recipe_starts_and_goes_on(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    (tmp_path / "hdr").mkdir()
-    for name in ("meadow", "polygonjs__neon_photostudio"):  # the second one is held out
-        panorama = cv2.resize(rng.random((8, 16, 3), dtype=np.float32) ** 4 * 20, (256, 128))
-        cv2.imwrite(str(tmp_path / f"hdr/{name}.hdr"), panorama)
-    views = tmp_path / "views"
-    assert main(["render", str(tmp_path / "hdr"), "--out", str(views), "--views", "3",
-                 "--size", "96", "64"]) == 0  # fmt: skip
-    command = ["train", str(CONFIGS / "video-gpu.toml"), "--out", str(tmp_path / "run")]
-    small = [f'data.folder="{views}"', "data.crop=32", "data.batch=2", "data.workers=0",
-             "model.channels=8", "model.blocks=1", "run.precision=\"32-true\"",
-             "run.validate_every=3", "run.validation_views=1"]  # fmt: skip
-    assert main([*command, "--set", *small, "run.steps=3", "run.log_every=1"]) == 0
-    state = load_checkpoint(tmp_path / "run" / CHECKPOINT)
-    assert state["step"] == 3
-    scores = (tmp_path / "run/validation.txt").read_text()
-    assert "bt2446c" in scores
-    assert "nan" not in scores
-    assert list((tmp_path / "run/tensorboard").iterdir())
-    assert main([*command, "--set", *small, "run.step=4"]) == 1  # an unknown key
-
+def test_views_become_the_papers_layout(views: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
     assert main(["dataset", str(views), "--out", str(made), "--count", "2", "--test", "1"]) == 0
     assert [item.image.name for item in list_layout(made / "train")] == [
@@ -276,16 +172,23 @@ def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
             np.save(tmp_path / name / str(row["file"]), np.full((3, 32, 48), 0.2, np.float16))
     names = [str(tmp_path / name) for name in "ab"]
 
-    def opened(folder: str | list[str]) -> tuple[set[str], set[str], str]:
-        config = build(Config, {"data": {"folder": folder, "crop": 16}, "run": {"steps": 2}})
+    def opened(folder: str | list[str], *held_out: str) -> tuple[set[str], set[str], str]:
+        data = {"folder": folder, "crop": 16, "held_out": list(held_out)}
+        config = build(Config, {"data": data, "run": {"steps": 2}})
         pairs, held_out, digest = open_data(config, 1)
         assert isinstance(pairs, PairDataset)
         assert build(Config, to_dict(config)) == config  # as `export` reads a checkpoint's
         return {view.scene for view in pairs.views}, {view.scene for view in held_out}, digest
 
-    train, held_out, digest = opened(names)
-    assert train == {"meadow", "street"}
-    assert held_out == {"polygonjs__neon_photostudio"}
+    seen, unseen, digest = opened(names)
+    assert seen == {"meadow", "street"}
+    assert unseen == {"polygonjs__neon_photostudio"}
+    # Named ones instead; those of the first folder that has some are validated on.
+    seen, unseen, _ = opened(names, "str*")
+    assert seen == {"meadow", "polygonjs__neon_photostudio", "realismfx__snowy_field"}
+    assert unseen == {"street"}
+    with pytest.raises(ConfigError, match="no view of a scene that is not held out"):
+        opened(names, "*")
     assert opened(names[0])[0] == {"meadow"}
     assert opened([names[0]])[2] == opened(names[0])[2] != digest
 

@@ -1,0 +1,70 @@
+"""Small pictures, views and runs that several tests of training share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from training.config import Config, build
+from training.pairs import Pair
+from training.scenes import render_views
+from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.gainmap import GainMapPreset
+
+HELD_OUT = "polygonjs__neon_photostudio"
+PRESET = GainMapPreset(sdr_white=203.0, peak=4.0, map_scale=2, min_log_gain=-1.0)
+
+
+def smooth(rng: np.random.Generator, channels: int, height: int, width: int) -> torch.Tensor:
+    coarse = rng.random((4, 6, channels), dtype=np.float32)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(picture.reshape(height, width, channels)).movedim(-1, 0).clamp(0, 1)
+
+
+def make_pair(seed: int, height: int = 64, width: int = 96) -> Pair:
+    """Draw a smooth picture whose HDR is brighter where it is bright."""
+    rng = np.random.default_rng(seed)
+    signal = 0.1 + 0.9 * smooth(rng, 3, height, width)
+    gain = 2 * signal.mean(0, keepdim=True) ** 2
+    light = SDR_EOTFS["gamma22"](signal) * torch.exp2(gain)
+    return Pair(signal, convert_primaries(light, "bt709", "bt2020").clamp(0, PRESET.peak), "drawn")
+
+
+def tiny(folder: Path, **run: Any) -> Config:
+    """Return a configuration that takes some milliseconds a step."""
+    return build(
+        Config,
+        {
+            "preset": {"sdr_white": 203.0, "peak": 4.0, "map_scale": 2, "min_log_gain": -1.0},
+            "model": {"channels": 8, "blocks": 1},
+            "data": {
+                "source": "layout",
+                "folder": str(folder),
+                "crop": 16,
+                "batch": 2,
+                "workers": 0,
+            },
+            "optimizer": {"rate": 3e-3, "warm_up": 5, "decay": 0.5},
+            "run": {"precision": "32-true", "accelerator": "cpu", "ema": 0.9, **run},
+        },
+    )
+
+
+def make_views(folder: Path) -> Path:
+    """Render three views of 96x64 of each of three drawn panoramas, the last one held out."""
+    rng = np.random.default_rng(0)
+    (folder / "hdr").mkdir()
+    for name in ("meadow", "street", HELD_OUT):
+        panorama = cv2.resize(rng.random((8, 16, 3), dtype=np.float32) ** 4 * 20, (256, 128))
+        cv2.imwrite(str(folder / f"hdr/{name}.hdr"), panorama)
+    render_views([folder / "hdr"], folder / "views", views=3, width=96, height=64)
+    return folder / "views"
+
+
+def seen(folder: Path) -> dict[str, Any]:
+    """Return the [data] of a run on views: films, variations, whole pictures."""
+    return {"source": "views", "folder": str(folder), "crop": 0, "film": 2, "vary": True}
