@@ -66,7 +66,7 @@ def main() -> None:
         items += items_from_views(held_out, weights.preset, args.count)
     if args.video:
         items += items_from_video(
-            args.video, weights.preset, count=args.count, lines=args.lines, step=STEP
+            args.video, weights.preset, count=args.count, lines=args.lines, step=STEP, length=1
         )
     chosen = items[:: -(-len(items) // args.items)] if items else []
     if not chosen:
