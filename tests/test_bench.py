@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import vapoursynth as vs
 
-from vs_gainmap import bench, bench_pipeline
+from tests.media import Media
+from vs_gainmap import bench, bench_network, bench_pipeline
 from vs_gainmap.bench import noise_clip
 from vs_gainmap.filters.compiled import SWITCH
 
@@ -22,7 +23,7 @@ def test_filters_are_timed_beside_zimg(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.argv", command)
     assert bench.main() == 0
     rows = json.loads(out.read_text())["rows"]
-    ways = ["apply", "all but the network"]
+    ways = ["apply", "all but the network", "smooth, apply", "smooth, apply, measure"]
     assert [row["what"] for row in rows] == [
         "zimg SDR to PQ", *ways, *(f"{way}, filters" for way in ways)
     ]  # fmt: skip
@@ -48,6 +49,38 @@ def test_the_whole_way_is_timed_beside_zimg(
     table = capsys.readouterr().out
     assert all(text in table for text in ("x zimg", "zimg alone", "fast"))
     assert "megapixels" in drawn.read_text()
+
+
+def test_the_whole_way_beside_the_published_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plain eager float32 GMNet alone takes at the map's size, in the same run."""
+    monkeypatch.setitem(bench_pipeline.SIZES, "540p", (192, 108))
+    rows = bench_pipeline.measure(
+        ["540p"], ["fast", "fast:torch::measure"], [1], frames=3, rounds=1, eager=True
+    )
+    by = {row.way: row for row in rows}
+    assert list(by) == [bench_pipeline.ZIMG, "fast", "fast:torch::measure", bench_pipeline.EAGER]
+    eager = by[bench_pipeline.EAGER]
+    assert eager.times_faster_than_eager == 1
+    for row in rows:
+        assert row.times_faster_than_eager == pytest.approx(eager.ms / row.ms, rel=0.05)
+    clip = noise_clip(96, 64, 2)
+    with bench_pipeline.open_way("fast:torch::measure", clip).get_frame(0) as frame:
+        assert frame.props["FrameMaxNits"] > 0
+
+
+def test_networks_are_timed_beside_eager(
+    tmp_path: Path, media: Media, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "network.json"
+    command = [str(media.plain), "--size", "96x64", "--rounds", "2", "--json", str(out)]
+    assert bench_network.main([*command, "--ways", "torch bfloat16", "ov float32"]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["way"] for row in rows] == [bench_network.EAGER, "torch bfloat16", "ov float32"]
+    assert rows[0]["clock_ratio"] == rows[0]["work_ratio"] == 1
+    for row in rows:
+        assert row["fastest"] <= row["clock"] <= row["slowest"]
+    assert rows[2]["pq_psnr"] > 80 > rows[1]["pq_psnr"] > 45
+    assert "ratio" in capsys.readouterr().out
 
 
 def test_ways_are_models_backends_and_precisions() -> None:

@@ -96,6 +96,28 @@ def test_filter_options_are_arguments_of_the_filter() -> None:
     assert given["range"] == "limited"
 
 
+def test_help_tells_the_filters_own_defaults() -> None:
+    import inspect
+
+    from vs_gainmap import sdr_to_hdr10
+    from vs_gainmap.cli.options import add_filter_options
+    from vs_gainmap.filters.window import DEFAULT_RADIUS
+
+    parser = argparse.ArgumentParser()
+    add_filter_options(parser)
+    defaults = inspect.signature(sdr_to_hdr10).parameters
+    told = {}
+    for action in parser._actions:
+        said = re.search(r"\((\w+)\)$", action.help or "")
+        if said:
+            told[action.dest] = said[1]
+            assert said[1] == str(defaults[action.dest].default), action.dest
+    assert {"radius", "survey", "output"} <= set(told)
+    page = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+    # A frame's neighbors on both sides, which a preview does without.
+    assert f"on {2 * DEFAULT_RADIUS} more frames" in page.read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def test_there_is_an_example_for_each_promise() -> None:
-    assert SCRIPTS == ["basic.vpy", "editor.vpy", "own_weights.vpy", "two_step.vpy"]
+    assert SCRIPTS == [
+        "basic.vpy",
+        "editor.vpy",
+        "false_color.vpy",
+        "own_weights.vpy",
+        "two_step.vpy",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +68,22 @@ def test_example_gives_hdr_frames(
     # SDR white alone is code 573 (PQ of 203 cd/m2 in limited range); HDR goes above it.
     assert luma.max() > 573
     assert luma.min() < 200
+
+
+def test_false_color_is_three_outputs() -> None:
+    script = str(EXAMPLES / "false_color.vpy")
+    info = run("--info", script, "-").stdout.decode()
+    assert re.findall(r"Format Name: (\w+)", info) == ["RGB24", "RGB24", "YUV420P10"]
+    pictures = []
+    for number in ("0", "1"):
+        frame = run("--end", "0", "-o", number, script, "-")
+        assert frame.returncode == 0, frame.stderr.decode()
+        pictures.append(np.frombuffer(frame.stdout, np.uint8).reshape(3, -1).astype(int))
+    stops, nits = pictures
+    # Colors, not gray, and not the same ones.
+    assert np.ptp(stops, axis=0).max() > 60
+    assert np.ptp(nits, axis=0).max() > 100
+    assert not np.array_equal(stops, nits)
 
 
 def test_a_wrong_source_is_one_clear_failure(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 import vapoursynth as vs
 
 from tests.clips import drawn, frame_props, noise
-from vs_gainmap import measure
+from tests.test_filters_apply import flat_map
+from vs_gainmap import apply, measure
+from vs_gainmap.filters.compiled import SWITCH
 from vs_gainmap.filters.light import active_area
 from vs_gainmap.hdr10 import ContentLight, LightMeter
 
@@ -74,3 +76,58 @@ def test_a_percentile_leaves_a_few_pixels_out() -> None:
         assert found["FrameMaxNits"] == pytest.approx(want, rel=1e-3)
     with pytest.raises(vs.Error, match="measure: percentile must be above 0"):
         measure(clip, percentile=0)
+
+
+def colors(clip_format: int, **said: int) -> vs.VideoNode:
+    """Return two PQ frames of hard edges between saturated colors, as codes of a format."""
+    known = {"_Matrix": 9, "_Transfer": 16, "_Primaries": 9, "_Range": 0, "_ChromaLocation": 0}
+    rng = np.random.default_rng(5)
+    blocks = rng.random((2, 3, 12, 20)) * 0.75
+    picture = noise(160, 96, 2, vs.RGBS, **{**PQ, **said, "_Matrix": 0})
+    picture = drawn(picture, lambda n, p, _: np.kron(blocks[n, p], np.ones((8, 8))))
+    location = said.get("_ChromaLocation", 0)
+    made = picture.resize.Bicubic(format=clip_format, matrix=9, range=0, chromaloc=location)
+    return made.std.SetFrameProps(**{**known, **said})
+
+
+@pytest.mark.parametrize("location", [0, 1, 2])
+@pytest.mark.parametrize("clip_format", [vs.YUV420P10, vs.YUV420P16, vs.YUV420P8])
+def test_the_compiled_measurement_is_that_of_filters(
+    clip_format: int, location: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = colors(clip_format, _ChromaLocation=location)
+    mine = [frame_props(measure(clip), n) for n in range(2)]
+    monkeypatch.setenv(SWITCH, "0")
+    for n, found in enumerate(mine):
+        want = frame_props(measure(clip), n)
+        assert found["FrameMaxNits"] == pytest.approx(want["FrameMaxNits"], rel=2e-3)
+        assert found["FrameAverageNits"] == pytest.approx(want["FrameAverageNits"], rel=1e-3)
+        assert found["FrameActiveArea"] == want["FrameActiveArea"]
+
+
+def test_the_compiled_measurement_finds_bars_and_full_range() -> None:
+    clip = colors(vs.YUV420P10)
+    boxed_in = clip.std.Crop(top=16, bottom=24).std.AddBorders(
+        top=16, bottom=24, color=[64, 512, 512]
+    )
+    assert frame_props(measure(boxed_in), 0)["FrameActiveArea"] == [0, 16, 160, 72]
+    gray = vs.core.std.BlankClip(format=vs.YUV420P10, width=64, height=64, length=1)
+    gray = gray.std.BlankClip(color=[round(0.508078 * 1023), 512, 512])
+    gray = gray.std.SetFrameProps(
+        _Matrix=9, _Transfer=16, _Primaries=9, _Range=1, _ChromaLocation=0
+    )
+    found = frame_props(measure(gray), 0)
+    assert found["FrameMaxNits"] == pytest.approx(100, rel=5e-3)
+    assert found["FrameAverageNits"] == pytest.approx(100, rel=5e-3)
+
+
+def test_what_apply_measures_is_what_it_delivers() -> None:
+    """Hard edges of color, whose brightest pixels are others in 4:2:0."""
+    sdr = colors(vs.YUV420P8, _Matrix=1, _Transfer=1, _Primaries=1)
+    gain_map = flat_map(sdr, 0.5, 1.0, 4)
+    for clip_format in (vs.YUV420P10, vs.YUV422P10, vs.YUV444P12):
+        hdr = apply(sdr, gain_map, format=clip_format, measure=True)
+        for n in range(2):
+            said, true = frame_props(hdr, n), frame_props(measure(hdr), n)
+            assert said["FrameMaxNits"] == pytest.approx(true["FrameMaxNits"], rel=1e-3)
+            assert said["FrameAverageNits"] == pytest.approx(true["FrameAverageNits"], rel=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -104,7 +105,7 @@ def test_overlays_are_clips_in_false_color(tiny_weights: Path) -> None:
 def test_a_look_has_what_the_filters_gave(tiny_weights: Path) -> None:
     clip = noise(64, 48, 3, **BT709)
     previewer = Previewer(clip, {"weights": tiny_weights, "radius": 0}, {"strength": 0.5})
-    look = previewer.look(previewer.frame_at(1.5 / 24))
+    look = previewer.look(1)
     gain_map = predict(clip, weights=tiny_weights, radius=0)
     stops = planes(gain_map, 1)[0] * frame_props(gain_map, 1)["GainMapMax"]
     assert look.seconds == pytest.approx(1 / 24)
@@ -171,8 +172,29 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert "measured here, as decoded" in text
     assert "<svg" in text
     assert main(["report", str(video), "--quiet"]) == 1
-    assert "pass --overwrite" in capsys.readouterr().err
-    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 144)] * 2
+    assert "exists already; add --overwrite" in capsys.readouterr().err
+    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 192)] * 2
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("preview", "imagecodecs"), ("preview", "matplotlib"), ("report", "matplotlib")],
+)
+def test_a_missing_library_is_one_line_before_any_work(
+    command: str,
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [n for n in sys.modules if n.startswith(f"{missing}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    # It isn't even asked whether there is such a file.
+    assert main([command, str(tmp_path / "none.mkv")]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.endswith(f'pages need {missing}: install it with pip install "vs-gainmap[look]"')
+    assert "\n" not in said
 
 
 @pytest.fixture

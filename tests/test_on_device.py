@@ -218,6 +218,6 @@ def test_convert_on_the_device(media: Media, tmp_path: Path, tiny_weights: Path)
             pictures.append([frame.to_ndarray() for frame in container.decode(video=0)])
     for usual, ours in zip(*pictures, strict=True):
         off = np.abs(usual.astype(int) - ours.astype(int))
-        # A code of 10 bits.
+        # A quarter of a code of 10 bits, and little more than one.
         assert off.mean() < 16
-        assert np.percentile(off, 99) <= 64
+        assert np.percentile(off, 99) <= 80

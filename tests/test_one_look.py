@@ -58,7 +58,8 @@ def gray(seed: int, width: int = 192, height: int = 108) -> vs.VideoNode:
 @pytest.mark.parametrize("size", [(48, 27), (96, 54), (192, 108), (70, 40)])
 def test_it_says_what_filters_say(size: tuple[int, int], guided: bool) -> None:
     clip = gray(1)
-    gain_map = drawn_map(clip, 2, *size)
+    # Filters don't clamp what is applied clamped.
+    gain_map = drawn_map(clip, 2, *size).akarin.Expr("x 0 max")
     got, want, pq = grids(clip, gain_map, guided=guided)
     for n in range(2):
         with got.get_frame(n) as f, want.get_frame(n) as g:
@@ -69,12 +70,14 @@ def test_it_says_what_filters_say(size: tuple[int, int], guided: bool) -> None:
         assert bright.level == pytest.approx(top_level(signal), abs=NEAR)
         # Cells without overlap here, triangles there: as a whole they are the same.
         for rows in (slice(0, ROWS), slice(ROWS, 2 * ROWS)):
-            assert mine[rows].mean() == pytest.approx(theirs[rows].mean(), abs=2 * CODE)
+            assert mine[rows].mean() == pytest.approx(theirs[rows].mean(), abs=0.5 * CODE)
             assert np.abs(mine[rows] - theirs[rows]).mean() < 0.02
-        assert float(np.abs(bright.shares - theirs[2 * ROWS :]).sum()) < 0.05
+        assert float(np.abs(bright.shares - theirs[2 * ROWS :]).sum()) < 0.1
         counts = tally(signal)
         assert bright.counts.sum() == counts.sum()
-        assert float(np.abs(bright.counts - counts).sum()) < 0.03 * counts.sum()
+        # Samples at a bin's rim may be in the next: by how many bins they are off, on average.
+        off = np.abs(np.cumsum(bright.counts) - np.cumsum(counts)).sum() / counts.sum()
+        assert off < 0.1
 
 
 def test_cells_are_means() -> None:
@@ -179,15 +182,16 @@ def test_the_way_is_taken_where_it_is_open(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(smoothing, "look_once", spy)
     clip = gray(5) * 4
     smooth(clip, flat_map(clip, 0.5, 1.0, 4))
-    assert len(used) == 1
+    # Small, so it is looked at again.
+    assert len(used) == 2
     for other in (clip.resize.Bicubic(format=vs.YUV444P8), clip[:1]):
         smooth(other, flat_map(other, 0.5, 1.0, 4))
     monkeypatch.setenv(compiled.SWITCH, "0")
     made = smooth(clip, flat_map(clip, 0.5, 1.0, 4))
-    assert len(used) == 1
+    assert len(used) == 2
     monkeypatch.delenv(compiled.SWITCH)
     mine = smooth(clip, flat_map(clip, 0.5, 1.0, 4))
-    assert len(used) == 2
+    assert len(used) == 4
     for n in (0, 3):
         difference = np.abs(planes(mine, n)[0] - planes(made, n)[0])
         assert difference.max() < 0.06

@@ -20,7 +20,7 @@ def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) 
     target.write_bytes(b"precious")
     with pytest.raises(MediaError, match="exists already; add --overwrite"):
         encode(clip, target)
-    with pytest.raises(MediaError, match="is the source itself"):
+    with pytest.raises(MediaError, match="is the same file as"):
         encode(clip, target, source=target, overwrite=True)
     with pytest.raises(MediaError, match="folder doesn't exist"):
         encode(clip, tmp_path / "none" / "out.mp4")

@@ -11,7 +11,7 @@ import torch
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import GMNet
-from vs_gainmap.weights import DATA, WEIGHTS, load_weights, save_weights
+from vs_gainmap.weights import DATA, WEIGHTS, default_weights, load_weights, save_weights
 
 OWN = GainMapPreset(sdr_white=120.0, peak=6.5, map_scale=4, eotf="bt1886", min_log_gain=-1.5)
 
@@ -100,3 +100,8 @@ def test_bundled_weights_verify_and_fit_in_eight_megabytes() -> None:
     assert sum(f.stat().st_size for f in DATA.glob("*.safetensors")) < 8_000_000
     for entry in WEIGHTS.values():
         assert (DATA / entry.file).with_suffix(".md").is_file()
+
+
+def test_the_fast_set_is_a_megabyte_at_most() -> None:
+    name = default_weights("fast", on_cpu=True)
+    assert (DATA / WEIGHTS[name].file).stat().st_size <= 1_000_000

@@ -20,6 +20,9 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--out", type=Path, required=True)
     render.add_argument("--views", type=int, default=28, help="views per panorama")
     render.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
+    render.add_argument("--frames", type=int, default=16, help="of a video, of different shots")
+    render.add_argument("--motion", type=int, default=0, help="short videos per panorama, too")
+    render.add_argument("--length", type=int, default=48, help="frames of each short video")
     render.add_argument("--seed", type=int, default=0)
 
     stage = commands.add_parser("stage", help="people and things in panoramas -> cached views")
@@ -39,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     dataset.add_argument("--test", type=int, default=100, help="test pictures, held-out scenes")
     dataset.add_argument("--preset", default="video", help="synthetic, real-world or video")
     dataset.add_argument("--seed", type=int, default=0)
+    _add_held_out(dataset)
 
     crop = commands.add_parser("crop", help="cut pictures into patches, as published")
     crop.add_argument("source", type=Path)
@@ -83,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     flicker.add_argument("--radius", type=int, nargs="+", default=[24], help="beside 0")
     flicker.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
     flicker.add_argument("--out", type=Path, help="JSON of every shot")
+    _add_held_out(flicker)
 
     skin = commands.add_parser("skin", help="measure PQ error on skin, in staged views")
     skin.add_argument("weights", nargs="+", help="files, or names of bundled weights")
@@ -102,6 +107,50 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoints", type=Path, nargs="+", help="of several runs: their mean")
     export.add_argument("out", type=Path)
     return top
+
+
+def _add_held_out(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--held-out",
+        nargs="+",
+        default=(),
+        metavar="GLOB",
+        help="scenes for the test, such as 'night_*'; by default ours, or one in ten of yours",
+    )
+
+
+def _render(args: argparse.Namespace) -> int:
+    from training.motion import VIDEOS, MotionWriter
+    from training.scenes import render_views
+
+    width, height = args.size
+    videos = None
+    if args.motion:
+        videos = MotionWriter(
+            args.out / "motion",
+            count=args.motion,
+            length=args.length,
+            size=(width, height),
+            seed=args.seed,
+        )
+    made = render_views(
+        args.sources,
+        args.out,
+        views=args.views,
+        width=width,
+        height=height,
+        seed=args.seed,
+        video_frames=args.frames,
+        also=videos.add if videos else None,
+    )
+    print(f"{made.count} views in {args.out}")
+    if videos:
+        print(f"{len(videos.rows)} videos, listed in {videos.out / VIDEOS}")
+    if made.left_out:
+        names = ", ".join(path.name for path in made.left_out)
+        print(f"render: {len(made.left_out)} files could not be read: {names}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -191,6 +240,7 @@ def _flicker(args: argparse.Namespace) -> None:
         size=tuple(args.size),
         length=args.length,
         kinds=args.kind,
+        held_out=args.held_out,
     )
     rows = []
     for row in measure_shots(shots, args.weights, args.radius):
@@ -206,14 +256,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         if args.command == "render":
-            from training.scenes import render_views
-
-            width, height = args.size
-            number = render_views(
-                args.sources, args.out, views=args.views, width=width, height=height, seed=args.seed
-            )
-            print(f"{number} views in {args.out}")
-        elif args.command == "stage":
+            return _render(args)
+        if args.command == "stage":
             from training.staging.command import StageSettings, stage_views
 
             width, height = args.size
@@ -236,6 +280,7 @@ def main(argv: list[str] | None = None) -> int:
                 count=args.count,
                 test=args.test,
                 seed=args.seed,
+                held_out=args.held_out,
             )
         elif args.command == "crop":
             from training.layout import crop_folder

@@ -27,6 +27,8 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
+# What the published crop script names the folders of patches.
+PATCH_PARTS = ("image_sp", "gainmap_sp")
 PATCH = re.compile(r"_s\d{3,}$")
 PRESET_FILE = "preset.json"
 
@@ -130,8 +132,15 @@ def crop_folder(source: Path, out: Path, *, crop: int, step: int, threads: int =
         How many patches were written.
 
     Raises:
-        MediaError: `out` exists, or a picture can't be read.
+        MediaError: `source` is no folder, `out` exists, a picture can't be read, or none is as
+            large as a patch.
     """
+    if min(crop, step, threads) < 1:
+        raise MediaError(
+            f"crop: crop, step and threads must be 1 or more, got {crop}, {step}, {threads}"
+        )
+    if not source.is_dir():
+        raise MediaError(f"crop: {source} is not a folder; name one with pictures in it")
     if out.exists():
         raise MediaError(f"crop: {out} exists already; name another folder")
     paths = sorted(p for p in source.iterdir() if p.suffix.lower() in (".png", ".jpg", ".tif"))
@@ -142,7 +151,11 @@ def crop_folder(source: Path, out: Path, *, crop: int, step: int, threads: int =
         counts = pool.map(
             crop_picture, paths, [out] * len(paths), [crop] * len(paths), [step] * len(paths)
         )
-        return sum(counts)
+        total = sum(counts)
+    if not total:
+        out.rmdir()
+        raise MediaError(f"crop: no picture in {source} is as large as {crop}x{crop}")
+    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,28 +177,37 @@ class LayoutItem:
         return read_rgb(self.image), gain_map, qmax, read_rgb(self.thumbnail)
 
 
-def list_layout(folder: Path) -> list[LayoutItem]:
+def list_layout(folder: Path, *, patches: bool = False) -> list[LayoutItem]:
     """List a folder in the layout; patches find their picture by name without `_s<nnn>`.
+
+    Pictures lie in `image/` and `gainmap/`, the published patches in `image_sp/` and
+    `gainmap_sp/`. Where only one kind is there, it is taken.
+
+    Args:
+        folder: such as ``.../train``.
+        patches: which kind to take where both are there.
 
     Raises:
         MediaError: nothing there, or a part is missing.
     """
+    kinds = [PATCH_PARTS, PARTS[:2]] if patches else [PARTS[:2], PATCH_PARTS]
     items = []
-    for image in sorted((folder / "image").glob("*.png")):
-        whole = PATCH.sub("", image.stem)
-        item = LayoutItem(
-            image=image,
-            gain_map=folder / "gainmap" / image.name,
-            metadata=folder / "metadata" / f"{whole}.npy",
-            thumbnail=folder / "thumbnail" / f"{whole}.png",
-        )
-        for part in (item.gain_map, item.metadata, item.thumbnail):
-            if not part.is_file():
-                raise MediaError(f"training: {image.name} has no {part}")
-        items.append(item)
-    if not items:
-        raise MediaError(f"training: no pictures in {folder / 'image'}")
-    return items
+    for images, maps in kinds:
+        for image in sorted((folder / images).glob("*.png")):
+            whole = PATCH.sub("", image.stem)
+            item = LayoutItem(
+                image=image,
+                gain_map=folder / maps / image.name,
+                metadata=folder / "metadata" / f"{whole}.npy",
+                thumbnail=folder / "thumbnail" / f"{whole}.png",
+            )
+            for part in (item.gain_map, item.metadata, item.thumbnail):
+                if not part.is_file():
+                    raise MediaError(f"training: {image.name} has no {part}")
+            items.append(item)
+        if items:
+            return items
+    raise MediaError(f"training: no pictures in {folder / 'image'} or {folder / 'image_sp'}")
 
 
 def rebuild(image: Tensor, gain_map: Tensor, qmax: float, preset: GainMapPreset) -> Tensor:
@@ -203,15 +225,24 @@ def rebuild(image: Tensor, gain_map: Tensor, qmax: float, preset: GainMapPreset)
 
 
 class LayoutDataset(Dataset[dict[str, Tensor]]):
-    """Random crops, flips and quarter turns of a folder in the layout, a function of the seed.
+    """Random crops of a folder in the layout, a function of the seed; patches where there are any.
 
-    Items are as `pairs.PairDataset` has them; `hdr` is rendered from the map.
+    Items are as `pairs.PairDataset` has them; `hdr` is rendered from the map. `augment` flips
+    and turns crops; the published options have both off, and the thumbnail is never turned.
     """
 
     def __init__(
-        self, folder: Path, preset: GainMapPreset, *, crop: int, seed: int, length: int
+        self,
+        folder: Path,
+        preset: GainMapPreset,
+        *,
+        crop: int,
+        seed: int,
+        length: int,
+        augment: bool = False,
     ) -> None:
-        self.items = list_layout(folder)
+        self.items = list_layout(folder, patches=True)
+        self.augment = augment
         self.preset = preset
         self.crop = crop
         self.seed = seed
@@ -239,7 +270,7 @@ class LayoutDataset(Dataset[dict[str, Tensor]]):
             raise MediaError(f"training: {item.image} is smaller than a crop of {self.crop}")
         y = int(rng.integers(0, height - self.crop + 1))
         x = int(rng.integers(0, width - self.crop + 1))
-        turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+        turns, flip = (int(rng.integers(4)), bool(rng.integers(2))) if self.augment else (0, False)
 
         def place(picture: Tensor) -> Tensor:
             window = picture[:, y : y + self.crop, x : x + self.crop].rot90(turns, (1, 2))

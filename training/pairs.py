@@ -44,29 +44,6 @@ from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 # Keeps a film's draws apart from its pictures'.
 FILM_STREAM = 1
 
-# Fixed: whole panoramas (and photographs) that training never sees.
-HELD_OUT_SCENES = frozenset(
-    {
-        "dreiassets__dikhololo_night",
-        "dreiassets__st_fagans_interior",
-        "egjsview3d__fireplace",
-        "gkjohnson3d__chinese_garden",
-        "gkjohnson3d__leadenhall_market",
-        "gkjohnson3d__noon_grass",
-        "pmndrsassets__royal_esplanade",
-        "pmndrsassets__spruit_sunrise",
-        "polygonjs__neon_photostudio",
-        "polygonjs__preller_drive",
-        "realismfx__snowy_field",
-        "waymoviz__shanghai_bund",
-        "bdhshifter__river_walk_1_2k",
-        "bdhshifter__snowy_field_4k",
-        "gainmapjs__spruit_sunrise_4k",
-        "openexr__StillLife",
-        "android_train_station_night",
-    }
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
@@ -101,6 +78,12 @@ class Film:
             mastering_nits=draw_peak(rng),
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
         )
+
+    def told_nits(self) -> float:
+        """Return the peak in a master's metadata: its display's class, or the light level."""
+        if self.told == 0:
+            return min(p for p in (1000.0, 4000.0) if p >= 0.99 * self.mastering_nits)
+        return max(self.mastering_nits * self.told, 300.0)
 
 
 class Pair(NamedTuple):
@@ -188,10 +171,8 @@ def draw_master(
     # Metadata: the mastering display, or the clip's own light level.
     if graded:
         peak = max(peak, 1000.0) if film.told == 0 else max(peak * film.told, 300.0)
-    elif film.told == 0:
-        peak = min(p for p in (1000.0, 4000.0) if p >= 0.99 * film.mastering_nits)
     else:
-        peak = max(film.mastering_nits * film.told, 300.0)
+        peak = film.told_nits()
     return Master(nits=quantize_pq(nits), peak_nits=peak)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,18 @@ from torch import Tensor
 
 from training.sources import Still, find_sources, read_source
 from vs_gainmap.color import luminance
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 
 HALF_MAX = 60000.0
 INDEX = "index.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """What `render_views` has made, and the files that could not be read to their end."""
+
+    count: int
+    left_out: list[Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +162,19 @@ def render_still(
 
 
 def render_views(
-    folders: list[Path], out: Path, *, views: int, width: int, height: int, seed: int = 0
-) -> int:
+    folders: list[Path],
+    out: Path,
+    *,
+    views: int,
+    width: int,
+    height: int,
+    seed: int = 0,
+    video_frames: int = 16,
+    also: Callable[[Still], None] | None = None,
+) -> Views:
     """Render views of every HDR picture under `folders` and write the index.
+
+    What can't be read is left out, with a line that names it.
 
     Args:
         folders: searched for HDR pictures, each once.
@@ -164,28 +183,36 @@ def render_views(
         width: of a view.
         height: of a view.
         seed: of the cameras.
-
-    Returns:
-        How many views were written.
+        video_frames: taken of a video, of different shots where it has so many.
+        also: gets every picture that was read, too.
 
     Raises:
-        MediaError: no folder has anything readable.
+        MediaError: no folder has anything readable, or a number is none.
     """
+    if min(views, width, height, video_frames) < 1:
+        raise MediaError("render: views, frames, width and height must be 1 or more")
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
+    broken: list[Path] = []
     for number, path in enumerate(p for folder in folders for p in find_sources(folder)):
         rng = np.random.default_rng([seed, number])
         before = len(rows)
         try:
-            for still in read_source(path):
+            for still in read_source(path, video_frames=video_frames):
                 count = views if still.panorama else 1 if still.graded else max(views // 4, 1)
                 rows += render_still(
                     still, out, rng, first=len(rows), views=count, width=width, height=height
                 )
-        except MediaError as error:
-            print(f"left out: {error}")
+                if also is not None:
+                    also(still)
+        except GainMapError as error:
+            reason = str(error).removeprefix("training: ")
+            print(f"left out: {path}: {reason.removeprefix(path.name).lstrip(' :')}")
+            # A photo without gain map is sound, only of no use here.
+            if not isinstance(error, NoGainMapError):
+                broken.append(path)
         print(f"{path.name}: {len(rows) - before} views", flush=True)
     if not rows:
         raise MediaError(f"training: no HDR picture or video under {', '.join(map(str, folders))}")
     (out / INDEX).write_text(json.dumps(rows, indent=0))
-    return len(rows)
+    return Views(count=len(rows), left_out=broken)

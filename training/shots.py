@@ -16,10 +16,12 @@ from torch.nn import functional
 from training.degrade import rgb_to_ycbcr
 from training.encodings import DISPLAY_POWERS
 from training.grade import Grade, Master, quantize_pq
+from training.held_out import choose_held_out
 from training.operators import OPERATORS
-from training.pairs import HELD_OUT_SCENES, make_sdr, show
+from training.pairs import make_sdr, show
 from training.scenes import Camera, log_average, perspective
-from training.sources import find_sources, read_still
+from training.sources import Still, find_sources, read_still, scene_name
+from training.video_source import VIDEO_SUFFIXES
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
@@ -71,9 +73,8 @@ class Scene:
     operator: str
 
     @classmethod
-    def load(cls, path: Path, number: int) -> Scene:
-        """Read a panorama and choose its view and its grade by its number."""
-        still = read_still(path)
+    def of(cls, still: Still, number: int) -> Scene:
+        """Choose a panorama's view and its grade by its number."""
         rng = np.random.default_rng([number, 4])
         # The brightest direction is seldom the picture, but a picture has some light in it.
         yaws = rng.uniform(0, 360, 4)
@@ -170,16 +171,18 @@ def make_shots(
     size: tuple[int, int] = (384, 216),
     length: int = 48,
     kinds: Collection[str] | None = None,
+    held_out: Collection[str] = (),
 ) -> Iterator[Shot]:
     """Yield every kind of shot for held-out panoramas, and a hard cut from each to the next.
 
     Args:
-        folder: panoramas, searched for `HELD_OUT_SCENES`.
+        folder: searched for panoramas of held-out scenes; see `held_out.choose_held_out`.
         preset: white and peak of the truth.
         count: how many scenes.
         size: width and height of the SDR, even.
         length: frames a shot.
         kinds: names of `SHOTS`, or "cut"; None for all of them.
+        held_out: shell patterns of the scenes, where ours and the usual share won't do.
 
     Raises:
         MediaError: there are no held-out panoramas in the folder, or no such kind.
@@ -187,12 +190,11 @@ def make_shots(
     wanted = set(kinds or (*SHOTS, CUT))
     if not wanted <= {*SHOTS, CUT}:
         raise MediaError(f"flicker: kinds must be of {', '.join((*SHOTS, CUT))}")
-    paths = [p for p in find_sources(folder) if p.name.split(".")[0] in HELD_OUT_SCENES][:count]
-    if not paths:
-        raise MediaError(f"flicker: no held-out panorama (training.pairs) under {folder}")
-    first = before = Scene.load(paths[0], 0)
-    for number in range(len(paths)):
-        scene = before
+    stills = _panoramas(folder, count, held_out)
+    scenes = (Scene.of(still, number) for number, still in enumerate(stills))
+    first = before = next(scenes, None)
+    while before is not None:
+        scene, following = before, next(scenes, None)
         for kind, (make, delivery) in SHOTS.items():
             if kind not in wanted:
                 continue
@@ -200,13 +202,13 @@ def make_shots(
             yield Shot(
                 kind=kind, scene=scene.name, sdr=sdr, truth=truth, events=events, delivery=delivery
             )
-        following = first if number + 1 == len(paths) else Scene.load(paths[number + 1], number + 1)
-        if CUT in wanted and len(paths) > 1:
+        other = following or first
+        if CUT in wanted and other is not None and other is not scene:
             half = length // 2
-            ways = [_still(one, half, size, preset) for one in (scene, following)]
+            ways = [_still(one, half, size, preset) for one in (scene, other)]
             yield Shot(
                 kind=CUT,
-                scene=f"{scene.name} to {following.name}",
+                scene=f"{scene.name} to {other.name}",
                 sdr=ways[0][0] + ways[1][0],
                 truth=ways[0][1] + ways[1][1],
                 events=(half,),
@@ -215,15 +217,43 @@ def make_shots(
         before = following
 
 
+def _panoramas(folder: Path, count: int, patterns: Collection[str]) -> Iterator[Still]:
+    """Read the first `count` panoramas of held-out scenes; other pictures are passed over.
+
+    Raises:
+        MediaError: there is none, or one can't be read.
+    """
+    paths = [p for p in find_sources(folder) if p.suffix.lower() not in VIDEO_SUFFIXES]
+    chosen = choose_held_out({scene_name(path) for path in paths}, patterns)
+    found = 0
+    for path in paths:
+        if found == count:
+            return
+        if scene_name(path) in chosen and (still := read_still(path)).panorama:
+            found += 1
+            yield still
+    if not found:
+        names = ", ".join(sorted(chosen)) or "no scene"
+        raise MediaError(
+            f"flicker: no held-out panorama under {folder}: held out is {names}; "
+            "choose with --held-out"
+        )
+
+
 def deliver(shot: Shot, path: Path) -> None:
-    """Write a shot's SDR as people get it: grain, 8-bit 4:2:0 in BT.709, H.264.
+    """Write a shot's SDR as people get it: see `deliver_signals`."""
+    deliver_signals(shot.sdr, shot.delivery, path)
+
+
+def deliver_signals(signals: list[Tensor], how: Delivery, path: Path) -> None:
+    """Write SDR as people get it: grain, 8-bit 4:2:0 in BT.709, H.264.
 
     Args:
-        shot: what to write.
+        signals: (3, H, W), BT.709 signal, 0..1; H and W even.
+        how: grain and coding.
         path: .mkv; the chroma is sited at the center.
     """
-    how = shot.delivery
-    height, width = shot.sdr[0].shape[-2:]
+    height, width = signals[0].shape[-2:]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(RATE))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -232,7 +262,7 @@ def deliver(shot: Shot, path: Path) -> None:
         context.color_range = 1
         context.thread_count = 1
         stream.options = {"crf": str(how.crf), "preset": "medium", "g": str(how.keyint)}
-        for n, signal in enumerate(shot.sdr):
+        for n, signal in enumerate(signals):
             frame = _to_yuv420(signal, how.grain, np.random.default_rng([n, 20]))
             for packet in stream.encode(frame):
                 container.mux(packet)

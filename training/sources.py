@@ -16,8 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.video_source import VIDEO_SUFFIXES, frames
-from vs_gainmap.color import PrimariesName, convert_primaries, pq_eotf, srgb_eotf
+from training.exr import read_exr, to_bt2020
+from training.video_source import VIDEO_SUFFIXES, scene_frames
+from vs_gainmap.color import (
+    PRIMARIES,
+    Primaries,
+    PrimariesName,
+    convert_primaries,
+    pq_eotf,
+    srgb_eotf,
+)
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
 from vs_gainmap.photo.read import read_photo
@@ -54,61 +62,39 @@ def read_radiance(path: Path) -> np.ndarray:
     return np.asarray(bgr[..., ::-1])
 
 
-def read_exr(path: Path) -> np.ndarray:
-    """Read an EXR picture (RGB, or luminance/chroma Y, RY, BY) as (H, W, 3) linear light."""
-    try:
-        import OpenEXR
-    except ImportError as error:
-        raise MediaError("training: EXR needs the package OpenEXR (extra `train`)") from error
-    with OpenEXR.File(str(path)) as file:
-        channels = {name: channel.pixels for name, channel in file.channels().items()}
-    for name in ("RGB", "RGBA"):
-        if name in channels:
-            return np.asarray(channels[name][..., :3])
-    if {"R", "G", "B"} <= channels.keys():
-        return np.stack([channels[name] for name in "RGB"], axis=-1)
-    if {"Y", "RY", "BY"} <= channels.keys():
-        return _from_luminance_chroma(channels["Y"], channels["RY"], channels["BY"])
-    raise MediaError(f"training: {path.name} has channels {sorted(channels)}, no RGB or Y/RY/BY")
-
-
-def _from_luminance_chroma(y: np.ndarray, ry: np.ndarray, by: np.ndarray) -> np.ndarray:
-    """Rebuild RGB from OpenEXR's RY = (R-Y)/Y and BY = (B-Y)/Y, Rec. 709 weights."""
-    height, width = y.shape
-    y = y.astype(np.float32)
-    red, blue = (
-        (cv2.resize(c.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) + 1) * y
-        for c in (ry, by)
-    )
-    green = (y - 0.2126 * red - 0.0722 * blue) / 0.7152
-    return np.stack([red, green, blue], axis=-1)
-
-
 def read_gain_map_folder(base_path: Path) -> np.ndarray:
     """Read `<name>.ldr.webp` + `.gainmap.webp` + `.metadata.json` (gainmap-js) as linear light."""
     stem = base_path.name.removesuffix(".ldr.webp")
-    fields = json.loads(base_path.with_name(f"{stem}.metadata.json").read_text())
+    try:
+        fields = json.loads(base_path.with_name(f"{stem}.metadata.json").read_text())
+        metadata = _gainmap_js(fields)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MediaError(
+            f"training: {base_path.name} needs {stem}.metadata.json from gainmap-js: {error!r}"
+        ) from error
     base = cv2.imread(str(base_path), cv2.IMREAD_COLOR)
     gain = cv2.imread(str(base_path.with_name(f"{stem}.gainmap.webp")), cv2.IMREAD_COLOR)
     if base is None or gain is None:
         raise MediaError(f"training: {base_path.name} or its gain map can't be read")
     if gain.shape != base.shape:
         gain = cv2.resize(gain, base.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    linear = srgb_eotf(_to_tensor(base[..., ::-1]) / 255)
+    hdr = apply_gain_map(linear, _to_tensor(gain[..., ::-1]) / 255, metadata)
+    return hdr.numpy().transpose(1, 2, 0)
 
+
+def _gainmap_js(fields: dict[str, list[float]]) -> GainMapMetadata:
     def triple(key: str) -> Triple:
         red, green, blue = fields[key]
         return float(red), float(green), float(blue)
 
-    metadata = GainMapMetadata(
+    return GainMapMetadata(
         gain_map_min=triple("gainMapMin"),
         gain_map_max=triple("gainMapMax"),
         gamma=triple("gamma"),
         base_offset=triple("offsetSdr"),
         alternate_offset=triple("offsetHdr"),
     )
-    linear = srgb_eotf(_to_tensor(base[..., ::-1]) / 255)
-    hdr = apply_gain_map(linear, _to_tensor(gain[..., ::-1]) / 255, metadata)
-    return hdr.numpy().transpose(1, 2, 0)
 
 
 def read_gain_map_photo(path: Path) -> np.ndarray:
@@ -125,25 +111,33 @@ def read_pq_png(path: Path) -> np.ndarray:
     return pq_eotf(signal).numpy()
 
 
+def scene_name(path: Path) -> str:
+    """Return the name of the scene that a file shows; `held_out` goes by it."""
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name.split(".")[0]
+
+
 def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
     """Read one HDR picture.
 
     Args:
         path: .hdr, .exr, gain map folder base (``.ldr.webp``), gain map photo, PQ .png.
-        primaries: of the file; by default BT.2020 for PQ and BT.709 for the others.
+        primaries: of the file; by default what an EXR's header says, BT.2020 for PQ and BT.709
+            for the others.
 
     Returns:
         The picture in BT.2020.
 
     Raises:
         MediaError: the file can't be read, or is of no known kind.
+        MetadataError: its gain map's metadata make no sense.
     """
     suffix = path.suffix.lower()
     graded = suffix == ".png"
+    source: PrimariesName | Primaries = "bt2020" if graded else "bt709"
     if suffix == ".hdr":
         rgb = read_radiance(path)
     elif suffix == ".exr":
-        rgb = read_exr(path)
+        rgb, source = read_exr(path)
     elif path.name.endswith(".ldr.webp"):
         rgb = read_gain_map_folder(path)
     elif suffix in PHOTO_SUFFIXES:
@@ -152,30 +146,37 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
         rgb = read_pq_png(path)
     else:
         raise MediaError(f"training: {path.name} is of no kind that can be read as HDR")
-    source: PrimariesName = primaries or ("bt2020" if graded else "bt709")
     # The sun can exceed what half-float files hold; a broken pixel must not spread.
     finite = np.nan_to_num(rgb.astype(np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
-    linear = convert_primaries(_to_tensor(finite), source, "bt2020").clamp(min=0.0)
+    linear = _in_bt2020(_to_tensor(finite), primaries or source).clamp(min=0.0)
     height, width = linear.shape[-2:]
     return Still(
-        name=path.name.split(".")[0],
+        name=scene_name(path),
         linear=linear,
         graded=graded,
         panorama=not graded and abs(width / height - 2) < 0.02,
     )
 
 
+def _in_bt2020(linear: Tensor, source: PrimariesName | Primaries) -> Tensor:
+    """Convert (3, H, W); a white other than D65 becomes D65's."""
+    if isinstance(source, Primaries) and source not in PRIMARIES.values():
+        return torch.einsum("ij,jhw->ihw", torch.from_numpy(to_bt2020(source)).to(linear), linear)
+    return convert_primaries(linear, source, "bt2020")
+
+
 def read_source(path: Path, *, video_frames: int = 16) -> Iterator[Still]:
-    """Read a picture, or `video_frames` frames spread over an HDR10 or HLG video.
+    """Read a picture, or `video_frames` frames of the scenes of an HDR10 or HLG video.
 
     Raises:
         MediaError: the file can't be read, or is not HDR.
+        MetadataError: a gain map's metadata make no sense.
     """
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         yield read_still(path)
         return
-    for nits in frames(path, count=video_frames):
-        yield Still(name=path.stem, linear=nits, graded=True, panorama=False)
+    for nits in scene_frames(path, count=video_frames):
+        yield Still(name=scene_name(path), linear=nits, graded=True, panorama=False)
 
 
 def find_sources(folder: Path) -> list[Path]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from training.held_out import choose_held_out
 from training.metrics import delta_e_itp, pq_psnr
 from training.mixes import MIXES
-from training.pairs import HELD_OUT_SCENES, Film, View, make_pair, make_thumbnail
+from training.pairs import Film, View, make_pair, make_thumbnail
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
+from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models import GridNet, Model
 
@@ -41,10 +44,23 @@ class Score:
     scaling_delta_e: float
 
 
-def split_views(views: list[View]) -> tuple[list[View], list[View]]:
-    """Return views of training scenes and of held-out scenes."""
-    train = [view for view in views if view.scene not in HELD_OUT_SCENES]
-    return train, [view for view in views if view.scene in HELD_OUT_SCENES]
+def split_views(
+    views: list[View],
+    *,
+    scenes: Collection[str] | None = None,
+    held_out: Collection[str] = (),
+) -> tuple[list[View], list[View]]:
+    """Return views of training scenes and of held-out scenes.
+
+    Args:
+        views: of one folder.
+        scenes: names of all scenes of the data set, where it has more folders than this one.
+        held_out: shell patterns of the scenes to hold out; see `held_out.choose_held_out`.
+    """
+    names = {view.scene for view in views} if scenes is None else scenes
+    chosen = choose_held_out(names, held_out)
+    train = [view for view in views if view.scene not in chosen]
+    return train, [view for view in views if view.scene in chosen]
 
 
 def make_examples(
@@ -63,7 +79,14 @@ def make_examples(
         per_operator: examples, and films, an operator.
         survey: how many more pictures of the same film come along as thumbnails.
         mix: whose operators.
+
+    Raises:
+        MediaError: there are no views.
     """
+    if not views:
+        raise MediaError(
+            "training: no view is of a held-out scene; `render` two scenes or more, or name some"
+        )
     scenes: dict[str, list[View]] = {}
     for view in views:
         scenes.setdefault(view.scene, []).append(view)

@@ -24,7 +24,7 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
-from vs_gainmap.filters import apply, predict
+from vs_gainmap.filters import apply, predict, smooth
 from vs_gainmap.filters.compiled import SWITCH
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.video.encoder_pass import frames_in_order
@@ -112,6 +112,11 @@ def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
     return apply(clip, base.std.ModifyFrame([base, picture, thumbnail], copies))
 
 
+def _steady(clip: vs.VideoNode, gain_map: vs.VideoNode, *, measure: bool = False) -> vs.VideoNode:
+    """Return all that `sdr_to_hdr10` does beside `predict`."""
+    return apply(clip, smooth(clip, gain_map), measure=measure)
+
+
 def _by_filters(build: Callable[[], vs.VideoNode]) -> vs.VideoNode:
     """Return what a function builds without the compiled pass."""
     before = os.environ.get(SWITCH)
@@ -186,6 +191,10 @@ def main() -> int:
         usual = {
             "apply": partial(apply, clip, gain_map),
             "all but the network": partial(_without_network, clip, args.scale),
+        }
+        usual |= {
+            "smooth, apply": partial(_steady, clip, gain_map),
+            "smooth, apply, measure": partial(_steady, clip, gain_map, measure=True),
         }
         cases: dict[str, Callable[[], vs.VideoNode]] = {"zimg SDR to PQ": partial(zimg_to_pq, clip)}
         cases |= usual

@@ -39,9 +39,12 @@ EAGER = "torch float32, eager"
 WAYS = (
     ("torch bfloat16", "torch", "bfloat16"),
     ("ort float32", "ort", "float32"),
+    ("ort int8", "ort", "int8"),
     ("ov float32", "ov", "float32"),
     ("ov bfloat16", "ov", "bfloat16"),
     ("ov int8", "ov", "int8"),
+    # On a GPU, or what stands in for one: left out where there is none.
+    ("ncnn float16", "ncnn", "float16"),
 )
 
 
@@ -55,7 +58,7 @@ class Way:
     squares: list[float] = field(default_factory=list)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -64,8 +67,11 @@ def main() -> int:
     parser.add_argument("--size", default="960x540", metavar="WxH", help="of the map (960x540)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--weights", default="video")
+    parser.add_argument(
+        "--ways", nargs="+", choices=[name for name, *_ in WAYS], help="beside eager (all)"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     width, height = (int(side) for side in args.size.split("x"))
     clip = tag_sdr_clip(open_clip(args.input), ColorOverrides(), "bench")
@@ -76,7 +82,7 @@ def main() -> int:
     frames = [number * step % clip.num_frames for number in range(args.rounds + 1)]
     signal = _stored(network_picture(clip, width, height), frames)
     thumbnail = _stored(network_picture(clip, THUMBNAIL_SIZE, THUMBNAIL_SIZE), frames)
-    ways = _ways(signal, thumbnail, loaded.model)
+    ways = _ways(signal, thumbnail, loaded.model, args.ways)
     for number in range(args.rounds + 1):
         truth: Tensor | None = None
         for way in ways.values():
@@ -93,10 +99,12 @@ def main() -> int:
                 way.squares.append(float(((shown - truth) ** 2).mean()))
     rows = _rows(ways)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {args.size}")
-    print(f"{'way':24}{'s':>8}{'ratio':>8}{'CPU s':>8}{'ratio':>8}{'PQ-PSNR from float32':>23}")
+    titles = f"{'s':>8}{'fastest':>9}{'slowest':>9}{'ratio':>8}{'CPU s':>8}{'ratio':>8}"
+    print(f"{'way':24}{titles}{'PQ-PSNR from float32':>23}")
     for row in rows:
         print(
-            f"{row['way']:24}{row['clock']:8.3f}{row['clock_ratio']:8.2f}{row['work']:8.3f}"
+            f"{row['way']:24}{row['clock']:8.3f}{row['fastest']:9.3f}{row['slowest']:9.3f}"
+            f"{row['clock_ratio']:8.2f}{row['work']:8.3f}"
             f"{row['work_ratio']:8.2f}{row['pq_psnr']:>20.1f} dB"
         )
     if args.json:
@@ -104,15 +112,17 @@ def main() -> int:
     return 0
 
 
-def _ways(picture: vs.VideoNode, thumbnail: vs.VideoNode, model: Any) -> dict[str, Way]:
+def _ways(
+    picture: vs.VideoNode, thumbnail: vs.VideoNode, model: Any, wanted: list[str] | None
+) -> dict[str, Way]:
     @torch.inference_mode()
     def eager(n: int) -> Answer:
         with picture.get_frame(n) as large, thumbnail.get_frame(n) as small:
             gain_map, qmax_norm = model(_tensor(large), _tensor(small))
         return gain_map, float(qmax_norm)
 
-    def graph(backend: str, dtype: str) -> Callable[[int], Answer]:
-        network = open_backend(backend, model, RunOptions(device="cpu", dtype=dtype))
+    def graph(backend: str, device: str, dtype: str) -> Callable[[int], Answer]:
+        network = open_backend(backend, model, RunOptions(device=device, dtype=dtype))
         features = _rows_of(network.analyze(thumbnail), network.features_size)
         made = network.local(picture, features)
 
@@ -125,8 +135,11 @@ def _ways(picture: vs.VideoNode, thumbnail: vs.VideoNode, model: Any) -> dict[st
 
     ways = {EAGER: Way(eager)}
     for name, backend, dtype in WAYS:
+        if wanted is not None and name not in wanted:
+            continue
         try:
-            ways[name] = Way(graph(backend, dtype))
+            device = "gpu" if backend == "ncnn" else "cpu"
+            ways[name] = Way(graph(backend, device, dtype))
         except GainMapError as error:
             print(f"{name}: left out: {error}")
     return ways
@@ -174,6 +187,8 @@ def _rows(ways: dict[str, Way]) -> list[dict[str, float | str]]:
             {
                 "way": name,
                 "clock": statistics.median(way.clock),
+                "fastest": min(way.clock),
+                "slowest": max(way.clock),
                 "clock_ratio": clock / statistics.median(way.clock),
                 "work": statistics.median(way.work),
                 "work_ratio": work / statistics.median(way.work),

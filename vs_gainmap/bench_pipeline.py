@@ -1,7 +1,8 @@
 """Time the whole way, SDR planes in and HDR10 planes out: `python -m vs_gainmap.bench_pipeline`.
 
 Sizes, ways to run a network and frames in flight take turns in one run; milliseconds a frame
-are medians with their spread, beside zimg's own SDR-to-PQ conversion of the same clip.
+are medians with their spread, beside zimg's own SDR-to-PQ conversion of the same clip and, with
+--eager, beside the published code: plain eager float32 GMNet at the map's size, by itself.
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 import vapoursynth as vs
 
 from vs_gainmap.bench import SIZES, noise_clip, zimg_to_pq
 from vs_gainmap.filters import sdr_to_hdr10
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.video.encoder_pass import frames_in_order
+from vs_gainmap.weights import load_weights
 
 ZIMG = "zimg alone"
+EAGER = "gmnet, eager"
+# It is slow, and the same every time.
+_EAGER_FRAMES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +43,14 @@ class Row:
     slowest: float
     fps: float
     times_zimg: float
+    times_faster_than_eager: float | None = None
 
 
 def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
     """Build a graph: "zimg alone", or a model with a backend and precision, "gmnet:ov:int8".
 
-    A fourth part, "gmnet:torch:float16:device", keeps frames on the device.
+    A fourth part, "gmnet:torch:float16:device", keeps frames on the device, or measures light as
+    `convert` does: "fast:torch::measure".
 
     Raises:
         vs.Error: no such model, backend or precision.
@@ -55,6 +64,7 @@ def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
         backend=backend or "torch",
         dtype=dtype or None,
         on_device=place == "device",
+        measure=place == "measure",
     )
 
 
@@ -69,6 +79,26 @@ def time_way(way: str, clip: vs.VideoNode, in_flight: int, warm_up: int) -> floa
     return 1000 * (time.perf_counter() - start) / (int(graph.num_frames) - warm_up)
 
 
+def time_eager(width: int, height: int) -> float:
+    """Return milliseconds that plain eager float32 GMNet takes for a map, by itself.
+
+    Args:
+        width: of the SDR clip; the map has its usual part of it, half.
+        height: likewise.
+    """
+    loaded = load_weights("video")
+    step = 2 * loaded.preset.map_scale
+    sides = [2 * -(-side // step) for side in (height, width)]
+    picture = torch.rand(1, 3, *sides)
+    thumbnail = torch.rand(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    with torch.inference_mode():
+        loaded.model(picture, thumbnail)
+        start = time.perf_counter()
+        for _ in range(_EAGER_FRAMES):
+            loaded.model(picture, thumbnail)
+    return 1000 * (time.perf_counter() - start) / _EAGER_FRAMES
+
+
 def measure(
     sizes: Sequence[str],
     ways: Sequence[str],
@@ -76,6 +106,7 @@ def measure(
     *,
     frames: int,
     rounds: int,
+    eager: bool = False,
 ) -> list[Row]:
     """Time every way at every size.
 
@@ -85,6 +116,7 @@ def measure(
         in_flight: how many frames are asked for at once.
         frames: that count, a round; the windows of time are filled before.
         rounds: turns that each takes.
+        eager: also time the published code, which takes a second and more a frame.
     """
     rows = []
     for size in sizes:
@@ -95,8 +127,11 @@ def measure(
         for _ in range(rounds):
             for way, count in cases:
                 times[way, count].append(time_way(way, clip, count, warm_up))
+            if eager:
+                times.setdefault((EAGER, 1), []).append(time_eager(*SIZES[size]))
         # The fastest that zimg gets, or a ratio at one frame in flight would flatter.
         zimg = min(statistics.median(times[ZIMG, count]) for count in in_flight)
+        published = statistics.median(times[EAGER, 1]) if eager else None
         for (way, count), values in times.items():
             ms = statistics.median(values)
             rows.append(
@@ -109,6 +144,7 @@ def measure(
                     slowest=round(max(values), 2),
                     fps=round(1000 / ms, 2),
                     times_zimg=round(ms / zimg, 2),
+                    times_faster_than_eager=round(published / ms, 2) if published else None,
                 )
             )
     return rows
@@ -116,11 +152,11 @@ def measure(
 
 def format_table(rows: Sequence[Row]) -> str:
     """Format rows as text."""
-    titles = ("in flight", "ms", "fastest", "slowest", "fps", "x zimg")
-    lines = [f"{'size':8}{'way':20}" + "".join(f"{title:>10}" for title in titles)]
+    titles = ("in flight", "ms", "fastest", "slowest", "fps", "x zimg", "eager by")
+    lines = [f"{'size':8}{'way':24}" + "".join(f"{title:>10}" for title in titles)]
     for row in rows:
         values = list(asdict(row).values())
-        lines.append(f"{row.size:8}{row.way:20}" + "".join(f"{v:10}" for v in values[2:]))
+        lines.append(f"{row.size:8}{row.way:24}" + "".join(f"{v or '':10}" for v in values[2:]))
     return "\n".join(lines)
 
 
@@ -166,10 +202,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--in-flight", nargs="+", type=int, default=[1, 2, 4], metavar="N")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--eager", action="store_true", help="beside the published code (slow)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--plot", type=Path, help="also draw them: .png or .svg")
     args = parser.parse_args(argv)
-    rows = measure(args.sizes, args.ways, args.in_flight, frames=args.frames, rounds=args.rounds)
+    rows = measure(
+        args.sizes,
+        args.ways,
+        args.in_flight,
+        frames=args.frames,
+        rounds=args.rounds,
+        eager=args.eager,
+    )
     machine = f"{platform.processor() or platform.machine()}, {vs.core.num_threads} threads"
     print(f"{machine}; {args.frames} frames, {args.rounds} rounds\n{format_table(rows)}")
     if args.json:

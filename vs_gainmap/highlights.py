@@ -33,6 +33,7 @@ NEAR_LEVEL = 1 / 256
 # Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
 # four: grain would be another.
 _MANY = 1 << 21
+_FEW = 1 << 20
 
 BINS = 256
 _CENTERS = (np.arange(BINS) + 0.5) / BINS
@@ -92,6 +93,14 @@ def top_level(signal: Vector) -> float:
 def is_large(width: int, height: int) -> bool:
     """Say whether a picture has so many pixels that every second, each way, will do."""
     return width * height > _MANY
+
+
+def is_small(width: int, height: int) -> bool:
+    """Say whether a picture has so few pixels that what cells do to its level must be looked at.
+
+    With more of them, the mean of what is done to those near it tells.
+    """
+    return width * height < _FEW
 
 
 def tally(signal: Vector) -> NDArray[np.integer]:

@@ -30,6 +30,7 @@ from vs_gainmap.color import (
     PrimariesName,
     convert_primaries,
     luminance,
+    pq_eotf,
     pq_inverse_eotf,
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
@@ -40,11 +41,14 @@ from vs_gainmap.highlights import (
     NEAR_LEVEL,
     Highlights,
     Shift,
+    hold_top,
     is_large,
+    is_small,
     top_place,
 )
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
+from vs_gainmap.temporal import Level
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -108,6 +112,8 @@ class Steady(NamedTuple):
     """(rows, columns), to be added to the log gain."""
     shift: Shift
     """Of highlights."""
+    wanted: Level
+    """Where they ought to be."""
 
 
 class Rendered(NamedTuple):
@@ -188,7 +194,7 @@ class Onboard:
             seen = self._see(slot, planes, judged)
             sdr = self._sdr(seen)
             pq = self._pq(seen, sdr, self._gain(seen, None))
-            cells = [_resize(x, self.cells)[0, 0] for x in (sdr.luma, pq)]
+            cells = [_cell_means(x, self.cells) for x in (sdr.luma, pq)]
             compared = torch.cat(cells).cpu().numpy()
             bright = _find_highlights(pq, self.cells)
             slot.wait()
@@ -224,7 +230,7 @@ class Onboard:
             ]
             for buffer, plane in zip(staged, coded, strict=True):
                 buffer.copy_(plane, non_blocking=True)
-            levels = _measure(light) if self.look.measure else None
+            levels = _measure(coded, self.target) if self.look.measure else None
             slot.wait()
             # Copies: the slot's buffers are another frame's next.
             out = [buffer.numpy().view(np.uint16).copy() for buffer in staged]
@@ -292,6 +298,12 @@ class Onboard:
         device = self.predictor.device
         stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
         span, shift = seen.qmax - self.look.low, steady.shift
+        height, width = seen.planes[0].shape
+        if is_small(width, height):
+            gain = self._gain(seen, None)
+            pq = self._pq(seen, self._sdr(seen), _Gain(gain.rest + stops / span, gain.curve))
+            none = np.zeros(self.cells, np.float32)
+            shift = hold_top(_find_highlights(pq, self.cells), none, steady.wanted)
         small = _resize(decode_planes(seen.planes, self.source), self.map_size)
         light = torch.log2(self._luminance(small))
         light = light + self._log_gain(seen, seen.gain_map + stops / span)
@@ -328,10 +340,14 @@ def _bring_up(gain: _Gain, luma: Tensor) -> Tensor:
 
 def _find_highlights(pq: Tensor, cells: tuple[int, int]) -> Highlights:
     level = torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values
-    near = _resize(((pq - level).abs() < NEAR_LEVEL).to(pq.dtype), cells)[0, 0]
+    near = _cell_means(((pq - level).abs() < NEAR_LEVEL).to(pq.dtype), cells)
     shares = (near / near.sum()).cpu().numpy()
     counts = torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
     return Highlights(float(level), shares, counts)
+
+
+def _cell_means(x: Tensor, cells: tuple[int, int]) -> Tensor:
+    return functional.adaptive_avg_pool2d(x, cells)[0, 0]
 
 
 def _polynomial(luma: Tensor, coefficients: NDArray[np.floating]) -> Tensor:
@@ -351,8 +367,10 @@ def _resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     )
 
 
-def _measure(light: Tensor) -> Levels:
-    brightest = light[0].amax(dim=0)
+def _measure(coded: list[Tensor], target: PlaneFormat) -> Levels:
+    # As it is delivered: chroma of half the size changes the brightest pixels.
+    signal = decode_planes(coded, target)[0].clamp(0, 1)
+    brightest = pq_eotf(signal.amax(dim=0))
     top, mean = brightest.max(), brightest.mean(dtype=torch.float64)
     rows, columns = brightest.amax(dim=1), brightest.amax(dim=0)
     return Levels(float(top), float(mean), rows.cpu().numpy(), columns.cpu().numpy())

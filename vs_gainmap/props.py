@@ -59,6 +59,9 @@ FRAME_ACTIVE_AREA = "FrameActiveArea"
 FRAME_MAX_RGB_NITS = "FrameMaxRGBNits"
 FRAME_LIGHT_HISTOGRAM = "FrameLightHistogram"
 
+# BestSource's, of a file that has it: the message of ST 2094-40 as it is coded.
+HDR10_PLUS = "HDR10Plus"
+
 PropValue = int | float | str | list[int] | list[float]
 
 

@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="bb395384045c9135f934789a1fde094a82e601e0704ce4d3ee575eccd2873dd5",
+        sha256="7c41c6179e4d31d4c09cd52681ea1fab00df95e22510e617731aa12680fc2cc1",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
     "photo": WeightsEntry(

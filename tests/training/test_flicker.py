@@ -23,7 +23,7 @@ from training.flicker import (
     levels,
     summary,
 )
-from training.pairs import HELD_OUT_SCENES
+from training.held_out import HELD_OUT_SCENES
 from training.shots import FADE_GAMMA, SHOTS, Delivery, Shot, deliver, make_shots
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
@@ -141,6 +141,25 @@ def test_shots_are_what_they_say(panoramas: Path) -> None:
         next(make_shots(panoramas / "none", PRESET, count=1))
     with pytest.raises(MediaError, match="kinds must be of"):
         next(make_shots(panoramas, PRESET, count=1, kinds=["swirl"]))
+
+
+def test_only_panoramas_become_shots(panoramas: Path, tmp_path: Path) -> None:
+    # A photograph of a held-out scene that comes first, and a video, which is no still.
+    first, second = sorted(HELD_OUT_SCENES)[:2]
+    cv2.imwrite(str(tmp_path / f"{first}.hdr"), np.ones((48, 64, 3), np.float32))
+    (tmp_path / f"{first}.mkv").write_bytes(b"")
+    (tmp_path / f"{second}.hdr").symlink_to(panoramas / f"{second}.hdr")
+    shots = make_shots(tmp_path, PRESET, count=1, size=SIZE, length=4, kinds=["still"])
+    assert [shot.scene for shot in shots] == [second]
+
+
+def test_anyones_panoramas_become_shots(panoramas: Path, tmp_path: Path) -> None:
+    for name in ("kitchen", "garden", "street"):
+        (tmp_path / f"{name}.hdr").symlink_to(panoramas / "somewhere_else.hdr")
+    ask = {"count": 4, "size": SIZE, "length": 4, "kinds": ["still"]}
+    assert len(list(make_shots(tmp_path, PRESET, **ask))) == 1
+    named = make_shots(tmp_path, PRESET, **ask, held_out=["k*", "s*"])
+    assert [shot.scene for shot in named] == ["kitchen", "street"]
 
 
 def test_delivery_is_bt709_video_with_its_grain(panoramas: Path, tmp_path: Path) -> None:

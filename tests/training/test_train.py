@@ -20,7 +20,14 @@ from training.evaluate import published_method
 from training.export import export
 from training.films import ALONE, draw_among
 from training.items import items_from_layout
-from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, write_pair
+from training.layout import (
+    LayoutDataset,
+    list_layout,
+    patch_origins,
+    rebuild,
+    shrink,
+    write_pair,
+)
 from training.loss import gain_map_loss
 from training.metrics import Scorer, pq_psnr
 from training.pairs import Pair, PairDataset, true_log_gain
@@ -322,6 +329,60 @@ def test_patches_are_cut_and_named_as_published(layout: Path, tmp_path: Path) ->
     patch = LayoutDataset(tmp_path, PRESET, crop=16, seed=0, length=4)[3]
     assert patch["sdr"].shape == (3, 16, 16)
     assert main(["crop", str(layout / "train/image"), str(tmp_path / "image")]) == 1
+
+
+def test_published_patches_are_found_beside_the_pictures(layout: Path, tmp_path: Path) -> None:
+    for part, size in (("image", "32"), ("gainmap", "16")):
+        command = ["crop", str(layout / "train" / part), str(tmp_path / f"{part}_sp")]
+        assert main([*command, "--crop", size, "--step", size, "--threads", "1"]) == 0
+    for part in ("metadata", "thumbnail"):
+        (tmp_path / part).symlink_to(layout / "train" / part)
+    patches = list_layout(tmp_path)
+    assert len(patches) == 12
+    assert {item.image.parent.name for item in patches} == {"image_sp"}
+    assert {item.gain_map.parent.name for item in patches} == {"gainmap_sp"}
+    # Where whole pictures are there, too, training takes the patches, a test the pictures.
+    for part in ("image", "gainmap"):
+        (tmp_path / part).symlink_to(layout / "train" / part)
+    assert [item.image.parent.name for item in list_layout(tmp_path)] == ["image"] * 2
+    data = LayoutDataset(tmp_path, PRESET, crop=16, seed=0, length=1)
+    assert [item.image for item in data.items] == [item.image for item in patches]
+
+
+def test_crops_are_turned_only_where_asked(layout: Path) -> None:
+    folder = layout / "train"
+    whole = list_layout(folder)
+    width, height = 48, 32
+    plain = LayoutDataset(folder, PRESET, crop=height, seed=0, length=20)
+    turned = LayoutDataset(folder, PRESET, crop=height, seed=0, length=20, augment=True)
+    pictures = [shrink(item.load()[0], PRESET.map_scale) for item in whole]
+
+    def lies_in(crop: torch.Tensor) -> bool:
+        windows = (p[:, :, x : x + height] for p in pictures for x in range(width - height + 1))
+        return any(torch.equal(crop, window) for window in windows)
+
+    assert all(lies_in(plain[n]["sdr"]) for n in range(20))
+    assert sum(lies_in(turned[n]["sdr"]) for n in range(20)) < 10
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("none", [], "is not a folder"),
+        ("train/metadata", [], "no pictures in"),
+        ("train/image", ["--crop", "4000"], "is as large as 4000x4000"),
+        ("train/image", ["--step", "0"], "must be 1 or more"),
+    ],
+)
+def test_crop_says_what_it_lacks(
+    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str,
+    options: list[str], message: str,
+) -> None:  # fmt: skip
+    assert main(["crop", str(layout / source), str(tmp_path / "out"), *options]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_incomplete_layout_is_an_error(layout: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +82,9 @@ class MlrtBackend:
         survey: vs.VideoNode | None = None,  # noqa: ARG002 - there is none
     ) -> vs.VideoNode:
         """Run the global branch, in float32: it sets Qmax."""
-        network = self._network("global", "float32", (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
         rows = vector_rows(self.features_size, THUMBNAIL_SIZE)
-        return self._run(network, "float32", [thumbnail]).std.CropAbs(THUMBNAIL_SIZE, rows)
+        vector = self._run_part("global", "float32", [thumbnail])
+        return vector.std.CropAbs(THUMBNAIL_SIZE, rows)
 
     def local(self, picture: vs.VideoNode, features: vs.VideoNode) -> vs.VideoNode:
         """Run the local branch on picture and vector as four planes."""
@@ -93,10 +95,26 @@ class MlrtBackend:
                 f'pixels, got {width}x{height}; use backend="torch" or a smaller scale'
             )
         even = _even(picture)
-        network = self._network("local", self._precision, (even.width, even.height))
         plane = self._as_plane(features, even.width, even.height)
-        gain_map = self._run(network, self._precision, [even, plane])
+        gain_map = self._run_part("local", self._precision, [even, plane])
         return gain_map.std.CropAbs(width, height)
+
+    def _run_part(self, part: str, precision: Precision, clips: list[vs.VideoNode]) -> vs.VideoNode:
+        """Run a network, the kept one if there is one that loads."""
+        size = clips[0].width, clips[0].height
+        path = self._path(part, precision, size)
+        if path.exists():
+            try:
+                return self._run(path, precision, clips)
+            except BackendError as error:
+                # Damaged, or of a driver that was here before; a new one fails for good reasons.
+                vs.core.log_message(
+                    vs.MESSAGE_TYPE_WARNING,
+                    f"vs_gainmap: {path.name} is made anew, since it does not load: {error}",
+                )
+                path.unlink(missing_ok=True)
+        self._make_kept(part, precision, size, path)
+        return self._run(path, precision, clips)
 
     def _run(self, network: Path, precision: Precision, clips: list[vs.VideoNode]) -> vs.VideoNode:
         arguments = self._plugin.arguments(network, self._place, precision, self._streams)
@@ -125,20 +143,26 @@ class MlrtBackend:
         packed = blank.std.ModifyFrame([blank, features], lay_out)
         return packed.std.AddBorders(bottom=height - rows) if height > rows else packed
 
-    def _network(self, part: str, precision: Precision, size: tuple[int, int]) -> Path:
-        """Return the network's file, made and held against PyTorch's result if it is new."""
+    def _path(self, part: str, precision: Precision, size: tuple[int, int]) -> Path:
+        """Return where the network's file is kept: one for all that it depends on."""
         plugin, place = self._plugin, self._place
+        # An engine is for one version of its runtime, and a graph was checked with one.
+        runtime = hashlib.sha256(json.dumps(plugin.versions()).encode()).hexdigest()[:8]
         name = "-".join(
             [
                 "gmnet", self._digest, f"g{GRAPH_VERSION}", part, f"{size[0]}x{size[1]}", precision,
-                plugin.namespace, plugin.version(), place.kind,
+                plugin.namespace, plugin.version(), runtime, place.kind,
             ]
         )  # fmt: skip
         if plugin.network != ".onnx":
             name += f"-{_gpu_name(place.number)}"
-        path = cache_folder() / (name + plugin.network)
-        if path.exists():
-            return path
+        return cache_folder() / (name + plugin.network)
+
+    def _make_kept(
+        self, part: str, precision: Precision, size: tuple[int, int], path: Path
+    ) -> None:
+        """Make a network's file, and keep it if it agrees with PyTorch's result."""
+        plugin = self._plugin
         text = f"vs_gainmap: making {path.name}; once for this size and precision"
         vs.core.log_message(vs.MESSAGE_TYPE_INFORMATION, text)
         with replacing(path) as partial:
@@ -154,7 +178,6 @@ class MlrtBackend:
                     verify_local(self._model, run, size, precision)
             except (BackendError, vs.Error) as error:
                 raise BackendError(f"backend {plugin.namespace}: {error}") from error
-        return path
 
     def _make(self, part: str, precision: Precision, size: tuple[int, int], path: Path) -> None:
         plugin = self._plugin

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import vapoursynth as vs
 
@@ -46,20 +47,48 @@ class Plugin:
         """Return VapourSynth's plugin.
 
         Raises:
-            BackendError: it is not installed.
+            BackendError: it is not installed, or does not load.
         """
         found: vs.Plugin | None = getattr(vs.core, self.namespace, None)
-        if found is None:
+        if found is not None:
+            return found
+        library = self.library()
+        if library is None:
             raise BackendError(
                 f"backend {self.namespace} needs the plugin {self.package}: "
                 f'pip install "vs-gainmap[{self.extra}]"'
             )
-        return found
+        try:
+            # VapourSynth passes over what does not load; asked for by name, it says why.
+            vs.core.std.LoadPlugin(path=str(library))
+        except vs.Error as error:
+            raise BackendError(
+                f"backend {self.namespace}: {self.package} is installed, but its plugin fails to "
+                f"load: {' '.join(str(error).split())}"
+            ) from error
+        return cast(vs.Plugin, getattr(vs.core, self.namespace))
+
+    def library(self) -> Path | None:
+        """Return the installed plugin's file, whether or not it loads; None where there is none."""
+        names = (f"libvs{self.namespace}", f"vs{self.namespace}")
+        try:
+            files = distribution(self.package).files or []
+        except PackageNotFoundError:
+            return None
+        for file in files:
+            if file.stem in names and file.suffix in (".so", ".dll", ".dylib"):
+                return Path(str(file.locate()))
+        return None
 
     def version(self) -> str:
         """Return the installed version."""
-        found: str | bytes = self.load().Version()["version"]
-        return found.decode() if isinstance(found, bytes) else found
+        return self.versions()["version"]
+
+    def versions(self) -> dict[str, str]:
+        """Return all that the plugin says of itself and its runtime, but for where it lies."""
+        said: dict[str, object] = self.load().Version()
+        texts = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in said.items()}
+        return {name: text for name, text in sorted(texts.items()) if name != "path"}
 
     def place(self, device: str | None) -> Place:
         """Read a device's name; None is the first kind.

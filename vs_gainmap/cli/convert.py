@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT and JSON if there")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
     part = parser.add_argument_group("part of the input, from its first frame")
     part.add_argument("--start", type=seconds, metavar="TIME", help="seconds or HH:MM:SS.mmm")
@@ -64,9 +64,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
     from vs_gainmap.look.stats import Recorder, write_stats
+    from vs_gainmap.outputs import check_output
     from vs_gainmap.video import Selection, convert
     from vs_gainmap.video.memory import bound_cache, bound_freed
 
+    if args.stats is not None:
+        check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)
     bound_freed()
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None

@@ -121,7 +121,11 @@ def _backends() -> Iterator[Finding]:
         subject = f"backend {name}"
         try:
             yield Finding(subject=subject, text=f"{plugin.version()}, {plugin.about}")
-        except BackendError:
+        except BackendError as error:
+            if plugin.library() is not None:
+                advice = f"see to what it misses, or pip install --force-reinstall {plugin.package}"
+                yield Finding(subject=subject, text=str(error), advice=advice)
+                continue
             install = f'if wanted: pip install "vs-gainmap[{plugin.extra}]"'
             text = f"not installed; {plugin.about}"
             yield Finding(subject=subject, text=text, advice=install)

@@ -20,6 +20,10 @@ _FILTER_ARGUMENTS = (
     "dither", "matrix", "transfer", "primaries", "range", "chroma_location", "upsampling",
 )  # fmt: skip
 
+# Defaults of the filter: their modules import VapourSynth, and `--help` must not. A test
+# compares all that is said of defaults here with the filter's own.
+_RADIUS, _SURVEY = 24, 32
+
 
 def add_filter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `sdr_to_hdr10`; what isn't given stays its default."""
@@ -64,11 +68,12 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
     network.add_argument(
         "--radius", type=int, metavar="N",
-        help="steadiness: frames on either side to average over; 0 judges each alone (8)",
+        help="steadiness: frames on either side to average over; 0 judges each alone "
+        f"({_RADIUS})",
     )  # fmt: skip
     network.add_argument(
         "--survey", type=int, metavar="N",
-        help="pictures from all over the film that are judged together; 0 for none (16)",
+        help=f"pictures from all over the film that are judged together; 0 for none ({_SURVEY})",
     )  # fmt: skip
 
     add_color_options(parser)
@@ -166,7 +171,7 @@ def make_graph(
     clip_format = output_format(args)
     mastering = read_mastering(args)
 
-    # The plain measurement is cheaper on the light before it is coded as PQ.
+    # What `sdr_to_hdr10` doesn't measure by itself.
     apart = hdr10plus or (measure and args.percentile < 100)
 
     def graph(clip: vs.VideoNode) -> vs.VideoNode:

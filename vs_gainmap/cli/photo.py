@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.values import positive_int
+from vs_gainmap.outputs import check_output
 
 if TYPE_CHECKING:
     from vs_gainmap.color import Eotf
@@ -227,20 +228,6 @@ def check_white(args: argparse.Namespace) -> float | None:
     return white
 
 
-def check_output(args: argparse.Namespace, path: Path) -> None:
-    """Refuse to replace a file, or to write where there is no folder, before any work.
-
-    Raises:
-        MediaError: it is there already, or its folder is not.
-    """
-    from vs_gainmap.errors import MediaError
-
-    if path.exists() and not args.overwrite:
-        raise MediaError(f"{path}: exists already; --overwrite replaces it")
-    if not path.parent.is_dir():
-        raise MediaError(f"{path}: there is no folder {path.parent}")
-
-
 def _extract(args: argparse.Namespace) -> int:
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.extract import METADATA, extract_photo
@@ -276,6 +263,16 @@ def _read(args: argparse.Namespace) -> tuple[GainMapPhoto, Eotf | None]:
     return read_photo(args.input, sampling=args.sampling), None
 
 
+def _sources(args: argparse.Namespace) -> list[Path | None]:
+    """Return what `_read` reads, as far as it is given."""
+    from vs_gainmap.photo.extract import PARTS
+
+    parts = [args.sdr, args.gainmap, args.metadata, args.qmax]
+    if args.input is not None and args.input.is_dir():
+        parts += [args.input / name for name in PARTS]
+    return [args.input, *parts]
+
+
 def _render(args: argparse.Namespace) -> int:
     from vs_gainmap.color import REFERENCE_WHITE_NITS
     from vs_gainmap.errors import MediaError
@@ -284,7 +281,7 @@ def _render(args: argparse.Namespace) -> int:
 
     if args.output.suffix.lower() not in LINEAR:
         raise MediaError(f"{args.output.name}: linear light goes into {', '.join(LINEAR)}")
-    check_output(args, args.output)
+    check_output(args.output, _sources(args), overwrite=args.overwrite)
     white = check_white(args) or REFERENCE_WHITE_NITS
     photo, eotf = _read(args)
     hdr = render_photo(
@@ -314,7 +311,7 @@ def _pq(args: argparse.Namespace) -> int:
         raise MediaError(f"{args.output.name}: PQ goes into {', '.join(PQ_SUFFIXES)}")
     if not 0 <= args.quality <= 100:
         raise MediaError(f"quality must be within 0..100, got {args.quality}")
-    check_output(args, args.output)
+    check_output(args.output, _sources(args), overwrite=args.overwrite)
     white = check_white(args) or REFERENCE_WHITE_NITS
     if args.input is not None and args.input.suffix.lower() in LINEAR:
         hdr, stored = read_linear(args.input)
@@ -362,7 +359,7 @@ def _convert(args: argparse.Namespace) -> int:
     if args.input.is_dir():
         return _convert_folder(args, options)
     check_target(args.output)
-    check_output(args, args.output)
+    check_output(args.output, [args.input], overwrite=args.overwrite)
     convert_photo(args.input, args.output, make_predictor(args), options)
     return 0
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from fractions import Fraction
 from pathlib import Path
 
 from vs_gainmap.cli.options import add_filter_options, filter_arguments
 from vs_gainmap.cli.values import positive_int, seconds
-from vs_gainmap.errors import MediaError
+from vs_gainmap.outputs import check_output
 
-# Options of the filter that are `apply`'s; the rest are `predict`'s.
+# Options of the filter that are `apply`'s, or tell the color of the input; the rest are
+# `predict`'s.
 _APPLY = ("sdr_white", "peak_nits", "strength", "eotf", "upsampling")
+_COLOR = ("matrix", "transfer", "primaries", "range", "chroma_location")
 _UNUSED = ("output", "output_chroma_location", "dither")
 
 
@@ -39,20 +43,35 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
+    from vs_gainmap.colorimetry import ColorOverrides
+    from vs_gainmap.look.extra import PICTURES, PLOTS, require
     from vs_gainmap.look.preview import Previewer, write_preview
     from vs_gainmap.video import open_clip
+    from vs_gainmap.video.index import scan
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
-    if page.exists() and not args.overwrite:
-        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    check_output(page, [args.input], overwrite=args.overwrite)
+    require(*PLOTS, *PICTURES)
     given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
+    index = scan(args.input)
+    frames = [index.frame_at(at) for at in args.at or ()]
     clip = open_clip(args.input)
+    times: tuple[Fraction, ...] | None = index.times()
+    if len(index) != clip.num_frames:
+        print(
+            f"vs-gainmap: note: {clip.num_frames} frames of the file's {len(index)} can be "
+            "decoded; times may be off by what is missing",
+            file=sys.stderr,
+        )
+        frames = [min(n, clip.num_frames - 1) for n in frames]
+        times = None if clip.num_frames > len(index) else times
     previewer = Previewer(
         clip,
-        {k: v for k, v in given.items() if k not in _APPLY},
+        {k: v for k, v in given.items() if k not in (*_APPLY, *_COLOR)},
         {k: v for k, v in given.items() if k in _APPLY},
+        color=ColorOverrides(**{k: v for k, v in given.items() if k in _COLOR}),
+        times=times,
     )
-    frames = [previewer.frame_at(float(at)) for at in args.at or ()]
     if not frames and not args.sheet:
         frames = _spread(3, clip.num_frames)
     looks = [previewer.look(n) for n in sorted(set(frames))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vs_gainmap.cli.progress import ProgressBar
 from vs_gainmap.errors import MediaError
+from vs_gainmap.outputs import check_output
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,7 +20,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "its shots and lists its metadata; with the file of `convert --stats`, Qmax too.",
     )
     parser.add_argument("input", type=Path, metavar="FILE", help="a PQ or HLG video")
-    parser.add_argument("--stats", type=Path, metavar="JSON", help="what convert --stats wrote")
+    parser.add_argument(
+        "--stats", type=Path, metavar="JSON",
+        help="what convert --stats wrote; FILE.stats.json is found by itself",
+    )  # fmt: skip
     parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="FILE.report.html")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -28,19 +32,34 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
+    from vs_gainmap.look.extra import PLOTS, require
     from vs_gainmap.look.report import measure_frames, write_report
-    from vs_gainmap.look.stats import read_stats
+    from vs_gainmap.look.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip
 
     page = args.page or args.input.with_name(args.input.name + ".report.html")
-    if page.exists() and not args.overwrite:
-        raise MediaError(f"{page} exists; pass --overwrite to replace it")
+    check_output(page, [args.input, args.stats, stats_beside(args.input)], overwrite=args.overwrite)
+    if args.stats is not None and not args.stats.is_file():
+        raise MediaError(f"{args.stats}: no such file")
+    require(*PLOTS)
     clip = open_clip(args.input)
+    frames: list[FrameStats] | None
     if args.stats is not None:
-        frames = read_stats(args.stats)
+        frames, note = read_stats(args.stats), None
     else:
+        frames, note = find_stats(args.input, clip.num_frames)
+    measured = "measured by convert, before the encoder"
+    if frames is None:
         with closing(ProgressBar(args.input.name, enabled=not args.quiet)) as bar:
             frames = measure_frames(clip, bar.update)
-    write_report(page, clip, frames, title=f"{args.input.name}: light and metadata")
+        measured = "measured here, as decoded"
+    write_report(
+        page,
+        clip,
+        frames,
+        title=f"{args.input.name}: light and metadata",
+        measured=measured,
+        notes=[note] if note else [],
+    )
     print(page)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from bisect import bisect_right
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 from vs_gainmap.cli.options import add_color_options
 from vs_gainmap.cli.photo import (
     add_photo_options,
-    check_output,
     convert_options,
     make_predictor,
 )
 from vs_gainmap.cli.values import seconds
+from vs_gainmap.outputs import check_output
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = convert_options(args)
     check_target(args.output)
-    check_output(args, args.output)
+    check_output(args.output, [args.input], overwrite=args.overwrite)
     color = ColorOverrides(
         matrix=args.matrix,
         transfer=args.transfer,
@@ -86,7 +85,6 @@ def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) ->
 
     from vs_gainmap import props
     from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-    from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.pictures import Picture
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
@@ -95,13 +93,7 @@ def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) ->
     from vs_gainmap.video.reader import VideoReader
 
     index = scan(path)
-    ticks = at / index.time_base + index.pts[0]
-    number = bisect_right(index.pts, ticks) - 1
-    end = index.pts[-1] + index.last_duration
-    if number < 0 or ticks > end:
-        length = float((end - index.pts[0]) * index.time_base)
-        raise MediaError(f"{path}: lasts {length:.3f} s and shows nothing at {float(at):.3f} s")
-    with VideoReader(path, index=index, first=number, count=1) as reader:
+    with VideoReader(path, index=index, first=index.frame_at(at), count=1) as reader:
         tagged = tag_sdr_clip(reader.clip, color or ColorOverrides(), "still")
         width, height = _square_size(tagged, index.sample_aspect)
         with tagged.resize.Bicubic(width, height, format=vs.RGB48).get_frame(0) as frame:

@@ -27,13 +27,15 @@ from vs_gainmap.highlights import (
     Highlights,
     Shift,
     find_highlights,
+    hold_top,
     is_large,
 )
-from vs_gainmap.temporal import Vector
+from vs_gainmap.temporal import Level, Vector
 
 # Props of cells: `Highlights`.
 LEVEL, TALLY = "_Highlights", "_Tally"
-# Props of what is to be added: a `Shift`.
+# Props of what is to be added: where highlights ought to be, a `Level`, and a `Shift`.
+WANTED, SURE = "_Wanted", "_Sure"
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
 
 
@@ -164,6 +166,33 @@ def read_highlights(frame: vs.VideoFrame, shares: Vector) -> Highlights:
 def put_shift(frame: vs.VideoFrame, shift: Shift) -> None:
     """Write a shift into a frame's props."""
     frame.props[REST], frame.props[TOP], frame.props[ZERO] = shift.rest, shift.top, shift.zero
+
+
+def put_wanted(frame: vs.VideoFrame, wanted: Level) -> None:
+    """Write where highlights ought to be into a frame's props."""
+    frame.props[WANTED], frame.props[SURE] = wanted.value, wanted.sure
+
+
+def read_wanted(frame: vs.VideoFrame) -> Level:
+    """Return what `put_wanted` wrote."""
+    return Level(float(frame.props[WANTED]), float(frame.props[SURE]))
+
+
+def look_again(stops: vs.VideoNode, grids: vs.VideoNode) -> vs.VideoNode:
+    """Return a clip of `steady_stops` whose shifts go by where highlights really are.
+
+    Args:
+        stops: what is to be added to cells.
+        grids: from `make_grids`, with that added.
+    """
+
+    def shift(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        out, none = f[0].copy(), np.zeros_like(f[0][0])
+        seen = read_highlights(f[1], np.asarray(f[1][0])[-len(none) :])
+        put_shift(out, hold_top(seen, none, read_wanted(f[0])))
+        return out
+
+    return stops.std.ModifyFrame([stops, grids], shift)
 
 
 def read_shift(frame: vs.VideoFrame) -> Shift:

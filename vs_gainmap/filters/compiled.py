@@ -28,7 +28,7 @@ TryOut = Callable[[type[np.uint8] | type[np.uint16]], None]
 
 
 def can_read(tagged: vs.VideoNode, gain_map: vs.VideoNode, eotf: str, try_out: TryOut) -> bool:
-    """Say whether a kernel can read a clip: integer YUV420, and Numba there.
+    """Say whether a kernel can read an SDR clip and its map.
 
     Args:
         tagged: the SDR clip.
@@ -36,17 +36,29 @@ def can_read(tagged: vs.VideoNode, gain_map: vs.VideoNode, eotf: str, try_out: T
         eotf: how SDR becomes light.
         try_out: runs the kernel on a small picture.
     """
-    source = tagged.format
     return (
         eotf in POWER
-        and source.color_family == vs.YUV
-        and source.sample_type == vs.INTEGER
-        and (source.subsampling_w, source.subsampling_h) == (1, 1)
-        and min(tagged.width, tagged.height) >= LEAST_SIZE
         and gain_map.width <= tagged.width
         and gain_map.height <= tagged.height
+        and can_read_planes(tagged, try_out)
+    )
+
+
+def can_read_planes(clip: vs.VideoNode, try_out: TryOut) -> bool:
+    """Say whether a kernel can read a clip: integer YUV420, and Numba there.
+
+    Args:
+        clip: constant format.
+        try_out: runs the kernel on a small picture.
+    """
+    form = clip.format
+    return (
+        form.color_family == vs.YUV
+        and form.sample_type == vs.INTEGER
+        and (form.subsampling_w, form.subsampling_h) == (1, 1)
+        and min(clip.width, clip.height) >= LEAST_SIZE
         and os.environ.get(SWITCH) != "0"
-        and _is_ready(try_out, source.bytes_per_sample)
+        and _is_ready(try_out, form.bytes_per_sample)
     )
 
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap import props
-from vs_gainmap.color import PQ_PEAK_NITS
+from vs_gainmap.color import PQ_PEAK_NITS, pq_eotf, pq_inverse_eotf
 from vs_gainmap.colorimetry import HDR_TRANSFERS
+from vs_gainmap.filters.compiled import (
+    LEAST_SIZE,
+    can_read_planes,
+    in_lanes,
+    is_known,
+    planes_of,
+    small_color,
+    small_picture,
+    source_color,
+)
 from vs_gainmap.filters.expressions import pq_signal
+from vs_gainmap.fused.parameters import parameters
 from vs_gainmap.hdr10plus import BINS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
@@ -20,6 +32,7 @@ _UNIT_NITS = 100.0
 # stays far below; of a dark scene the bars' size does not hang on it, since the brightest
 # pictures of a title decide.
 BLACK_NITS = 0.5
+_BLACK_SIGNAL = float(pq_inverse_eotf(torch.tensor(BLACK_NITS)))
 
 
 def measure(
@@ -52,10 +65,72 @@ def measure(
             f"measure: clip must be PQ or HLG by its _Transfer prop, got {transfer}; "
             "set it with std.SetFrameProps(_Transfer=16)"
         )
+    return measure_shown(
+        clip,
+        is_pq=transfer == int(vs.TRANSFER_ST2084),
+        percentile=percentile,
+        hdr10plus=hdr10plus,
+    )
+
+
+def measure_shown(
+    clip: vs.VideoNode, *, is_pq: bool, percentile: float = 100.0, hdr10plus: bool = False
+) -> vs.VideoNode:
+    """Do what `measure` does, of a clip whose props are known: as it is delivered.
+
+    Chroma of half the size changes the brightest pixels, so it is this that must be measured.
+
+    Args:
+        clip: PQ or HLG.
+        is_pq: which.
+        percentile: see `measure`.
+        hdr10plus: see `measure`.
+    """
     linear = clip.resize.Bicubic(
         format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
     )
-    return attach_light_levels(clip, linear, _UNIT_NITS, percentile=percentile, hdr10plus=hdr10plus)
+    by_filters = attach_light_levels(
+        clip, linear, _UNIT_NITS, percentile=percentile, hdr10plus=hdr10plus
+    )
+    if not is_pq or percentile < 100 or hdr10plus or not can_read_planes(clip, _try_out):
+        return by_filters
+    noted = _meter(clip)
+
+    def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
+        return noted if is_known(f.props) else by_filters
+
+    return clip.std.FrameEval(choose, prop_src=clip)
+
+
+def _meter(clip: vs.VideoNode) -> vs.VideoNode:
+    def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
+        from vs_gainmap.fused.metering import meter
+
+        out = f[0].copy()
+        color = source_color(clip.format, f[1].props, eotf="bt1886", sdr_white=_UNIT_NITS)
+        mean, rows, columns = meter(planes_of(f[1]), clip.width, clip.height, parameters(color))
+        top = float(pq_eotf(torch.tensor(float(rows.max()), dtype=torch.float64)))
+        out.props[props.FRAME_MAX_NITS], out.props[props.FRAME_AVERAGE_NITS] = top, mean
+        out.props[props.FRAME_ACTIVE_AREA] = list(lit_area(rows, columns, _BLACK_SIGNAL))
+        return out
+
+    blank = _sample(clip)
+    names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
+    return clip.std.CopyFrameProps(in_lanes(blank, [blank, clip], note), props=names)
+
+
+def _sample(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return a sample to hang props on: a frame of light is large, and need not wait with them."""
+    return vs.core.std.BlankClip(
+        format=vs.GRAY8, width=1, height=1, length=clip.num_frames, keep=True
+    )
+
+
+def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
+    """Measure a small gray picture."""
+    from vs_gainmap.fused.metering import meter
+
+    meter(small_picture(kind)[0], LEAST_SIZE, LEAST_SIZE, parameters(small_color(kind)))
 
 
 def attach_light_levels(
@@ -96,10 +171,7 @@ def attach_light_levels(
         signal = f"{pq_signal(f'x {unit_nits / PQ_PEAK_NITS!r} *')} {BINS - 1} * 0.5 + floor"
         sources += [vs.core.akarin.Expr(brightest, signal, format=vs.GRAY16), linear]
         names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
-    # A sample to hang the props on: a frame of light is large, and need not wait with them.
-    blank = vs.core.std.BlankClip(
-        format=vs.GRAY8, width=1, height=1, length=target.num_frames, keep=True
-    )
+    blank = _sample(target)
 
     def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()

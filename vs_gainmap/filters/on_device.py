@@ -17,7 +17,7 @@ from vs_gainmap.colorimetry import (
     check_frame_color,
     chroma_shift,
 )
-from vs_gainmap.filters.comparing import blank_grids, put_highlights, read_shift
+from vs_gainmap.filters.comparing import blank_grids, put_highlights, read_shift, read_wanted
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
@@ -112,7 +112,7 @@ def render_on_device(
         out = f[0].copy()
         steady = None
         if stops:
-            steady = Steady(np.asarray(f[-1][0]).copy(), read_shift(f[-1]))
+            steady = Steady(np.asarray(f[-1][0]).copy(), read_shift(f[-1]), read_wanted(f[-1]))
         with frame_errors(n):
             made = onboard.render(n, _codes(f[1]), judged(f), steady)
         for k, plane in enumerate(made.planes):

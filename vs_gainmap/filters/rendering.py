@@ -9,7 +9,7 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.light import attach_light_levels
+from vs_gainmap.filters.light import attach_light_levels, measure_shown
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
 from vs_gainmap.filters.one_pass import Grade, can_pass_once, pass_once
 from vs_gainmap.filters.output import (
@@ -142,14 +142,12 @@ def apply(
         gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
         hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
         unit_nits = gained.white_nits
-        # Light of 10 bits is in half floats as well, at half the memory.
-        light_format = vs.RGBH
     else:
         sdr, linear = linear_light(tagged, curve)
         large = guided_upsample(gain_map, tagged) if guided else gain_map
         gain = _gain(large, sdr, log_gain)
         hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
-        unit_nits, light_format = white, vs.RGBS
+        unit_nits = white
     result = hdr.resize.Bicubic(nominal_luminance=unit_nits, **conversion)
     if (
         constants.is_plain
@@ -173,8 +171,10 @@ def apply(
     result = result.std.CopyFrameProps(gain_map, props=kept)
     if not measure:
         return result
+    if output != "linear":
+        return measure_shown(result, is_pq=output == "pq")
     light = hdr.resize.Bicubic(
-        format=light_format,
+        format=vs.RGBS,
         transfer=int(vs.TRANSFER_LINEAR),
         primaries=int(vs.PRIMARIES_BT2020),
         nominal_luminance=unit_nits,

@@ -16,8 +16,10 @@ from vs_gainmap.filters.comparing import (
     TOP,
     ZERO,
     Signal,
+    look_again,
     make_grids,
     put_shift,
+    put_wanted,
     read_highlights,
 )
 from vs_gainmap.filters.one_look import can_look_once, look_once
@@ -25,7 +27,7 @@ from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, hold_top
+from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, hold_top, is_small
 from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
 # Frames up to so many away count where a picture moves, too; beyond, where it stands still. All are
@@ -86,15 +88,21 @@ def smooth(
     # As `apply` brings it up, or grain would look other than it will.
     guided = choose_guided(None, width, clip.width)
     rest, curve = guide(gain_map, tagged) if guided else Guided(gain_map, None)
-    grids = make_grids(light.luma, signal.pq(light, rest, curve), columns, rows)
-    if can_look_once(tagged, rest, signal, columns, rows):
-        grids = look_once(tagged, Guided(rest, curve), signal, columns, rows, grids)
-    stops = steady_stops(hold(grids, held), radius)
+
+    def look(rest: vs.VideoNode) -> vs.VideoNode:
+        grids = make_grids(light.luma, signal.pq(light, rest, curve), columns, rows)
+        if can_look_once(tagged, rest, signal, columns, rows):
+            grids = look_once(tagged, Guided(rest, curve), signal, columns, rows, grids)
+        return grids
+
+    stops = steady_stops(hold(look(rest), held), radius)
     span = f"x.{props.GAIN_MAP_MAX} {signal.low} -"
     # A map whose range is nothing has no room for a correction.
     add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"
     spread = stops.resize.Bilinear(width, height)
     held_cells = vs.core.akarin.Expr([gain_map, spread], add.format("y"))
+    if is_small(clip.width, clip.height):
+        stops = look_again(stops, look(vs.core.akarin.Expr([rest, spread], add.format("y"))))
     small = signal.small_light(tagged, width, height)
     found = small.std.CopyFrameProps(stops, props=[REST, TOP, ZERO])
     part = f"{signal.log_hdr('y', 'x')} y.{ZERO} - {ZERO_STOPS - FULL_STOPS!r} / 0 1 clamp"
@@ -137,6 +145,7 @@ def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
         wanted = steady_level(levels, window.still, center)
         bright = read_highlights(f[center], seen[center, 2 * rows :])
         put_shift(out, hold_top(bright, stops, wanted))
+        put_wanted(out, wanted)
         return out
 
     return around.modify(grids, blank, correct)

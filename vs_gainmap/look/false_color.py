@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.color import PQ_PEAK_NITS, pq_inverse_eotf
 
 Rgb = NDArray[np.uint8]
 
 # Levels that people know: black of an OLED, of an LCD, 18 % gray, SDR's white, reference
-# white (BT.2408), and the usual mastering peaks.
-NITS_TICKS = (0.1, 1.0, 10.0, 36.5, 100.0, 203.0, 400.0, 1000.0, 4000.0)
+# white (BT.2408), the usual mastering peaks, and PQ's end.
+NITS_TICKS = (0.1, 1.0, 10.0, 36.5, 100.0, 203.0, 400.0, 1000.0, 4000.0, 10000.0)
+# Where scales end, unless there is more light than that: few masters go beyond.
+USUAL_TOP = 4000.0
 
 
 def pq_of(nits: float) -> float:
     """Return the PQ signal of a level in cd/m2."""
     return float(pq_inverse_eotf(torch.tensor(nits, dtype=torch.float64)))
+
+
+def scale_top(brightest: float) -> float:
+    """Return where a scale is to end that shows light of up to `brightest` cd/m2."""
+    # Light that was rounded up is no reason to lose a tenth of the scale.
+    return USUAL_TOP if brightest <= USUAL_TOP * 1.001 else PQ_PEAK_NITS
+
+
+def ticks_to(peak: float) -> list[float]:
+    """Return the levels that a scale up to `peak` cd/m2 names."""
+    return [nits for nits in NITS_TICKS if nits <= peak]
 
 
 def _look_up(table: Rgb, share: NDArray[np.floating]) -> Rgb:
@@ -75,11 +89,21 @@ class StopsScale:
         return [((v - self.low) / (self.high - self.low), f"{v:+g}" if v else "0") for v in values]
 
 
+@dataclass(frozen=True)
 class NitsScale:
-    """Colors of luminance: Turbo over the PQ signal, 0 to 4000 cd/m2."""
+    """Colors of luminance: Turbo over the PQ signal, from 0.
 
-    table: Rgb = _turbo()
-    top: float = pq_of(4000.0)
+    Args:
+        peak: cd/m2 at the table's last entry.
+    """
+
+    peak: float = USUAL_TOP
+    table: ClassVar[Rgb] = _turbo()
+
+    @property
+    def top(self) -> float:
+        """Return the PQ signal of the last entry."""
+        return pq_of(self.peak)
 
     def paint(self, nits: NDArray[np.float32]) -> Rgb:
         """Return (H, W, 3) for (H, W) cd/m2."""
@@ -88,7 +112,7 @@ class NitsScale:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return places 0..1 on the scale, and what they say."""
-        return [(pq_of(v) / self.top, f"{v:g}") for v in NITS_TICKS]
+        return [(pq_of(v) / self.top, f"{v:g}") for v in ticks_to(self.peak)]
 
 
 def legend(scale: StopsScale | NitsScale, width: int, unit: str) -> Rgb:

@@ -7,6 +7,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from vs_gainmap.photo.files import write_bytes
+
 STYLE = """
 :root { color-scheme: dark; }
 body { background: #181818; color: #ddd; font: 15px/1.5 system-ui, sans-serif;
@@ -66,13 +68,14 @@ class Page:
         self._parts.append(element)
 
     def write(self, path: Path) -> None:
-        """Write the page in one step, so that there is never half of it."""
+        """Write the page in one step, so that there is never half of it.
+
+        Raises:
+            MediaError: it can't be written.
+        """
         text = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head>"
             f"<body><h1>{html.escape(self.title)}</h1>{''.join(self._parts)}</body></html>"
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_bytes(path, text.encode())

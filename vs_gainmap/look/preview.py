@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,16 @@ from numpy.typing import NDArray
 
 from vs_gainmap import props
 from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
-from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend
+from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.look.extra import PICTURES, PLOTS, require
+from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
 from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.pq import write_pq
+from vs_gainmap.video.tags import sample_aspect
 
 MAX_WIDTH = 960
 SHEET_WIDTH = 320
@@ -50,28 +55,55 @@ class Previewer:
 
     Args:
         clip: SDR, as for `predict`.
-        predict_options: for `predict`.
-        apply_options: for `apply`; format and output are the page's own.
+        predict_options: for `predict`, but for the color of the input.
+        apply_options: for `apply`, likewise; format and output are the page's own.
+        color: what the clip's props say wrongly or not at all.
+        times: when frames are shown, in seconds; None goes by the clip's rate.
+
+    Raises:
+        vs.Error: the clip or an option is not usable.
     """
 
     def __init__(
-        self, clip: vs.VideoNode, predict_options: dict[str, Any], apply_options: dict[str, Any]
+        self,
+        clip: vs.VideoNode,
+        predict_options: dict[str, Any],
+        apply_options: dict[str, Any],
+        *,
+        color: ColorOverrides | None = None,
+        times: Sequence[float | Fraction] | None = None,
     ) -> None:
-        self._clip = clip
-        self._gain_map = predict(clip, **predict_options)
+        # Once for all: map, HDR and the SDR picture must not read one clip in different ways.
+        tagged = tag_sdr_clip(clip, color or ColorOverrides(), "preview")
+        self._gain_map = predict(tagged, **predict_options)
         options = {**apply_options, "format": vs.RGBS, "output": "pq", "measure": True}
-        self._hdr = apply(clip, self._gain_map, **options)
-        matrix = {} if clip.format.color_family == vs.RGB else {"matrix_in": 1}
-        self._sdr = clip.resize.Bicubic(format=vs.RGB24, **matrix)
-        self._rate = clip.fps_num / clip.fps_den if clip.fps_num else 25.0
+        self._hdr = apply(tagged, self._gain_map, **options)
         self._strength = float(apply_options.get("strength", 1.0))
         self._white = apply_options.get("sdr_white")
         self._eotf = apply_options.get("eotf")
+        self._sdr = self._shown(tagged)
+        self._rate = float(clip.fps) or 25.0
+        self._times = times
+        with tagged.get_frame(0) as frame:
+            self._size = square_size(clip.width, clip.height, sample_aspect(frame.props))
 
-    def frame_at(self, seconds: float) -> int:
-        """Return the frame shown at a time, by the clip's rate."""
-        last: int = self._clip.num_frames - 1
-        return min(max(int(seconds * self._rate + 1e-6), 0), last)
+    def _shown(self, tagged: vs.VideoNode) -> vs.VideoNode:
+        """Return the clip as RGB24 in BT.709 primaries, which a page's pictures have."""
+        with tagged.get_frame(0) as frame:
+            primaries = int(frame.props[props.PRIMARIES])
+            constant_luminance = int(frame.props[props.MATRIX]) == int(vs.MATRIX_BT2020_CL)
+        if primaries == int(vs.PRIMARIES_BT709):
+            return tagged.resize.Bicubic(format=vs.RGB24)
+        if constant_luminance:
+            # Bound to the camera's curve: R'G'B' comes first.
+            tagged = tagged.resize.Bicubic(format=vs.RGBS)
+        eotf = self._eotf
+        if eotf is None:
+            with self._gain_map.get_frame(0) as frame:
+                eotf = props.read_eotf(frame.props)
+        # Primaries change in the light that `apply` sees, so that base and HDR agree in color.
+        signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
+        return signal.resize.Bicubic(format=vs.RGB24, primaries=int(vs.PRIMARIES_BT709))
 
     def look(self, n: int) -> Look:
         """Make a look at frame n; wide frames are shown at half their size or less."""
@@ -83,15 +115,15 @@ class Previewer:
             high = float(found[props.GAIN_MAP_ALTERNATE_HEADROOM])
             stops = low + np.array(frame[0]) * (float(found[props.GAIN_MAP_MAX]) - low)
             white = float(self._white or found[props.GAIN_MAP_SDR_WHITE])
-            eotf = self._eotf or found[props.GAIN_MAP_EOTF]
+            eotf: Any = self._eotf or props.read_eotf(found)
         with self._hdr.get_frame(n) as frame:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
         clipped = np.clip(stops, low, high) * self._strength
-        shrink = max(-(-sdr.shape[1] // MAX_WIDTH), 1)
-        size = (sdr.shape[1] // shrink, sdr.shape[0] // shrink)
+        shrink = max(-(-self._size[0] // MAX_WIDTH), 1)
+        size = (self._size[0] // shrink, self._size[1] // shrink)
         return Look(
-            seconds=n / self._rate,
+            seconds=n / self._rate if self._times is None else float(self._times[n]),
             sdr=_shrink(sdr, size),
             stops=_shrink(clipped.astype(np.float32), size),
             stops_range=(min(low, 0.0), high),
@@ -100,6 +132,15 @@ class Previewer:
             eotf=eotf,
             found=levels,
         )
+
+
+def square_size(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:
+    """Return a picture's size with square pixels; the shorter way, so that none is made up."""
+    if not sample_aspect or sample_aspect == 1:
+        return width, height
+    if sample_aspect > 1:
+        return width, max(round(height / sample_aspect), 1)
+    return max(round(width * sample_aspect), 1), height
 
 
 def _shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -141,6 +182,7 @@ def write_preview(
     Raises:
         MediaError: matplotlib, imagecodecs or Pillow is not installed.
     """
+    require(*PLOTS, *PICTURES)
     page = Page(title)
     page.note(
         "The HDR pictures are AVIF in PQ and Ultra HDR JPEG: a browser on an HDR screen shows "
@@ -151,9 +193,11 @@ def write_preview(
         page.figures([figure for look in sheet for figure in _thumbnails(look)], small=True)
         low, high = sheet[0].stops_range
         page.figures([("gain map, stops", png(_legend(StopsScale(low, high))), "image/png")])
+    # One scale for all of them, so that they compare.
+    peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in looks), default=0.0))
     for look in looks:
         page.heading(f"{look.seconds:.3f} s")
-        page.figures(_figures(look))
+        page.figures(_figures(look, peak))
         page.table(
             [
                 ("Qmax", f"{float(look.found[props.GAIN_MAP_MAX]):+.2f} stops"),
@@ -184,9 +228,9 @@ def _thumbnails(look: Look) -> list[tuple[str, bytes, str]]:
     ]
 
 
-def _figures(look: Look) -> list[tuple[str, bytes, str]]:
+def _figures(look: Look, peak: float) -> list[tuple[str, bytes, str]]:
     nits = pq_eotf(torch.from_numpy(look.pq))
-    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale()
+    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale(peak)
     width = look.sdr.shape[1]
     brightest = nits.amax(dim=0).numpy()
     painted_stops = np.concatenate(
@@ -201,8 +245,8 @@ def _figures(look: Look) -> list[tuple[str, bytes, str]]:
         ("HDR as it is (PQ)", _avif(nits), "image/avif"),
         ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
         ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
-        ("waveform", waveform(look.pq), "image/png"),
-        ("histogram", histogram(look.pq), "image/png"),
+        ("waveform", waveform(look.pq, peak), "image/png"),
+        ("histogram", histogram(look.pq, peak), "image/png"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +15,18 @@ from vs_gainmap.color import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import measure
 from vs_gainmap.hdr10 import LightMeter
+from vs_gainmap.look.false_color import scale_top
+from vs_gainmap.look.metadata import complete_hdr, metadata_rows
 from vs_gainmap.look.page import Page
-from vs_gainmap.look.preview import png, tone_map
+from vs_gainmap.look.preview import png, square_size, tone_map
 from vs_gainmap.look.scopes import new_figure, nits_axis, to_svg
-from vs_gainmap.look.stats import FrameStats
+from vs_gainmap.look.stats import STATS_SUFFIX, FrameStats
 from vs_gainmap.temporal import distance, find_cuts, signature
+from vs_gainmap.video.tags import sample_aspect
 
 MAX_THUMBNAILS = 24
-_THUMBNAIL = (256, 144)
+# What they fit into: 256x144 of 16:9, 256x192 of 4:3, 108x192 upright.
+_BOX = (256, 192)
 
 
 def measure_frames(
@@ -33,7 +37,11 @@ def measure_frames(
     Args:
         clip: with its color props.
         progress: called with frames done, frames in all, 0.
+
+    Raises:
+        MediaError: the clip is neither PQ nor HLG.
     """
+    clip, _ = complete_hdr(clip)
     measured = measure(clip)
     small = clip.resize.Bicubic(64, 64, format=vs.RGBS, transfer=int(vs.TRANSFER_BT709))
     both = measured.std.ModifyFrame([measured, small], lambda n, f: f[0])  # noqa: ARG005
@@ -61,7 +69,15 @@ def measure_frames(
     return [replace(f, begins_shot=cut) for f, cut in zip(frames, cuts, strict=True)]
 
 
-def write_report(path: Path, clip: vs.VideoNode, frames: list[FrameStats], *, title: str) -> None:
+def write_report(
+    path: Path,
+    clip: vs.VideoNode,
+    frames: list[FrameStats],
+    *,
+    title: str,
+    measured: str = "measured here, as decoded",
+    notes: Sequence[str] = (),
+) -> None:
     """Write the page.
 
     Args:
@@ -69,19 +85,32 @@ def write_report(path: Path, clip: vs.VideoNode, frames: list[FrameStats], *, ti
         clip: the PQ or HLG clip, for thumbnails and metadata.
         frames: of the whole clip.
         title: of the page.
+        measured: where `frames` come from.
+        notes: what else is to be said of them.
 
     Raises:
-        MediaError: matplotlib is not installed, or `frames` are of another clip.
+        MediaError: matplotlib is not installed, `frames` are of another clip, or the clip is
+            neither PQ nor HLG.
     """
     if len(frames) != clip.num_frames:
         raise MediaError(f"the stats have {len(frames)} frames, the clip {clip.num_frames}")
+    full, assumed = complete_hdr(clip)
     page = Page(title)
     page.heading("Light over time")
     page.svg(_plot(frames))
+    for note in notes:
+        page.note(note)
+    if all(frame.qmax is None for frame in frames):
+        page.note(
+            "There is no Qmax: a video doesn't carry it. convert --stats keeps it, in a file that "
+            f"report takes by --stats, or by itself when it is named VIDEO{STATS_SUFFIX}."
+        )
     page.heading("Shots")
-    page.figures(_thumbnails(clip, frames))
+    page.figures(_thumbnails(full, frames))
     page.heading("Metadata")
-    page.table(_metadata(clip, frames))
+    for note in assumed:
+        page.note(note)
+    page.table([*metadata_rows(clip), *_measured_rows(clip, frames, measured)])
     page.write(path)
 
 
@@ -96,7 +125,7 @@ def _plot(frames: list[FrameStats]) -> str:
     ):
         pq = pq_inverse_eotf(torch.tensor(values, dtype=torch.float64)).numpy()
         light.plot(seconds, pq, color=color, linewidth=1.2, label=label)
-    nits_axis(light)
+    nits_axis(light, scale_top(max(f.max_nits for f in frames)))
     if has_qmax:
         values = [np.nan if f.qmax is None else f.qmax for f in frames]
         axes[1].plot(seconds, values, color="#80e080", linewidth=1.2, label="Qmax")
@@ -114,8 +143,15 @@ def _thumbnails(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str,
     starts = [0, *(n for n, f in enumerate(frames) if f.begins_shot)]
     if len(starts) > MAX_THUMBNAILS:
         starts = [starts[i * len(starts) // MAX_THUMBNAILS] for i in range(MAX_THUMBNAILS)]
+    with clip.get_frame(0) as frame:
+        width, height = square_size(clip.width, clip.height, sample_aspect(frame.props))
+    shrink = min(_BOX[0] / width, _BOX[1] / height)
     small = clip.resize.Bicubic(
-        *_THUMBNAIL, format=vs.RGBS, transfer=int(vs.TRANSFER_ST2084), primaries=9
+        max(round(width * shrink), 1),
+        max(round(height * shrink), 1),
+        format=vs.RGBS,
+        transfer=int(vs.TRANSFER_ST2084),
+        primaries=int(vs.PRIMARIES_BT2020),
     )
     figures = []
     for n in starts:
@@ -126,24 +162,15 @@ def _thumbnails(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str,
     return figures
 
 
-def _metadata(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str, str]]:
-    with clip.get_frame(0) as frame:
-        found = dict(frame.props)
-    codes = (props.PRIMARIES, props.TRANSFER, props.MATRIX, props.RANGE, props.CHROMA_LOCATION)
-    rows = [
-        ("format", f"{clip.format.name}, {clip.width}x{clip.height}, {clip.num_frames} frames"),
-        *((name, str(int(found[name]))) for name in codes if name in found),
-    ]
-    display, light = props.read_mastering(found), props.read_light(found)
-    shown = "none" if display is None else f"{display.min_nits:g} to {display.max_nits:g} cd/m²"
-    rows.append(("mastering display", shown))
-    told = "none" if light is None else f"{light.max_cll}, {light.max_fall} cd/m²"
-    rows.append(("MaxCLL, MaxFALL in the file", told))
+def _measured_rows(
+    clip: vs.VideoNode, frames: list[FrameStats], measured: str
+) -> list[tuple[str, str]]:
     meter = LightMeter(clip.width, clip.height)
     for one in frames:
         meter.add(one.max_nits, one.average_nits, one.active_area)
     true = meter.result()
     left, top, right, bottom = meter.active_area
-    rows.append(("picture without bars", f"{right - left}x{bottom - top} at {left}, {top}"))
-    rows.append(("measured here, as decoded", f"{true.max_cll}, {true.max_fall} cd/m²"))
-    return rows
+    return [
+        ("picture without bars", f"{right - left}x{bottom - top} at {left}, {top}"),
+        (f"MaxCLL, MaxFALL {measured}", f"{true.max_cll}, {true.max_fall} cd/m²"),
+    ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.errors import MediaError
-from vs_gainmap.look.false_color import NITS_TICKS, pq_of
+from vs_gainmap.look.extra import PLOTS, require
+from vs_gainmap.look.false_color import USUAL_TOP, pq_of, ticks_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,10 +25,9 @@ def new_figure(width: float, height: float, rows: int = 1) -> tuple[Figure, Any]
     Raises:
         MediaError: matplotlib is not installed.
     """
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise MediaError("plots need matplotlib; pip install vs-gainmap[look]") from error
+    require(*PLOTS)
+    import matplotlib.figure
+
     # Not pyplot: that keeps state and looks for a screen.
     figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     figure.set_facecolor("#181818")
@@ -57,24 +56,25 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def nits_axis(ax: Axes, *, vertical: bool = True) -> None:
-    """Scale an axis that has PQ signals on it in nits."""
-    places, texts = [pq_of(v) for v in NITS_TICKS], [f"{v:g}" for v in NITS_TICKS]
+def nits_axis(ax: Axes, peak: float, *, vertical: bool = True) -> None:
+    """Scale an axis that has PQ signals on it in nits, up to `peak` cd/m2."""
+    places, texts = zip(*((pq_of(v), f"{v:g}") for v in ticks_to(peak)), strict=True)
     if vertical:
         ax.set_yticks(places, texts)
-        ax.set_ylim(0, pq_of(4000.0))
+        ax.set_ylim(0, pq_of(peak))
         ax.set_ylabel("cd/m²", color="#ccc", fontsize=8)
     else:
         ax.set_xticks(places, texts)
-        ax.set_xlim(0, pq_of(4000.0))
+        ax.set_xlim(0, pq_of(peak))
         ax.set_xlabel("cd/m²", color="#ccc", fontsize=8)
 
 
-def waveform(pq: NDArray[np.float32]) -> bytes:
+def waveform(pq: NDArray[np.float32], peak: float = USUAL_TOP) -> bytes:
     """Draw where the light is from left to right.
 
     Args:
         pq: (3, H, W), R, G, B in PQ, 0..1.
+        peak: cd/m2 at the top.
 
     Returns:
         A PNG: max(R, G, B) of every column, brighter where there is more of it.
@@ -82,33 +82,35 @@ def waveform(pq: NDArray[np.float32]) -> bytes:
     brightest = pq.max(axis=0)
     columns = min(brightest.shape[1], 480)
     x = np.broadcast_to(np.linspace(0, columns, brightest.shape[1]), brightest.shape)
+    top = pq_of(peak)
     counts, _, _ = np.histogram2d(
-        x.ravel(), brightest.ravel(), bins=(columns, 180), range=((0, columns), (0, pq_of(4000.0)))
+        x.ravel(), brightest.ravel(), bins=(columns, 180), range=((0, columns), (0, top))
     )
     figure, ax = new_figure(5.6, 3.0)
     light = np.log1p(counts.T) / np.log1p(max(counts.max(), 1))
     phosphor = np.array([16.0, 16.0, 16.0]) * (1 - light[..., None])
     phosphor += np.array([150.0, 255.0, 150.0]) * light[..., None]
-    extent = (0, 1, 0, pq_of(4000.0))
+    extent = (0, 1, 0, top)
     ax.grid(visible=False)  # a line at 203 cd/m2 would hide what sits there
     ax.imshow(phosphor.astype(np.uint8), origin="lower", aspect="auto", extent=extent)
-    nits_axis(ax)
+    nits_axis(ax, peak)
     ax.set_xticks([])
     return to_png(figure)
 
 
-def histogram(pq: NDArray[np.float32]) -> bytes:
+def histogram(pq: NDArray[np.float32], peak: float = USUAL_TOP) -> bytes:
     """Draw how much of the picture is how bright, per channel, as a PNG.
 
     Args:
         pq: (3, H, W), R, G, B in PQ, 0..1.
+        peak: cd/m2 at the right.
     """
     figure, ax = new_figure(5.6, 3.0)
     for plane, color in zip(pq, _CHANNELS, strict=True):
-        counts, edges = np.histogram(plane, bins=256, range=(0, pq_of(4000.0)))
+        counts, edges = np.histogram(plane, bins=256, range=(0, pq_of(peak)))
         ax.stairs(counts / plane.size * 100 + 1e-4, edges, color=color, linewidth=1)
     ax.set_yscale("log")
     ax.set_ylim(1e-3, 100)
     ax.set_ylabel("% of pixels", color="#ccc", fontsize=8)
-    nits_axis(ax, vertical=False)
+    nits_axis(ax, peak, vertical=False)
     return to_png(figure)

@@ -11,6 +11,10 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.files import write_bytes
+
+# What is put behind a video's whole name.
+STATS_SUFFIX = ".stats.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +30,42 @@ class FrameStats:
 
 
 def write_stats(path: Path, frames: list[FrameStats]) -> None:
-    """Write frames as JSON, in one step."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"frames": [asdict(f) for f in frames]}), encoding="utf-8")
-    partial.replace(path)
+    """Write frames as JSON, in one step.
+
+    Raises:
+        MediaError: the file can't be written.
+    """
+    write_bytes(path, json.dumps({"frames": [asdict(f) for f in frames]}).encode())
+
+
+def find_stats(video: Path, length: int) -> tuple[list[FrameStats] | None, str | None]:
+    """Look for a video's stats beside it, under its own name and `STATS_SUFFIX`.
+
+    Args:
+        video: the HDR file.
+        length: how many frames it has.
+
+    Returns:
+        The frames, or None where there are none; and why those that are there don't count.
+    """
+    path = stats_beside(video)
+    if not path.is_file():
+        return None, None
+    if path.stat().st_mtime < video.stat().st_mtime:
+        # `convert` writes them last.
+        return None, f"{path.name} is older than the video, and left out."
+    try:
+        frames = read_stats(path)
+    except MediaError as error:
+        return None, f"{path.name} is left out: {error}"
+    if len(frames) != length:
+        return None, f"{path.name} has {len(frames)} frames, the video {length}; it is left out."
+    return frames, None
+
+
+def stats_beside(video: Path) -> Path:
+    """Return where `report` looks for a video's stats by itself."""
+    return video.with_name(video.name + STATS_SUFFIX)
 
 
 def read_stats(path: Path) -> list[FrameStats]:

@@ -35,6 +35,7 @@ from vs_gainmap.photo.render import render_photo, upright
 
 MAX_SMALL_FILE = 1 << 20
 SDR, GAIN_MAP, METADATA, QMAX = "sdr.png", "gainmap.png", "metadata.json", "qmax.npy"
+PARTS = (SDR, GAIN_MAP, METADATA, QMAX)
 
 
 def as_sdr_base(photo: GainMapPhoto) -> GainMapPhoto:
@@ -106,7 +107,7 @@ def extract_photo(photo: GainMapPhoto, folder: Path) -> list[Path]:
     for name, content in contents.items():
         write_bytes(folder / name, content)
     np.save(folder / QMAX, np.float32(max(photo.metadata.gain_map_max)))
-    return [folder / name for name in (SDR, GAIN_MAP, METADATA, QMAX)]
+    return [folder / name for name in PARTS]
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

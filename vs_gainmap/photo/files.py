@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +14,15 @@ from vs_gainmap.errors import MediaError
 def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to, and put the result in place when all went well.
 
+    The path is nobody else's, so that two writers at a time leave one of two whole files.
+
     Args:
         path: where the file is to be; its folder must exist.
 
     Raises:
         MediaError: it can't be written.
     """
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield partial
         partial.replace(path)

@@ -17,6 +17,7 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.outputs import check_output
 from vs_gainmap.video.containers import Container, find_container
 from vs_gainmap.video.encoder_pass import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.encoders import (
@@ -197,15 +198,7 @@ def check_target(
     container = find_container(target, encoder)
     if options.get("hdr10plus", False) and encoder.codec not in ("hevc", "av1"):
         raise MediaError(f"HDR10+ goes into HEVC and AV1 alone, not into {encoder.codec}")
-    if not target.parent.is_dir():
-        raise MediaError(f"{target}: the folder doesn't exist")
-    if target.is_dir():
-        raise MediaError(f"{target}: is a folder")
-    if target.exists():
-        if source is not None and source.exists() and target.samefile(source):
-            raise MediaError(f"{target}: is the source itself")
-        if not options.get("overwrite", False):
-            raise MediaError(f"{target}: exists already; add --overwrite (overwrite=True)")
+    check_output(target, [source], overwrite=options.get("overwrite", False))
     return encoder, container
 
 

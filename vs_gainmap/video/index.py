@@ -51,6 +51,26 @@ class VideoIndex:
         """Return when a frame is shown; may be below zero."""
         return self.pts[n] * self.time_base
 
+    def times(self) -> tuple[Fraction, ...]:
+        """Return when frames are shown, in seconds from the first one, and when the last ends."""
+        ticks = (*self.pts, self.pts[-1] + self.last_duration)
+        return tuple((pts - self.pts[0]) * self.time_base for pts in ticks)
+
+    def frame_at(self, seconds: Fraction) -> int:
+        """Return the frame that is shown at a time, in seconds from the first one.
+
+        Raises:
+            MediaError: none is.
+        """
+        ticks = seconds / self.time_base + self.pts[0]
+        end = self.pts[-1] + self.last_duration
+        if not self.pts[0] <= ticks <= end:
+            length = float((end - self.pts[0]) * self.time_base)
+            raise MediaError(
+                f"{self.path}: lasts {length:.3f} s and shows nothing at {float(seconds):.3f} s"
+            )
+        return bisect_right(self.pts, ticks) - 1
+
     def constant_rate(self) -> Fraction | None:
         """Return the frame rate, or None where it varies by more than a tick's rounding."""
         ticks = 1 / (self.average_rate * self.time_base)

@@ -1,0 +1,109 @@
+"""OpenEXR pictures as linear light in BT.2020, whatever primaries the file is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vs_gainmap.color import PRIMARIES, Primaries, rgb_to_xyz_matrix
+from vs_gainmap.errors import MediaError
+
+Matrix = NDArray[np.float64]
+
+# Lam's cone responses (Bradford), as in ICC.1:2022, annex E.
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+def read_exr(path: Path) -> tuple[NDArray[np.floating], Primaries]:
+    """Read an EXR picture (RGB, or luminance/chroma Y, RY, BY).
+
+    Returns:
+        (H, W, 3), relative linear light, and the primaries that it is in: those of the header,
+        or, where it names none, BT.709, as OpenEXR's standard attributes have it.
+
+    Raises:
+        MediaError: no package OpenEXR, a broken file, or one without RGB and Y/RY/BY.
+    """
+    try:
+        import OpenEXR
+    except ImportError as error:
+        raise MediaError("training: EXR needs the package OpenEXR (extra `train`)") from error
+    try:
+        with OpenEXR.File(str(path)) as file:
+            named = file.header().get("chromaticities")
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError) as error:
+        raise MediaError(f"training: {path.name} can't be read as EXR: {error}") from error
+    primaries = PRIMARIES["bt709"] if named is None else _primaries(named, path)
+    for name in ("RGB", "RGBA"):
+        if name in channels:
+            return np.asarray(channels[name][..., :3]), primaries
+    if {"R", "G", "B"} <= channels.keys():
+        return np.stack([channels[name] for name in "RGB"], axis=-1), primaries
+    if {"Y", "RY", "BY"} <= channels.keys():
+        weights = primary_matrix(primaries)[1]
+        y, ry, by = (channels[name] for name in ("Y", "RY", "BY"))
+        return _from_luminance_chroma(y, ry, by, weights), primaries
+    raise MediaError(f"training: {path.name} has channels {sorted(channels)}, no RGB or Y/RY/BY")
+
+
+def _from_luminance_chroma(
+    y: NDArray[np.floating],
+    ry: NDArray[np.floating],
+    by: NDArray[np.floating],
+    weights: Matrix,
+) -> NDArray[np.float32]:
+    """Rebuild RGB from OpenEXR's RY = (R-Y)/Y and BY = (B-Y)/Y; `weights` make Y of RGB."""
+    height, width = y.shape
+    y = y.astype(np.float32)
+    red, blue = (
+        (cv2.resize(c.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) + 1) * y
+        for c in (ry, by)
+    )
+    green = (y - weights[0] * red - weights[2] * blue) / weights[1]
+    return np.stack([red, green, blue], axis=-1).astype(np.float32)
+
+
+def _primaries(named: tuple[float, ...], path: Path) -> Primaries:
+    """Return a header's chromaticities: x and y of red, green, blue and white.
+
+    Raises:
+        MediaError: they span no color space.
+    """
+    pairs = [(float(x), float(y)) for x, y in np.reshape(named, (4, 2))]
+    primaries = Primaries(red=pairs[0], green=pairs[1], blue=pairs[2], white=pairs[3])
+    try:
+        sound = primaries.white[1] > 0 and bool(np.isfinite(to_bt2020(primaries)).all())
+    except np.linalg.LinAlgError:
+        sound = False
+    if not sound:
+        numbers = " ".join(f"{number:g}" for pair in pairs for number in pair)
+        raise MediaError(f"training: {path.name} has primaries that are none: {numbers}")
+    return primaries
+
+
+def primary_matrix(primaries: Primaries) -> Matrix:
+    """Return the 3x3 matrix to CIE XYZ (SMPTE RP 177); primaries may have y = 0, as XYZ itself."""
+    columns = np.array(
+        [[x, y, 1 - x - y] for x, y in (primaries.red, primaries.green, primaries.blue)]
+    ).T
+    return np.asarray(columns * np.linalg.solve(columns, _white(primaries)))
+
+
+def _white(primaries: Primaries) -> Matrix:
+    x, y = primaries.white
+    return np.array([x, y, 1 - x - y]) / y
+
+
+def to_bt2020(primaries: Primaries) -> Matrix:
+    """Return the 3x3 matrix of linear RGB to BT.2020; white becomes white (Bradford)."""
+    target = PRIMARIES["bt2020"]
+    scale = (_BRADFORD @ _white(target)) / (_BRADFORD @ _white(primaries))
+    adapt = np.linalg.solve(_BRADFORD, scale[:, None] * _BRADFORD)
+    to_rgb = np.linalg.inv(rgb_to_xyz_matrix("bt2020").numpy())
+    return np.asarray(to_rgb @ adapt @ primary_matrix(primaries))
