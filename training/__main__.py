@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
     evaluate.add_argument("--no-libplacebo", action="store_true")
+    _add_held_out(evaluate)
     evaluate.add_argument("--out", type=Path, required=True, help="gets report.html and .json")
 
     flicker = commands.add_parser("flicker", help="measure steadiness on videos of panoramas")
@@ -94,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     skin.add_argument("--views", type=Path, required=True, help="folder that `stage` wrote")
     skin.add_argument("--preset", help="for weights that carry none")
     skin.add_argument("--count", type=int, default=8, help="views an operator, held-out scenes")
+    _add_held_out(skin)
     skin.add_argument("--out", type=Path, help="JSON of every picture")
 
     subjects = commands.add_parser("subjects", help="a sheet of subjects to look at")
@@ -197,7 +199,7 @@ def _skin(args: argparse.Namespace) -> None:
     others = baselines(with_libplacebo=False).items()
     methods = ours | {name: baseline_method(each, preset.peak_nits) for name, each in others}
     methods["oracle map"] = oracle_method(preset)
-    _, held_out = split_views(read_index(args.views))
+    _, held_out = split_views(read_index(args.views), held_out=args.held_out)
     rows = measure_skin(methods, held_out, preset, args.count)
     print(format_table(summary(rows, by=lambda row: row.method)))
     for method in ours:
