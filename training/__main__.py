@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
     evaluate.add_argument("--no-libplacebo", action="store_true")
+    _add_held_out(evaluate)
     evaluate.add_argument("--out", type=Path, required=True, help="gets report.html and .json")
 
     flicker = commands.add_parser("flicker", help="measure steadiness on videos of panoramas")
@@ -96,7 +97,15 @@ def parser() -> argparse.ArgumentParser:
     skin.add_argument("--views", type=Path, required=True, help="folder that `stage` wrote")
     skin.add_argument("--preset", help="for weights that carry none")
     skin.add_argument("--count", type=int, default=8, help="views an operator, held-out scenes")
+    _add_held_out(skin)
     skin.add_argument("--out", type=Path, help="JSON of every picture")
+
+    subjects = commands.add_parser("subjects", help="a sheet of subjects to look at")
+    subjects.add_argument("weights", help="a file, or the name of bundled weights")
+    subjects.add_argument("--hdr", type=Path, required=True, help="folder of HDR panoramas")
+    subjects.add_argument("--staged", type=Path, help="folder that `stage` wrote, for skin")
+    subjects.add_argument("--operator", default="bt2390", help="that made the SDR of all")
+    subjects.add_argument("--out", type=Path, required=True, help="JPEG")
 
     export = commands.add_parser("export", help="checkpoint -> safetensors")
     export.add_argument("checkpoints", type=Path, nargs="+", help="of several runs: their mean")
@@ -197,7 +206,7 @@ def _skin(args: argparse.Namespace) -> None:
     others = baselines(with_libplacebo=False).items()
     methods = ours | {name: baseline_method(each, preset.peak_nits) for name, each in others}
     methods["oracle map"] = oracle_method(preset)
-    _, held_out = split_views(read_index(args.views))
+    _, held_out = split_views(read_index(args.views), held_out=args.held_out)
     rows = measure_skin(methods, held_out, preset, args.count)
     print(format_table(summary(rows, by=lambda row: row.method)))
     for method in ours:
@@ -205,6 +214,24 @@ def _skin(args: argparse.Namespace) -> None:
         print(f"\n{method}\n{format_table(summary(mine, by=lambda row: row.operator))}")
     if args.out is not None:
         write_json(rows, args.out)
+
+
+def _subjects(args: argparse.Namespace) -> None:
+    from training.evaluate import network_method
+    from training.operators import OPERATORS
+    from training.subjects import as_film, draw_subjects, format_looks, make_sheet, write_sheet
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.weights import load_weights
+
+    if args.operator not in OPERATORS:
+        known = ", ".join(OPERATORS)
+        raise MediaError(f"subjects: --operator must be one of {known}, got {args.operator}")
+    weights = load_weights(args.weights)
+    film = as_film(draw_subjects(args.hdr, args.staged), args.operator, weights.preset)
+    # Views stand for frames that are at map size already.
+    sheet, looks = make_sheet(film, network_method(weights, map_scale=1))
+    write_sheet(sheet, args.out)
+    print(format_looks(looks))
 
 
 def _flicker(args: argparse.Namespace) -> None:
@@ -279,6 +306,8 @@ def main(argv: list[str] | None = None) -> int:
             evaluate(args)
         elif args.command == "skin":
             _skin(args)
+        elif args.command == "subjects":
+            _subjects(args)
         elif args.command == "flicker":
             _flicker(args)
         else:

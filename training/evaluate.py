@@ -215,9 +215,9 @@ def summary(rows: list[Row], *, by: Callable[[Row], str]) -> dict[str, dict[str,
 def format_table(groups: dict[str, dict[str, float]]) -> str:
     """Format a summary as text."""
     metrics = list(dict.fromkeys(metric for values in groups.values() for metric in values))
-    lines = [f"{'':24s}" + "".join(f"{metric:>13s}" for metric in metrics)]
+    lines = [f"{'':24s}" + "".join(f"{metric:>16s}" for metric in metrics)]
     for group, values in groups.items():
-        cells = (f"{values[m]:13.3f}" if m in values else f"{'':13s}" for m in metrics)
+        cells = (f"{values[m]:16.3f}" if m in values else f"{'':16s}" for m in metrics)
         lines.append(f"{group:24s}" + "".join(cells))
     return "\n".join(lines)
 

@@ -95,7 +95,7 @@ def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
     if args.photos is not None:
         return items_from_photos(args.photos, preset)
     if args.views is not None:
-        _, held_out = split_views(read_index(args.views))
+        _, held_out = split_views(read_index(args.views), held_out=args.held_out)
         return items_from_views(held_out, preset, args.count, args.survey)
     # What every set can halve, and half of that again.
     step = 2 * max(4, args.map_scale or 0)

@@ -135,7 +135,9 @@ class Scorer:
             try:
                 import pycvvdp
             except ImportError as error:
-                raise ImportError("evaluate: ColorVideoVDP needs the package cvvdp") from error
+                raise ImportError(
+                    "evaluate: ColorVideoVDP is not installed; pip install -e .[cvvdp]"
+                ) from error
             self._vdp = pycvvdp.cvvdp(display_name="standard_hdr_pq", quiet=True)
 
     def __call__(self, test: Tensor, truth: Tensor) -> dict[str, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from training.baselines import (
     baselines,
@@ -102,6 +104,30 @@ def test_best_exposure_is_the_one_that_a_picture_is_off_by() -> None:
     # A wrong curve stays wrong.
     bent = Scorer(peak_nits=1000.0)(truth**0.8, truth)
     assert bent["delta_e_exposed"] > 10
+
+
+def test_color_video_vdp_is_ten_for_the_same_and_falls() -> None:
+    pytest.importorskip("pycvvdp", reason="ColorVideoVDP is in the extra cvvdp")
+    torch.manual_seed(0)
+    truth = functional.interpolate(torch.rand(1, 3, 16, 24) ** 3 * 800, (128, 192))[0]
+    grain = torch.rand_like(truth) - 0.5
+    scorer = Scorer(peak_nits=1000.0, color_video_vdp=True)
+    same, little, more = (
+        scorer((truth + nits * grain).clamp(min=0), truth)["cvvdp"] for nits in (0.0, 40.0, 200.0)
+    )
+    assert same == pytest.approx(10, abs=1e-3)
+    assert 9.99 > little > more + 0.2 > 3
+    # In light of a display: the same signals in the dark are told apart less.
+    dark = scorer((truth + 200 * grain).clamp(min=0) / 1000, truth / 1000)["cvvdp"]
+    assert dark > more
+
+
+def test_color_video_vdp_that_is_not_there_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycvvdp", None)
+    with pytest.raises(ImportError, match=r"pip install -e \.\[cvvdp\]"):
+        Scorer(peak_nits=1000.0, color_video_vdp=True)
 
 
 def test_scaling_puts_white_where_it_says() -> None:

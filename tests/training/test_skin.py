@@ -91,3 +91,21 @@ def test_the_command_prints_weights_beside_scaling(
     assert "bt2446c" in printed
     methods = json.loads(report.read_text())["methods"]
     assert methods["oracle map"]["skin_error"] < methods["scaling 100"]["skin_error"]
+
+
+@pytest.mark.parametrize("command", ["skin", "evaluate"])
+def test_which_scenes_are_held_out_can_be_told(
+    command: str, staged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    call = [command, "fast", "--views", str(staged), "--count", "1", "--out", str(out)]
+    more = ["--no-libplacebo"] if command == "evaluate" else []
+    assert main([*call, *more, "--held-out", "gkjohnson3d__*"]) == 0
+    report = out / "report.json" if command == "evaluate" else out
+    items = json.loads(report.read_text())["items"]
+    assert {item["item"].rpartition("_")[0] for item in items} <= {
+        "gkjohnson3d__noon_grass",
+        "gkjohnson3d__noon",
+    }
+    assert main([*call, *more, "--held-out", "nothing"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
