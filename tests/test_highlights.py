@@ -18,11 +18,11 @@ from vs_gainmap.highlights import (
     MAX_STOPS,
     NEAR_LEVEL,
     SHARE,
-    Highlights,
     added,
     find_highlights,
     hold_top,
     is_large,
+    moved_level,
     top_level,
 )
 from vs_gainmap.temporal import Level, look_around, steady_level
@@ -62,7 +62,8 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
     wanted = own + steps / 1023
     # Cells are shifted first, and highlights from where that puts them.
     stops = np.random.default_rng(1).uniform(-0.02, 0.03, (9, 16)).astype(np.float32)
-    shift = hold_top(find_highlights(signal, 9, 16), stops, Level(wanted, 1.0))
+    seen = find_highlights(signal, 9, 16)
+    shift = hold_top(moved_level(seen, stops), seen.counts, Level(wanted, 1.0))
     light = pq_eotf(torch.from_numpy(signal)).numpy()
     rows, columns = np.arange(120) * 9 // 120, np.arange(160) * 16 // 160
     light = light * np.exp2(stops[rows][:, columns])
@@ -86,13 +87,12 @@ def test_highlights_are_where_samples_are_near_their_level() -> None:
 
 
 def test_a_shift_has_bounds() -> None:
-    none = np.zeros((2, 2), np.float32)
-    seen = Highlights(0.5, none, np.ones(BINS, np.int64))
+    counts = np.ones(BINS, np.int64)
     for wanted, sign in ((1.0, 1), (0.0, -1)):
-        shift = hold_top(seen, none, Level(wanted, 1.0))
+        shift = hold_top(0.5, counts, Level(wanted, 1.0))
         assert shift.top == sign * MAX_STOPS
         assert abs(shift.rest) <= MAX_REST_STOPS
-    assert hold_top(seen, none, Level(1.0, 0.0)).top == 0
+    assert hold_top(0.5, counts, Level(1.0, 0.0)).top == 0
 
 
 def test_a_lamp_that_goes_on_is_no_breathing() -> None:

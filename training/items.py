@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import av
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,7 +16,7 @@ from training.layout import PRESET_FILE, list_layout, rebuild
 from training.operators import OPERATORS, Operator
 from training.pairs import View, make_sdr, make_thumbnail, show
 from training.validate import make_examples, to_nits
-from training.video_source import frame_to_nits
+from training.video_source import count_frames, frame_to_nits, numbered
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
@@ -63,24 +62,13 @@ def read_runs(
     Raises:
         MediaError: there is no video in the file, or it is not HDR.
     """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"training: {path.name} has no video")
-            total = sum(1 for packet in container.demux(video=0) if packet.size)
-        places = max(min(places, total // length), 1)
-        starts = [int((k + 0.5) * total / places - length / 2) for k in range(places)]
-        wanted = {start + n: k for k, start in enumerate(starts) for n in range(length)}
-        runs: list[list[Tensor]] = [[] for _ in starts]
-        with av.open(str(path)) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number in wanted:
-                    nits = _shrink(frame_to_nits(frame), lines)
-                    runs[wanted[number]].append(_cut_to(nits, step))
-                if number > max(wanted):
-                    break
-    except av.FFmpegError as error:
-        raise MediaError(f"training: {path.name} can't be decoded: {error}") from error
+    total = count_frames(path)
+    places = max(min(places, total // length), 1)
+    starts = [int((k + 0.5) * total / places - length / 2) for k in range(places)]
+    wanted = {start + n: k for k, start in enumerate(starts) for n in range(length)}
+    runs: list[list[Tensor]] = [[] for _ in starts]
+    for number, frame in numbered(path, wanted):
+        runs[wanted[number]].append(_cut_to(_shrink(frame_to_nits(frame), lines), step))
     return [run for run in runs if run]
 
 

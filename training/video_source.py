@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -85,18 +85,6 @@ def _whole_chroma(frame: av.VideoFrame) -> av.VideoFrame:
     return whole
 
 
-def frames(path: Path, *, count: int) -> Iterator[Tensor]:
-    """Yield `count` frames spread evenly over a video, cd/m2, BT.2020; decodes all of it.
-
-    Raises:
-        MediaError: there is no video in the file, or it is not HDR.
-    """
-    with _opened(path) as (_, stream):
-        total = stream.frames or _count(path)
-    wanted = {int((i + 0.5) * total / count) for i in range(count)}
-    yield from (frame_to_nits(frame) for _, frame in _numbered(path, wanted))
-
-
 def scene_frames(path: Path, *, count: int) -> Iterator[Tensor]:
     """Yield `count` frames of different shots of a video, cd/m2, BT.2020, in order.
 
@@ -111,11 +99,11 @@ def scene_frames(path: Path, *, count: int) -> Iterator[Tensor]:
     if len(looks) >= count:
         yield from _sought(path, [looks[n].place for n in choose(looks, count)])
         return
-    total = _count(path)
+    total = count_frames(path)
     spread = {int((i + 0.5) * total / (count * LOOKS)) for i in range(count * LOOKS)}
-    looks = [Look(number, histogram(frame)) for number, frame in _numbered(path, spread)]
+    looks = [Look(number, histogram(frame)) for number, frame in numbered(path, spread)]
     wanted = {looks[n].place for n in choose(looks, count)}
-    yield from (frame_to_nits(frame) for _, frame in _numbered(path, wanted))
+    yield from (frame_to_nits(frame) for _, frame in numbered(path, wanted))
 
 
 class Look(NamedTuple):
@@ -221,8 +209,12 @@ def _span(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
     return stream.start_time or 0, length
 
 
-def _numbered(path: Path, wanted: set[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode from the beginning and yield the frames of these numbers."""
+def numbered(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decode from the beginning and yield the frames of these numbers, with them.
+
+    Raises:
+        MediaError: there is no video in the file, or it can't be decoded.
+    """
     last = max(wanted, default=-1)
     with _opened(path) as (container, stream):
         for number, frame in enumerate(container.decode(stream)):
@@ -232,7 +224,12 @@ def _numbered(path: Path, wanted: set[int]) -> Iterator[tuple[int, av.VideoFrame
                 return
 
 
-def _count(path: Path) -> int:
+def count_frames(path: Path) -> int:
+    """Return how many frames the main video of a file has, by its packets.
+
+    Raises:
+        MediaError: there is none.
+    """
     with _opened(path) as (container, stream):
         return sum(1 for packet in container.demux(stream) if packet.size)
 

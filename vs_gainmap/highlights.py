@@ -132,22 +132,31 @@ def find_highlights(signal: Vector, rows: int, columns: int) -> Highlights:
     return Highlights(level, shares.astype(np.float32).reshape(rows, columns), tally(signal))
 
 
-def hold_top(seen: Highlights, stops: Vector, wanted: Level) -> Shift:
-    """Return the shift that brings a picture's highlights to a level and leaves its mean.
+def moved_level(seen: Highlights, stops: Vector) -> float:
+    """Return where the level goes when cells are shifted: as those samples do that are near it.
 
     Args:
         seen: of the picture.
-        stops: (rows, columns), what cells are to be shifted by before: the level moves as those
-            samples do that are near it.
-        wanted: where the level is to be. What share of the way is gone, is how sure that is: a
-            level that no other frame has a say in would only take back what cells do.
+        stops: (rows, columns), what cells are shifted by.
     """
     level = float(np.interp(seen.level, _CENTERS, _LOG_LIGHT)) + float((seen.shares * stops).sum())
-    own = float(np.interp(level, _LOG_LIGHT, _CENTERS))
+    return float(np.interp(level, _LOG_LIGHT, _CENTERS))
+
+
+def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:
+    """Return the shift that brings a picture's highlights to a level and leaves its mean.
+
+    Args:
+        own: where the level is, with cells held.
+        counts: from `tally`.
+        wanted: where it is to be. What share of the way is gone, is how sure that is: a level
+            that no other frame has a say in would only take back what cells do.
+    """
+    level = float(np.interp(own, _CENTERS, _LOG_LIGHT))
     slope = float(np.interp(own, _CENTERS, _SLOPE))
     shift = Shift(0.0, 1.0, level - ZERO_STOPS, level - FULL_STOPS)
     top = wanted.sure * min(max((wanted.value - own) / slope, -MAX_STOPS), MAX_STOPS)
-    moved = seen.counts * _SLOPE
+    moved = counts * _SLOPE
     part = added(shift, _LOG_LIGHT)
     # The mean moves by what the highlights do, and by the rest the other way.
     balance = float((moved * part).sum()) / max(float((moved * (1 - part)).sum()), 1e-9)

@@ -35,17 +35,7 @@ from vs_gainmap.color import (
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import (
-    BINS,
-    DARKEST,
-    NEAR_LEVEL,
-    Highlights,
-    Shift,
-    hold_top,
-    is_large,
-    is_small,
-    top_place,
-)
+from vs_gainmap.highlights import BINS, DARKEST, hold_top, is_large, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
 from vs_gainmap.temporal import Level
@@ -100,7 +90,8 @@ class Compared(NamedTuple):
 
     cells: Plane
     """(2 rows, columns): each cell's mean luma, and under them its HDR's mean PQ signal."""
-    bright: Highlights
+    level: float
+    """Of highlights, PQ signal."""
     qmax: float
     """Stops."""
 
@@ -110,10 +101,8 @@ class Steady(NamedTuple):
 
     stops: Plane
     """(rows, columns), to be added to the log gain."""
-    shift: Shift
-    """Of highlights."""
-    wanted: Level
-    """Where they ought to be."""
+    level: Level
+    """What highlights ought to have."""
 
 
 class Rendered(NamedTuple):
@@ -196,13 +185,13 @@ class Onboard:
             pq = self._pq(seen, sdr, self._gain(seen, None))
             cells = [_cell_means(x, self.cells) for x in (sdr.luma, pq)]
             compared = torch.cat(cells).cpu().numpy()
-            bright = _find_highlights(pq, self.cells)
+            level = _top_level(pq)
             slot.wait()
         with self._lock:
             self._kept[n] = seen
             while len(self._kept) > self.keep:
                 self._kept.popitem(last=False)
-        return Compared(compared, bright, seen.qmax)
+        return Compared(compared, level, seen.qmax)
 
     @torch.inference_mode()
     def render(
@@ -297,13 +286,10 @@ class Onboard:
         """Return what is to be added to the log gain, stops, in the map's size."""
         device = self.predictor.device
         stops = _resize(torch.from_numpy(steady.stops).to(device)[None, None], self.map_size)
-        span, shift = seen.qmax - self.look.low, steady.shift
-        height, width = seen.planes[0].shape
-        if is_small(width, height):
-            gain = self._gain(seen, None)
-            pq = self._pq(seen, self._sdr(seen), _Gain(gain.rest + stops / span, gain.curve))
-            none = np.zeros(self.cells, np.float32)
-            shift = hold_top(_find_highlights(pq, self.cells), none, steady.wanted)
+        gain, span = self._gain(seen, None), seen.qmax - self.look.low
+        pq = self._pq(seen, self._sdr(seen), _Gain(gain.rest + stops / span, gain.curve))
+        # Looked at with cells held, whatever the size: here it costs little.
+        shift = hold_top(_top_level(pq), _tally(pq), steady.level)
         small = _resize(decode_planes(seen.planes, self.source), self.map_size)
         light = torch.log2(self._luminance(small))
         light = light + self._log_gain(seen, seen.gain_map + stops / span)
@@ -338,12 +324,12 @@ def _bring_up(gain: _Gain, luma: Tensor) -> Tensor:
     return large if gain.curve is None else large + _polynomial(luma, gain.curve)
 
 
-def _find_highlights(pq: Tensor, cells: tuple[int, int]) -> Highlights:
-    level = torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values
-    near = _cell_means(((pq - level).abs() < NEAR_LEVEL).to(pq.dtype), cells)
-    shares = (near / near.sum()).cpu().numpy()
-    counts = torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
-    return Highlights(float(level), shares, counts)
+def _top_level(pq: Tensor) -> float:
+    return float(torch.kthvalue(pq.flatten(), top_place(pq.numel()) + 1).values)
+
+
+def _tally(pq: Tensor) -> NDArray[np.float32]:
+    return torch.histc(pq[..., ::2, ::2].float(), BINS, 0, 1).cpu().numpy()
 
 
 def _cell_means(x: Tensor, cells: tuple[int, int]) -> Tensor:

@@ -29,6 +29,7 @@ from training.evaluate import (
     summary,
     write_json,
 )
+from training.items import read_runs
 from training.metrics import (
     Scorer,
     best_exposure,
@@ -43,7 +44,6 @@ from training.metrics import (
 from training.operators import Light
 from training.operators.itu import Bt2446C
 from training.report import WorstCases, write_html
-from training.video_source import frames
 from vs_gainmap.color import convert_primaries, gamma22_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
@@ -218,10 +218,12 @@ def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
 
 
 def test_video_frames_in_nits(shared: Path) -> None:
-    pq = list(frames(shared / "hdr/video/androidx__sample_with_it35_track.mp4", count=2))
+    videos = shared / "hdr/video"
+    path = videos / "androidx__sample_with_it35_track.mp4"
+    pq = [run[0] for run in read_runs(path, places=2, step=2)]
     assert [f.shape for f in pq] == [(3, 270, 480)] * 2
     assert 200 < pq[0].max() < 10000
-    hlg = next(frames(shared / "hdr/video/androidx__sample_with_color_info.mp4", count=1))
+    hlg = read_runs(videos / "androidx__sample_with_color_info.mp4", places=1)[0][0]
     assert hlg.max() <= 1000.001
     assert hlg.mean() > 10
 
@@ -237,4 +239,4 @@ def test_sdr_video_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with pytest.raises(MediaError, match=r"must be PQ or HLG in BT\.2020"):
-        list(frames(path, count=1))
+        read_runs(path, places=1)

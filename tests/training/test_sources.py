@@ -14,9 +14,10 @@ import torch
 
 from training.__main__ import main
 from training.exr import to_bt2020
+from training.items import read_runs
 from training.scenes import INDEX, render_views
 from training.sources import read_source, read_still
-from training.video_source import LOOKS, Look, choose, frame_to_nits, frames, scene_frames
+from training.video_source import LOOKS, Look, choose, frame_to_nits, scene_frames
 from vs_gainmap.color import PRIMARIES, Primaries, convert_primaries, hlg_inverse_oetf, hlg_ootf
 from vs_gainmap.errors import MediaError
 
@@ -187,7 +188,7 @@ def test_only_key_frames_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise AssertionError("the whole file was decoded")
 
-    monkeypatch.setattr("training.video_source._numbered", refuse)
+    monkeypatch.setattr("training.video_source.numbered", refuse)
     assert len(list(scene_frames(path, count=4))) == 4
 
 
@@ -206,7 +207,7 @@ def test_a_shot_is_chosen_once_while_there_are_others() -> None:
 
 def test_evenly_spread_frames_are_what_they_were(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", LEVELS, length=4, keyint=500)
-    assert [shot_of(nits) for nits in frames(path, count=8)] == list(range(8))
+    assert [shot_of(run[0]) for run in read_runs(path, places=8)] == list(range(8))
 
 
 def write_exr(path: Path, rgb: tuple[float, float, float], primaries: object = None) -> Path:

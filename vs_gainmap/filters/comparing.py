@@ -21,20 +21,18 @@ from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
 from vs_gainmap.highlights import (
     DARKEST,
-    FULL_STOPS,
-    ZERO_STOPS,
     Counts,
     Highlights,
-    Shift,
     find_highlights,
     hold_top,
     is_large,
+    moved_level,
 )
 from vs_gainmap.temporal import Level, Vector
 
 # Props of cells: `Highlights`.
 LEVEL, TALLY = "_Highlights", "_Tally"
-# Props of what is to be added: where highlights ought to be, a `Level`, and a `Shift`.
+# Props of what is to be added to cells: where highlights ought to be, a `Level`, and a `Shift`.
 WANTED, SURE = "_Wanted", "_Sure"
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
 
@@ -150,7 +148,7 @@ def blank_grids(clip: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
 
 
 def put_highlights(frame: vs.VideoFrame, seen: Highlights) -> None:
-    """Write highlights into a frame of `shares`' size: its plane and its props."""
+    """Write highlights into the last rows of a frame, and its props."""
     np.copyto(np.asarray(frame[0])[-len(seen.shares) :], seen.shares)
     frame.props[LEVEL], frame.props[TALLY] = seen.level, np.float32(seen.counts).tobytes()
 
@@ -163,11 +161,6 @@ def read_highlights(frame: vs.VideoFrame, shares: Vector) -> Highlights:
     return Highlights(float(frame.props[LEVEL]), shares, counts)
 
 
-def put_shift(frame: vs.VideoFrame, shift: Shift) -> None:
-    """Write a shift into a frame's props."""
-    frame.props[REST], frame.props[TOP], frame.props[ZERO] = shift.rest, shift.top, shift.zero
-
-
 def put_wanted(frame: vs.VideoFrame, wanted: Level) -> None:
     """Write where highlights ought to be into a frame's props."""
     frame.props[WANTED], frame.props[SURE] = wanted.value, wanted.sure
@@ -178,27 +171,25 @@ def read_wanted(frame: vs.VideoFrame) -> Level:
     return Level(float(frame.props[WANTED]), float(frame.props[SURE]))
 
 
-def look_again(stops: vs.VideoNode, grids: vs.VideoNode) -> vs.VideoNode:
-    """Return a clip of `steady_stops` whose shifts go by where highlights really are.
+def find_shifts(stops: vs.VideoNode, grids: vs.VideoNode, *, held: bool) -> vs.VideoNode:
+    """Return a clip of `steady_stops` with props of how highlights are to be shifted.
 
     Args:
         stops: what is to be added to cells.
-        grids: from `make_grids`, with that added.
+        grids: from `make_grids`.
+        held: whether that is in the grids already; if not, what it does to highlights is taken
+            from where they are.
     """
 
     def shift(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
-        out, none = f[0].copy(), np.zeros_like(f[0][0])
-        seen = read_highlights(f[1], np.asarray(f[1][0])[-len(none) :])
-        put_shift(out, hold_top(seen, none, read_wanted(f[0])))
+        out, added = f[0].copy(), np.asarray(f[0][0])
+        seen = read_highlights(f[1], np.asarray(f[1][0])[-len(added) :])
+        own = seen.level if held else moved_level(seen, added)
+        made = hold_top(own, seen.counts, read_wanted(f[0]))
+        out.props[REST], out.props[TOP], out.props[ZERO] = made.rest, made.top, made.zero
         return out
 
     return stops.std.ModifyFrame([stops, grids], shift)
-
-
-def read_shift(frame: vs.VideoFrame) -> Shift:
-    """Return what `put_shift` wrote."""
-    rest, top, zero = (float(frame.props[name]) for name in (REST, TOP, ZERO))
-    return Shift(rest, top, zero, zero + ZERO_STOPS - FULL_STOPS)
 
 
 def _primaries(tagged: vs.VideoNode) -> PrimariesName:

@@ -17,7 +17,7 @@ from vs_gainmap.colorimetry import (
     check_frame_color,
     chroma_shift,
 )
-from vs_gainmap.filters.comparing import blank_grids, put_highlights, read_shift, read_wanted
+from vs_gainmap.filters.comparing import LEVEL, blank_grids, read_wanted
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
@@ -96,23 +96,22 @@ def render_on_device(
         out = f[0].copy()
         with frame_errors(n):
             found = onboard.compare(n, _codes(f[1]), judged(f))
-        np.copyto(np.asarray(out[0])[: 2 * rows], found.cells)
-        put_highlights(out, found.bright)
-        out.props[props.GAIN_MAP_MAX] = found.qmax
+        np.copyto(np.asarray(out[0]), found.cells)
+        out.props[LEVEL], out.props[props.GAIN_MAP_MAX] = found.level, found.qmax
         return out
 
     stops: list[vs.VideoNode] = []
     if radius > 0 and tagged.num_frames > 1:
-        blank = blank_grids(tagged, columns, 3 * rows)
+        blank = blank_grids(tagged, columns, 2 * rows)
         grids = hold(network.modify(blank, [blank, *sources], compare), held)
-        stops = [steady_stops(grids, radius)]
+        stops = [steady_stops(grids, rows, radius)]
 
     def render(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         check_frame_color(f[1].props, "sdr_to_hdr10", n)
         out = f[0].copy()
         steady = None
         if stops:
-            steady = Steady(np.asarray(f[-1][0]).copy(), read_shift(f[-1]), read_wanted(f[-1]))
+            steady = Steady(np.asarray(f[-1][0]).copy(), read_wanted(f[-1]))
         with frame_errors(n):
             made = onboard.render(n, _codes(f[1]), judged(f), steady)
         for k, plane in enumerate(made.planes):

@@ -16,18 +16,16 @@ from vs_gainmap.filters.comparing import (
     TOP,
     ZERO,
     Signal,
-    look_again,
+    find_shifts,
     make_grids,
-    put_shift,
     put_wanted,
-    read_highlights,
 )
 from vs_gainmap.filters.one_look import can_look_once, look_once
 from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, hold_top, is_small
+from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, is_small
 from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
 # Frames up to so many away count where a picture moves, too; beyond, where it stands still. All are
@@ -95,14 +93,17 @@ def smooth(
             grids = look_once(tagged, Guided(rest, curve), signal, columns, rows, grids)
         return grids
 
-    stops = steady_stops(hold(look(rest), held), radius)
+    grids = hold(look(rest), held)
+    stops = steady_stops(grids, rows, radius)
     span = f"x.{props.GAIN_MAP_MAX} {signal.low} -"
     # A map whose range is nothing has no room for a correction.
     add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"
     spread = stops.resize.Bilinear(width, height)
     held_cells = vs.core.akarin.Expr([gain_map, spread], add.format("y"))
-    if is_small(clip.width, clip.height):
-        stops = look_again(stops, look(vs.core.akarin.Expr([rest, spread], add.format("y"))))
+    small_enough = is_small(clip.width, clip.height)
+    if small_enough:
+        grids = look(vs.core.akarin.Expr([rest, spread], add.format("y")))
+    stops = find_shifts(stops, grids, held=small_enough)
     small = signal.small_light(tagged, width, height)
     found = small.std.CopyFrameProps(stops, props=[REST, TOP, ZERO])
     part = f"{signal.log_hdr('y', 'x')} y.{ZERO} - {ZERO_STOPS - FULL_STOPS!r} / 0 1 clamp"
@@ -117,35 +118,32 @@ def cell_grid(width: int, height: int) -> tuple[int, int]:
     return min(max(round(columns * height / width), 1), height), columns
 
 
-def steady_stops(grids: vs.VideoNode, radius: int) -> vs.VideoNode:
+def steady_stops(grids: vs.VideoNode, rows: int, radius: int) -> vs.VideoNode:
     """Return what is to be added to the log gain so that cells which stand still hold their light.
 
     Args:
-        grids: from `make_grids`.
+        grids: from `make_grids`; only cells and the level of highlights are looked at.
+        rows: of cells.
         radius: frames on either side, at least 1.
 
     Returns:
-        GRAYS, a sample a cell, in stops, with props of how highlights are to be shifted besides.
+        GRAYS, a sample a cell, in stops, with props of where highlights ought to be.
     """
-    around, rows, length = Neighborhood(radius, NEAR, 1), grids.height // 3, grids.num_frames
+    around, length = Neighborhood(radius, NEAR, 1), grids.num_frames
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
 
     def correct(n: int, base: vs.VideoFrame, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         places = around.places(n, length)
-        seen = np.stack([np.asarray(one[0]) for one in f])
-        luma, signal = seen[:, :rows], seen[:, rows : 2 * rows]
-        center = places.index(n)
+        seen = np.stack([np.asarray(one[0])[: 2 * rows] for one in f])
+        luma, signal, center = seen[:, :rows], seen[:, rows:], places.index(n)
         window = look_around(luma.reshape(len(luma), -1), places, n, near=NEAR)
         steady = steady_cells(luma, signal, window.weights, center)
-        out, stops = base.copy(), _stops(signal[center], steady)
-        np.copyto(np.asarray(out[0]), stops)
+        out = base.copy()
+        np.copyto(np.asarray(out[0]), _stops(signal[center], steady))
         levels = np.array([one.props[LEVEL] for one in f])
-        wanted = steady_level(levels, window.still, center)
-        bright = read_highlights(f[center], seen[center, 2 * rows :])
-        put_shift(out, hold_top(bright, stops, wanted))
-        put_wanted(out, wanted)
+        put_wanted(out, steady_level(levels, window.still, center))
         return out
 
     return around.modify(grids, blank, correct)
