@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import math
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,9 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.clips import BT709, noise, planes
-from vs_gainmap import cuda_graphs, sdr_to_hdr10
+from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.backends.pytorch import SWITCH
-from vs_gainmap.cuda_graphs import KEPT, CudaRecorder, Graphs, Recording
+from vs_gainmap.cuda_graphs import KEPT, Graphs, Recording
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.runtime import Plane, Predictor, Slot
 
@@ -235,6 +232,18 @@ def test_who_waited_for_a_recording_that_failed_does_not_try() -> None:
     assert len(tried) == 1
 
 
+def replay_at_once(tape: Tape) -> None:
+    """Replay in two slots, each of which waits for the other."""
+    graphs, slots = Graphs(tape), [Slot(CPU), Slot(CPU)]
+    for slot in slots:
+        graphs.run(slot, blend, *frame(0))
+    tape.meet = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        outs = list(pool.map(lambda n: graphs.run(slots[n], blend, *frame(n)), range(2)))
+    for n, out in enumerate(outs):
+        assert torch.equal(out, blend(*frame(n)))
+
+
 def test_two_that_fail_at_once_say_it_once(caplog: pytest.LogCaptureFixture) -> None:
     class Tired(Tape):
         def write(self, output: Tensor, function: Callable[[], Tensor]) -> None:
@@ -243,28 +252,14 @@ def test_two_that_fail_at_once_say_it_once(caplog: pytest.LogCaptureFixture) -> 
             super().write(output, function)
 
     tape = Tired()
-    graphs, slots = Graphs(tape), [Slot(CPU), Slot(CPU)]
-    for slot in slots:
-        graphs.run(slot, blend, *frame(0))
-    tape.meet = threading.Barrier(2)
-    with ThreadPoolExecutor(2) as pool:
-        outs = list(pool.map(lambda n: graphs.run(slots[n], blend, *frame(n)), range(2)))
-    for n, out in enumerate(outs):
-        assert torch.equal(out, blend(*frame(n)))
+    replay_at_once(tape)
     assert tape.replayed == 4
     assert len(warnings(caplog)) == 1
 
 
 def test_slots_replay_at_the_same_time(caplog: pytest.LogCaptureFixture) -> None:
     tape = Tape()
-    graphs, slots = Graphs(tape), [Slot(CPU), Slot(CPU)]
-    for slot in slots:
-        graphs.run(slot, blend, *frame(0))
-    tape.meet = threading.Barrier(2)
-    with ThreadPoolExecutor(2) as pool:
-        outs = list(pool.map(lambda n: graphs.run(slots[n], blend, *frame(n)), range(2)))
-    for n, out in enumerate(outs):
-        assert torch.equal(out, blend(*frame(n)))
+    replay_at_once(tape)
     assert not warnings(caplog)
 
 
@@ -407,96 +402,3 @@ def test_nothing_comes_from_the_cpu(make: Callable[[], Model], tile: int | None)
         out = predictor.predict(picture, features, Slot(META))
     assert out.shape == (1, 1, 181, 235)
     assert out.dtype == torch.float32
-
-
-class Cuda:
-    """`torch.cuda`, as far as a recording needs it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.did: list[str] = []
-        self.fails = False
-        self.current = self.slot = self.Stream("slot")
-        signature = inspect.signature(torch.cuda.graph)
-
-        @contextmanager
-        def stream(chosen: Any) -> Iterator[None]:
-            before, self.current = self.current, chosen
-            try:
-                yield
-            finally:
-                self.current = before
-
-        @contextmanager
-        def graph(*args: Any, **kwargs: Any) -> Iterator[None]:
-            given = signature.bind(*args, **kwargs).arguments
-            assert given["capture_error_mode"] == "thread_local"
-            self.current = given["stream"]
-            self.did.append("begin")
-            yield
-            if self.fails:
-                # PyTorch doesn't bring the stream back here.
-                raise RuntimeError("capture was invalidated")
-            self.did.append("end")
-
-        replay = lambda: self.did.append(f"replay on {self.current.name}")  # noqa: E731
-        monkeypatch.setattr(torch.cuda, "Stream", lambda _, priority: self.Stream("own", priority))
-        monkeypatch.setattr(torch.cuda, "stream", stream)
-        monkeypatch.setattr(torch.cuda, "graph", graph)
-        monkeypatch.setattr(torch.cuda, "current_stream", lambda _: self.current)
-        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=replay))
-        monkeypatch.setattr(CudaRecorder, "_is_spoiled", False)
-
-    def Stream(self, name: str, priority: int = 0) -> SimpleNamespace:  # noqa: N802
-        def wait_stream(other: SimpleNamespace) -> None:
-            self.did.append(f"{name} waits for {other.name}")
-
-        return SimpleNamespace(
-            name=name, priority=priority, device=torch.device("cuda:0"), wait_stream=wait_stream
-        )
-
-    def work(self) -> Tensor:
-        self.did.append(f"work on {self.current.name}")
-        return torch.ones(1)
-
-
-def test_cuda_records_after_a_warm_up_beside_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = Cuda(monkeypatch)
-    recorder = CudaRecorder(torch.device("cuda"))
-    recorded = recorder.record(cuda.work)
-    assert recorder._stream.priority != cuda.slot.priority
-    recorded.replay()
-    assert cuda.did == [
-        "own waits for slot",
-        *["work on own"] * cuda_graphs.WARM_UPS,
-        *["begin", "work on own", "end"],
-        "slot waits for own",
-        "replay on slot",
-    ]
-    cuda.did.clear()
-    recorder.record(cuda.work)
-    assert "end" in cuda.did
-
-
-def test_a_failed_recording_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = Cuda(monkeypatch)
-    cuda.fails = True
-    with pytest.raises(RuntimeError, match="invalidated"):
-        CudaRecorder(torch.device("cuda")).record(cuda.work)
-    assert cuda.current is cuda.slot
-    cuda.fails = False
-    cuda.did.clear()
-    with pytest.raises(RuntimeError, match="an earlier recording failed"):
-        CudaRecorder(torch.device("cuda")).record(cuda.work)
-    assert not cuda.did
-
-
-def test_a_warm_up_that_fails_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = Cuda(monkeypatch)
-
-    def fails() -> Tensor:
-        raise torch.OutOfMemoryError("too large")
-
-    with pytest.raises(torch.OutOfMemoryError):
-        CudaRecorder(torch.device("cuda")).record(fails)
-    assert cuda.current is cuda.slot
-    CudaRecorder(torch.device("cuda")).record(cuda.work)

@@ -17,6 +17,7 @@ from vs_gainmap.filters import compiled, one_look, smoothing
 from vs_gainmap.filters.comparing import LEVEL, Signal, make_grids, read_highlights
 from vs_gainmap.filters.one_look import can_look_once, look_once
 from vs_gainmap.filters.upsampling import Guided, guide
+from vs_gainmap.fused.looking import _find_level
 from vs_gainmap.highlights import NEAR_LEVEL, tally, top_level, top_place
 
 CODE = 1 / 1023
@@ -144,6 +145,18 @@ def test_the_level_is_right_though_a_quarter_says_otherwise(where: str) -> None:
     assert float(bright.shares.sum()) == pytest.approx(1, abs=1e-5)
     near = np.abs(signal - top_level(signal)) < NEAR_LEVEL
     assert bright.shares[0, 0] == pytest.approx(near[:12, :12].sum() / near.sum(), abs=1e-4)
+
+
+def test_what_is_no_number_is_no_end() -> None:
+    """A network that went astray must not keep a frame forever."""
+    samples = np.full((20, 32), np.nan, np.float32)
+    ends, counts = np.array([0, 16, 32]), np.zeros(256, np.int64)
+    _find_level(samples, ends, counts, 6)
+    samples[:2] = 0.5
+    assert -1 <= _find_level(samples, ends, counts, 6) <= 2
+    assert _find_level(np.full((20, 32), 0.5, np.float32), ends, counts, 6) == pytest.approx(
+        0.5, abs=1e-3
+    )
 
 
 def test_of_large_pictures_every_second_pixel_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

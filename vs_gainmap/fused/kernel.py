@@ -8,7 +8,6 @@ import numpy as np
 
 from vs_gainmap.fused.parameters import Floats, Parameters
 from vs_gainmap.fused.rows import (
-    ONE,
     PAD,
     ZERO,
     F,
@@ -28,19 +27,12 @@ _RING = 8
 
 @compiled
 def _convert(
-    luma: Row, cb: Row, cr: Row, stops: Row, h: Floats, p: Parameters,
-    out: Row, blue: Row, red: Row, n: int,
-) -> None:  # fmt: skip
+    luma: Row, cb: Row, cr: Row, stops: Row, p: Parameters, out: Row, blue: Row, red: Row, n: int
+) -> None:
     """Take half of a row to PQ: luma in codes, and B' - Y' and R' - Y', padded."""
     m, w = p.primaries, p.weights
-    # Columns on which chroma stands: half of all, mostly.
-    here = h[2] == ONE
     for k in range(n):
-        if here:
-            b, r = cb[k + 2], cr[k + 2]
-        else:
-            b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3]
-            r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3]
+        b, r = cb[k], cr[k]
         red_light = power_light(luma[k] + p.chroma[0] * r, p.power)
         green_light = power_light(luma[k] + p.chroma[1] * b + p.chroma[2] * r, p.power)
         blue_light = power_light(luma[k] + p.chroma[3] * b, p.power)
@@ -128,23 +120,14 @@ def render(
     ring = np.empty((2, _RING, n), np.float32)
     made, other_made = line[0], line[1]
     blue, other_blue, red, other_red = padded[0], padded[1], padded[2], padded[3]
-    even, odd, stops, other_stops, cb, cr = desk.row
+    even, odd = desk.even, desk.odd
     # A row of chroma is made when the last row of luma that it needs is there.
     for y in range(height + 3):
         if y < height:
             open_row(source, gain_map, y, size, p, gain, guided, curve, desk)
-            _convert(even, cb, cr, stops, p.across[0], p, made, blue, red, n)
+            _convert(even.luma, even.blue, even.red, even.stops, p, made, blue, red, n)
             _convert(
-                odd,
-                cb[1:],
-                cr[1:],
-                other_stops,
-                p.across[1],
-                p,
-                other_made,
-                other_blue,
-                other_red,
-                n,
+                odd.luma, odd.blue, odd.red, odd.stops, p, other_made, other_blue, other_red, n
             )
             _write_luma(made, other_made, target[0][y], n)
             _shrink_row(blue, other_blue, p.shrink_across, ring[0, y % _RING], n)

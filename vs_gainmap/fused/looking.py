@@ -26,22 +26,14 @@ _AROUND = 2
 
 
 @compiled
-def _see(
-    luma: Row, cb: Row, cr: Row, stops: Row, h: Floats, p: Parameters, out: Row, n: int
-) -> None:
+def _see(luma: Row, cb: Row, cr: Row, stops: Row, p: Parameters, out: Row, n: int) -> None:
     """Make the HDR's PQ signal of half of a row."""
     m, w = p.primaries, p.weights
     red_weight = w[0] * m[0] + w[1] * m[3] + w[2] * m[6]
     green_weight = w[0] * m[1] + w[1] * m[4] + w[2] * m[7]
     blue_weight = w[0] * m[2] + w[1] * m[5] + w[2] * m[8]
-    here = h[2] == ONE
     for k in range(n):
-        # As in `kernel`: a function that returned three lights would keep LLVM from vectors.
-        if here:
-            b, r = cb[k + 2], cr[k + 2]
-        else:
-            b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3]
-            r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3]
+        b, r = cb[k], cr[k]
         red = power_light(luma[k] + p.chroma[0] * r, p.power)
         green = power_light(luma[k] + p.chroma[1] * b + p.chroma[2] * r, p.power)
         blue = power_light(luma[k] + p.chroma[3] * b, p.power)
@@ -105,8 +97,9 @@ def _find_level(signal: Row, ends: Row, counts: Row, wanted: int) -> float:
     while near > 0 and seen + counts[near] <= share:
         seen += counts[near]
         near -= 1
-    around = _AROUND
-    while True:
+    low, high, above, around = 0.0, 0.0, 0, _AROUND
+    # At last everything is looked at.
+    while around < 4 * bins:
         # Beyond the ends, where all that is left counts.
         low = (near - around) / bins if around <= near else -1.0
         high = (near + 1 + around) / bins if near + 1 + around < bins else 2.0
@@ -115,10 +108,11 @@ def _find_level(signal: Row, ends: Row, counts: Row, wanted: int) -> float:
             break
         around *= 4
     place = _FINE - 1
-    while above + fine[place] <= wanted:
+    # Where samples are no numbers, there are fewer than are wanted.
+    while place > 0 and above + fine[place] <= wanted:
         above += fine[place]
         place -= 1
-    inside = (wanted - above + 0.5) / fine[place]
+    inside = min(max((wanted - above + 0.5) / max(fine[place], 1), 0.0), 1.0)
     level: float = low + (place + 1 - inside) * (high - low) / _FINE
     return level
 
@@ -164,7 +158,7 @@ def look(
     n, rows, columns = width // 2, cells.shape[1], cells.shape[2]
     count, sides = (height + step - 1) // step, 3 - step
     desk = make_desk(n, map_width)
-    even, odd, stops, other_stops, cb, cr = desk.row
+    even, odd = desk.even, desk.odd
     signal = np.empty((count * sides, n), np.float32)
     ends = np.array([c * n // columns for c in range(columns + 1)])
     sums, amounts = np.zeros((2, n), np.float32), np.zeros(rows)
@@ -174,15 +168,15 @@ def look(
         row = y * rows // height
         open_row(source, gain_map, y, size, p, gain, guided, curve, desk)
         seen = signal[i * sides]
-        _see(even, cb, cr, stops, p.across[0], p, seen, n)
-        _add(even, sums[0], n)
+        _see(even.luma, even.blue, even.red, even.stops, p, seen, n)
+        _add(even.luma, sums[0], n)
         _add(seen, sums[1], n)
         if i % 2 == 0:
             _count(seen, counts, n)
         if step == 1:
             seen = signal[i * sides + 1]
-            _see(odd, cb[1:], cr[1:], other_stops, p.across[1], p, seen, n)
-            _add(odd, sums[0], n)
+            _see(odd.luma, odd.blue, odd.red, odd.stops, p, seen, n)
+            _add(odd.luma, sums[0], n)
             _add(seen, sums[1], n)
         amounts[row] += sides
         if i + 1 == count or (y + step) * rows // height > row:

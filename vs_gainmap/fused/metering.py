@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from vs_gainmap.color import pq_eotf
-from vs_gainmap.fused.parameters import Floats, Parameters
-from vs_gainmap.fused.rows import ONE, PAD, ZERO, F, Row, compiled, read_chroma, read_luma
+from vs_gainmap.fused.parameters import Parameters
+from vs_gainmap.fused.rows import ONE, ZERO, F, Row, compiled, make_desk, open_colors
 
 # Steps of PQ that light is looked up at: four a code of 10 bits.
 _STEPS = 4096
@@ -17,17 +17,10 @@ _NITS = pq_eotf(torch.arange(_STEPS + 1, dtype=torch.float64) / _STEPS).float().
 
 
 @compiled
-def _find_brightest(
-    luma: Row, cb: Row, cr: Row, h: Floats, p: Parameters, out: Row, n: int
-) -> None:
+def _find_brightest(luma: Row, cb: Row, cr: Row, p: Parameters, out: Row, n: int) -> None:
     """Take half of a row to PQ signals of max(R, G, B), 0..1."""
-    here = h[2] == ONE
     for k in range(n):
-        if here:
-            b, r = cb[k + 2], cr[k + 2]
-        else:
-            b = h[0] * cb[k] + h[1] * cb[k + 1] + h[2] * cb[k + 2] + h[3] * cb[k + 3]
-            r = h[0] * cr[k] + h[1] * cr[k + 1] + h[2] * cr[k + 2] + h[3] * cr[k + 3]
+        b, r = cb[k], cr[k]
         most = max(p.chroma[0] * r, p.chroma[1] * b + p.chroma[2] * r)
         out[k] = min(max(luma[k] + max(most, p.chroma[3] * b), ZERO), ONE)
 
@@ -48,17 +41,14 @@ def _sum_up(signal: Row, nits: Row, tops: Row, n: int) -> tuple[Any, Any]:
 @compiled
 def _meter(source: tuple[Row, Row, Row], rows: Row, columns: Row, nits: Row, p: Parameters) -> Any:
     height, n = len(rows), columns.shape[1]
-    line, padded = np.empty((3, n), np.float32), np.empty((2, n + 2 * PAD), np.float32)
-    even, odd, bright, cb, cr = line[0], line[1], line[2], padded[0], padded[1]
+    desk, bright = make_desk(n, 1), np.empty(n, np.float32)
+    even, odd = desk.even, desk.odd
     columns[:], total = 0, 0.0
     for y in range(height):
-        along, first = p.along[y & 1], (y >> 1) - 2 + (y & 1)
-        read_chroma(source[1], first, height // 2, along, p.middle, cb, n)
-        read_chroma(source[2], first, height // 2, along, p.middle, cr, n)
-        read_luma(source[0][y], p.luma, even, odd, n)
-        _find_brightest(even, cb, cr, p.across[0], p, bright, n)
+        open_colors(source, y, height, p, desk)
+        _find_brightest(even.luma, even.blue, even.red, p, bright, n)
         some, top = _sum_up(bright, nits, columns[0], n)
-        _find_brightest(odd, cb[1:], cr[1:], p.across[1], p, bright, n)
+        _find_brightest(odd.luma, odd.blue, odd.red, p, bright, n)
         more, other_top = _sum_up(bright, nits, columns[1], n)
         rows[y] = max(top, other_top)
         total += some + more

@@ -161,11 +161,38 @@ def find_guided_stops(
         out[k] = gain_stops(a[k] + share * (b[k] - a[k]) + curve, gain)
 
 
+@compiled
+def place_chroma(row: Row, first: int, h: Floats, out: Row, n: int) -> None:
+    """Bring a padded row of chroma to every second column of luma, from the first on."""
+    if h[2] == ONE:
+        # Columns on which chroma stands: half of all, mostly.
+        for k in range(n):
+            out[k] = row[k + first + 2]
+        return
+    for k in range(n):
+        near = h[0] * row[k + first] + h[1] * row[k + first + 1]
+        out[k] = near + h[2] * row[k + first + 2] + h[3] * row[k + first + 3]
+
+
+class Half(NamedTuple):
+    """Every second column of a row."""
+
+    luma: Row
+    """0..1 and what lies outside."""
+    blue: Row
+    """Cb, in codes from no chroma."""
+    red: Row
+    stops: Row
+    """Log gain, as `gain_parameters` has it."""
+
+
 class Desk(NamedTuple):
     """What lies open while a picture is gone through."""
 
-    row: tuple[Row, Row, Row, Row, Row, Row]
-    """Of the row: luma of even and odd columns, their log gain, and Cb and Cr in codes, padded."""
+    even: Half
+    odd: Half
+    chroma: Row
+    """A row of chroma, padded."""
     map_rows: Row
     """(2, 2, n): two rows of the map, even and odd columns."""
     map_row: Row
@@ -179,10 +206,11 @@ class Desk(NamedTuple):
 @compiled
 def make_desk(n: int, map_width: int) -> Desk:
     """Return a desk for rows of 2 n columns."""
-    line = np.empty((4, n), np.float32)
-    padded = np.empty((2, n + 2 * PAD), np.float32)
+    line = np.empty((8, n), np.float32)
     return Desk(
-        (line[0], line[1], line[2], line[3], padded[0], padded[1]),
+        Half(line[0], line[1], line[2], line[3]),
+        Half(line[4], line[5], line[6], line[7]),
+        np.empty(n + 2 * PAD, np.float32),
         np.empty((2, 2, n), np.float32),
         np.empty(map_width + 2, np.float32),
         np.full(2, -1),
@@ -192,17 +220,30 @@ def make_desk(n: int, map_width: int) -> Desk:
 
 
 @compiled
+def open_colors(
+    source: tuple[Row, Row, Row], y: int, height: int, p: Parameters, desk: Desk
+) -> None:
+    """Read row y of a picture onto the desk; arguments as for `render`."""
+    even, odd, chroma, n = desk.even, desk.odd, desk.chroma, len(desk.even.luma)
+    along, first = p.along[y & 1], (y >> 1) - 2 + (y & 1)
+    read_luma(source[0][y], p.luma, even.luma, odd.luma, n)
+    read_chroma(source[1], first, height // 2, along, p.middle, chroma, n)
+    place_chroma(chroma, 0, p.across[0], even.blue, n)
+    place_chroma(chroma, 1, p.across[1], odd.blue, n)
+    read_chroma(source[2], first, height // 2, along, p.middle, chroma, n)
+    place_chroma(chroma, 0, p.across[0], even.red, n)
+    place_chroma(chroma, 1, p.across[1], odd.red, n)
+
+
+@compiled
 def open_row(
     source: tuple[Row, Row, Row], gain_map: Row, y: int, size: tuple[int, int, int, int],
     p: Parameters, gain: Floats, guided: bool, curve: Floats, desk: Desk,
 ) -> None:  # fmt: skip
     """Read row y of a picture and of its map onto the desk; arguments as for `render`."""
     width, height, map_width, map_height = size
-    n, rows = width // 2, height // 2
-    even, odd, stops, other_stops, cb, cr = desk.row
-    along, first = p.along[y & 1], (y >> 1) - 2 + (y & 1)
-    read_chroma(source[1], first, rows, along, p.middle, cb, n)
-    read_chroma(source[2], first, rows, along, p.middle, cr, n)
+    n, even, odd = width // 2, desk.even, desk.odd
+    open_colors(source, y, height, p, desk)
     place = (y + 0.5) * map_height / height - 0.5
     above = int(np.floor(place))
     share = F(place - above)
@@ -216,10 +257,9 @@ def open_row(
                 kept[1],
             )  # fmt: skip
     a, b = desk.map_rows[above & 1], desk.map_rows[below & 1]
-    read_luma(source[0][y], p.luma, even, odd, n)
     if guided:
-        find_guided_stops(a[0], b[0], share, even, curve, gain, stops, n)
-        find_guided_stops(a[1], b[1], share, odd, curve, gain, other_stops, n)
+        find_guided_stops(a[0], b[0], share, even.luma, curve, gain, even.stops, n)
+        find_guided_stops(a[1], b[1], share, odd.luma, curve, gain, odd.stops, n)
     else:
-        find_stops(a[0], b[0], share, gain, stops, n)
-        find_stops(a[1], b[1], share, gain, other_stops, n)
+        find_stops(a[0], b[0], share, gain, even.stops, n)
+        find_stops(a[1], b[1], share, gain, odd.stops, n)
