@@ -14,10 +14,10 @@ import torch
 
 from training.__main__ import main
 from training.grade import quantize_pq
+from training.items import read_runs
 from training.motion import VIDEOS, Motion, MotionWriter, write_pq
 from training.scenes import INDEX, Camera
 from training.sources import Still
-from training.video_source import frames
 from vs_gainmap.color import luminance, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 
@@ -57,7 +57,9 @@ def test_pq_comes_back_to_the_code(tmp_path: Path) -> None:
     torch.manual_seed(0)
     nits = [quantize_pq(torch.rand(3, 16, 32) ** 4 * 4000) for _ in range(3)]
     write_pq(nits, tmp_path / "a.mkv")
-    for before, after in zip(nits, frames(tmp_path / "a.mkv", count=3), strict=True):
+    for before, after in zip(
+        nits, read_runs(tmp_path / "a.mkv", places=1, length=3)[0], strict=True
+    ):
         codes = [pq_inverse_eotf(one) * 1023 for one in (before, after)]
         assert (codes[0] - codes[1]).abs().max() < 0.01
 
@@ -82,7 +84,7 @@ def test_render_makes_stills_and_videos(panoramas: Path, tmp_path: Path) -> None
     assert [row["scene"] for row in rows] == ["meadow"] * 2
     videos = tmp_path / "a" / "motion"
     for row in rows:
-        hdr = list(frames(videos / row["hdr"], count=6))
+        hdr = read_runs(videos / row["hdr"], places=1, length=6)[0]
         assert len(hdr) == 6
         assert hdr[0].shape == (3, 48, 64)
         assert float(torch.stack(hdr).max()) <= 4001
