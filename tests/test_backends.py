@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from vs_gainmap.backends.export import export_global, export_local, weights_dige
 from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph, vector_rows
 from vs_gainmap.backends.plugins import PLUGINS, Place
 from vs_gainmap.backends.quantize import calibrate, load_ranges, save_ranges
+from vs_gainmap.backends.signal_stack import signal_stack
 from vs_gainmap.cache import CACHE_VARIABLE, replacing
 from vs_gainmap.cli import doctor, main
 from vs_gainmap.models import GMNet
@@ -131,6 +135,27 @@ def test_float32_agrees_with_torch(tiny_weights: Path, name: str) -> None:
             found, wanted = frame_props(got, n), frame_props(want, n)
             assert found.pop("GainMapMax") == pytest.approx(wanted.pop("GainMapMax"), abs=1e-3)
             assert found == wanted
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has the signal stacks that it minds")
+def test_signals_work_after_openvino_has_ended(tiny_weights: Path) -> None:
+    before = signal_stack()
+    clip = predict(soft_clip(length=1), weights=tiny_weights, dtype="float32", backend="ov")
+    after = signal_stack()
+    assert (after.address, after.flags, after.size) == (before.address, before.flags, before.size)
+    # Other threads end filters, too. Where theirs was the stack, a child's end killed the process.
+    holder = [clip]
+    del clip
+    thread = threading.Thread(target=holder.clear)
+    thread.start()
+    thread.join()
+    heard: list[int] = []
+    usual = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    assert heard == [signal.SIGUSR1]
 
 
 def test_bfloat16_is_as_good_as_float32_and_has_no_bands(tiny_weights: Path) -> None:

@@ -21,6 +21,7 @@ from vs_gainmap.backends.export import (
 from vs_gainmap.backends.graphs import vector_rows, vector_size
 from vs_gainmap.backends.plugins import PLUGINS, Precision
 from vs_gainmap.backends.quantize import load_ranges, quantize
+from vs_gainmap.backends.signal_stack import usual_signal_stack
 from vs_gainmap.backends.verify import verify_global, verify_local
 from vs_gainmap.cache import cache_folder, replacing
 from vs_gainmap.errors import BackendError
@@ -119,7 +120,8 @@ class MlrtBackend:
     def _run(self, network: Path, precision: Precision, clips: list[vs.VideoNode]) -> vs.VideoNode:
         arguments = self._plugin.arguments(network, self._place, precision, self._streams)
         try:
-            found = self._core.Model(clips, **arguments)
+            with usual_signal_stack():
+                found = self._core.Model(clips, **arguments)
         except vs.Error as error:
             raise BackendError(f"backend {self._plugin.namespace}: {error}") from error
         assert isinstance(found, vs.VideoNode)
