@@ -90,7 +90,7 @@ def test_half_size_map_goes_up_bilinearly_then_clamps() -> None:
         flat_map(clip, 0.0, 2.0, 2), lambda _n, _p, s: np.indices(s).sum(axis=0) % 5 * 0.4
     )
     bigger = steps.resize.Bilinear(64, 32)
-    linear = planes(apply(clip, steps, format=vs.RGBS, output="linear"))
+    linear = planes(apply(clip, steps, upsampling="bilinear", format=vs.RGBS, output="linear"))
     sdr = convert_primaries(torch.from_numpy(np.stack(planes(clip))) ** 2.2, "bt709", "bt2020")
     gain = np.exp2(np.clip(planes(bigger)[0] * 2.0, 0, 2.3))
     np.testing.assert_allclose(np.stack(linear), sdr.numpy() * gain, rtol=2e-3, atol=2e-4)

@@ -53,7 +53,7 @@ def test_gain_on_the_signal_is_gain_on_light(
         flat_map(clip, 0.0, 2.0, 2, GainMapMin=-2.0),
         lambda _n, _p, s: np.broadcast_to(np.linspace(0, 1, s[1]), s),
     )
-    options = {"strength": strength, "eotf": eotf}
+    options = {"strength": strength, "eotf": eotf, "upsampling": "bilinear"}
     monkeypatch.setattr(rendering, "can_pass_once", lambda *_: False)
     for tags in ({}, {"_Range": 1}, {"_ChromaLocation": 2}):
         tagged = clip.std.SetFrameProps(**tags)

@@ -39,7 +39,7 @@ def go_up(gain_map: Tensor, signal: Tensor, way: WayUp | None = None) -> Tensor:
     Args:
         gain_map: (1, 1, h, w).
         signal: (3, H, W), the SDR picture, 0..1.
-        way: None chooses as `apply` does: guided for maps of less than half the width.
+        way: None chooses as `apply` does: guided.
 
     Returns:
         (1, 1, H, W).

@@ -82,7 +82,7 @@ def test_a_network_is_measured_as_the_filters_run_it(name: str) -> None:
     assert pq_psnr(measured, shown) > 60
 
 
-def test_small_maps_go_up_guided_and_halves_bilinearly() -> None:
+def test_smaller_maps_go_up_guided() -> None:
     signal = blocks(1)
     small = go_down(signal, 4).mean(1, keepdim=True)
     # A map that is a curve over luma comes back as that curve of the large picture's.
@@ -94,7 +94,9 @@ def test_small_maps_go_up_guided_and_halves_bilinearly() -> None:
     assert torch.equal(go_up(signal[None, :1], signal), signal[None, :1])
     half = functional.interpolate(small, size=(48, 64))
     expected = functional.interpolate(half, size=(96, 128), mode="bilinear")
-    assert torch.equal(go_up(half, signal), expected)
+    assert torch.equal(go_up(half, signal, "bilinear"), expected)
+    assert torch.equal(go_up(half, signal), go_up(half, signal, "guided"))
+    assert not torch.equal(go_up(half, signal), expected)
 
 
 @pytest.mark.parametrize("name", ["fast", "video"])

@@ -68,9 +68,9 @@ def choose_light(
 
 
 def choose_guided(upsampling: str | None, map_width: int, width: int) -> bool:
-    """Say whether a map goes up guided by luma; None guides maps of less than half the width."""
+    """Say whether a map goes up guided by luma; None guides all that are smaller."""
     if upsampling is None:
-        return 2 * map_width + 2 < width
+        return map_width < width
     if upsampling not in UPSAMPLINGS:
         known = ", ".join(UPSAMPLINGS)
         raise vs.Error(f"apply: upsampling must be one of {known}, got {upsampling!r}")

@@ -71,8 +71,7 @@ def apply(
         eotf: how SDR becomes light: "gamma22" (the paper's), "bt1886" or "srgb"; None is
             what the weights were trained with.
         upsampling: how a smaller map goes up: "bilinear", as published, or "guided" by the
-            clip's luma, which keeps edges sharp and costs a little time; None guides maps of
-            less than half the size.
+            clip's luma, which keeps edges sharp and costs a little time; None guides.
         format: YUV of 10 bits or more, RGB of 10 bits or more, or RGBS.
         output: "pq", "hlg", or "linear" with 1.0 = SDR white, which wants RGBS or RGBH.
         output_chroma_location: for subsampled formats; "left" is what a decoder assumes,
