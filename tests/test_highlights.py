@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from vs_gainmap.highlights import (
     BINS,
     MAX_REST_STOPS,
     MAX_STOPS,
+    NEAR_BINS,
     NEAR_LEVEL,
     SHARE,
     added,
@@ -34,6 +36,14 @@ def picture(seed: int = 0) -> NDArray[np.float32]:
     signal = np.linspace(0.2, 0.5, 160)[None] + rng.normal(0, 0.01, (120, 160))
     signal[10:34, 20:44] = 0.65 + rng.normal(0, 0.02, (24, 24))
     return signal.astype(np.float32)
+
+
+def shifts_of_cells(
+    seed: int, low: float, high: float, rows: int, columns: int
+) -> NDArray[np.float32]:
+    """Return stops that change slowly from cell to cell, as they do."""
+    few = np.random.default_rng(seed).uniform(low, high, (3, 4)).astype(np.float32)
+    return np.asarray(cv2.resize(few, (columns, rows)))
 
 
 @pytest.mark.parametrize("kind", ["picture", "few", "all alike", "half white"])
@@ -61,12 +71,11 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
     own = top_level(signal)
     wanted = own + steps / 1023
     # Cells are shifted first, and highlights from where that puts them.
-    stops = np.random.default_rng(1).uniform(-0.02, 0.03, (9, 16)).astype(np.float32)
+    stops = shifts_of_cells(1, -0.02, 0.03, 9, 16)
     seen = find_highlights(signal, 9, 16)
     shift = hold_top(moved_level(seen, stops), seen.counts, Level(wanted, 1.0))
     light = pq_eotf(torch.from_numpy(signal)).numpy()
-    rows, columns = np.arange(120) * 9 // 120, np.arange(160) * 16 // 160
-    light = light * np.exp2(stops[rows][:, columns])
+    light = light * np.exp2(cv2.resize(stops, (160, 120)))
     held = pq_inverse_eotf(torch.from_numpy(light)).numpy()
     shifted = light * np.exp2(added(shift, np.log2(light)))
     now = pq_inverse_eotf(torch.from_numpy(shifted)).numpy().astype(np.float32)
@@ -81,9 +90,23 @@ def test_highlights_are_where_samples_are_near_their_level() -> None:
     signal[60, 80] = 0.9
     seen = find_highlights(signal, 4, 4)
     assert seen.level == np.float32(0.6 + 0.9 * NEAR_LEVEL)
-    expected = np.zeros((4, 4))
-    expected[0, 0], expected[3, 3] = 1200, 900
-    np.testing.assert_allclose(seen.shares, expected / 2100, rtol=1e-6)
+    expected = np.zeros((NEAR_BINS, 4, 4))
+    expected[int(NEAR_BINS / 2 * 0.1), 0, 0], expected[NEAR_BINS // 2, 3, 3] = 1200, 900
+    np.testing.assert_array_equal(seen.near, expected)
+
+
+def test_where_the_level_goes_is_told_without_another_look() -> None:
+    rng = np.random.default_rng(3)
+    signal = np.clip(rng.normal(0.4, 0.1, (720, 1280)), 0, 1).astype(np.float32)
+    # Lamps at the level itself, and cells that go up to the tenth of a stop that is allowed.
+    signal[100:140, 200:400] = rng.normal(top_level(signal), 0.004, (40, 200))
+    stops = shifts_of_cells(4, 0.2 * -MAX_STOPS, MAX_STOPS, 18, 32)
+    seen = find_highlights(signal, 18, 32)
+    light = pq_eotf(torch.from_numpy(signal)).numpy() * np.exp2(cv2.resize(stops, (1280, 720)))
+    want = top_level(pq_inverse_eotf(torch.from_numpy(light)).numpy().astype(np.float32))
+    assert abs(want - seen.level) > 1 / 1023
+    assert moved_level(seen, stops) == pytest.approx(want, abs=0.05 / 1023)
+    assert moved_level(seen, 0 * stops) == pytest.approx(seen.level, abs=0.01 / 1023)
 
 
 def test_a_shift_has_bounds() -> None:

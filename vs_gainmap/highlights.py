@@ -28,8 +28,12 @@ MAX_STOPS = 0.1
 MAX_REST_STOPS = 0.02
 # Signal that counts as black, for powers and logarithms.
 DARKEST = 1e-6
-# Samples so near to the level move it, PQ signal.
-NEAR_LEVEL = 1 / 256
+# Samples so near to the level may move it, PQ signal: more than cells are shifted by.
+NEAR_LEVEL = 1 / 64
+# Into so many bins they are sorted: one a code of 10 bits.
+NEAR_BINS = 32
+# Halves the range where the level may have gone, to a thousandth of a code.
+_HALVINGS = 14
 # Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
 # four: grain would be another.
 _MANY = 1 << 21
@@ -43,6 +47,7 @@ _SLOPE = np.gradient(_CENTERS, _LOG_LIGHT)
 
 
 Counts = NDArray[np.integer] | NDArray[np.floating]
+Floats = NDArray[np.float64]
 
 
 class Highlights(NamedTuple):
@@ -50,8 +55,9 @@ class Highlights(NamedTuple):
 
     level: float
     """PQ signal that `SHARE` of the samples are not above."""
-    shares: Vector
-    """(rows, columns): how many of those within `NEAR_LEVEL` of it each cell has; sums to 1."""
+    near: Vector
+    """(NEAR_BINS, rows, columns): how many samples each cell has by PQ signal, from `NEAR_LEVEL`
+    under the level to as much above it."""
     counts: Counts
     """(BINS,), from `tally`."""
 
@@ -126,21 +132,50 @@ def find_highlights(signal: Vector, rows: int, columns: int) -> Highlights:
     """
     level = top_level(signal)
     height, width = signal.shape
-    y, x = np.divmod(np.flatnonzero(np.abs(signal - level) < NEAR_LEVEL), width)
+    bins = np.floor((signal - (level - NEAR_LEVEL)) * (NEAR_BINS / (2 * NEAR_LEVEL)))
+    found = np.flatnonzero((bins >= 0) & (bins < NEAR_BINS))
+    y, x = np.divmod(found, width)
     places = y * rows // height * columns + x * columns // width
-    shares = np.bincount(places, minlength=rows * columns) / len(places)
-    return Highlights(level, shares.astype(np.float32).reshape(rows, columns), tally(signal))
+    places += bins.reshape(-1)[found].astype(np.int64) * (rows * columns)
+    near = np.bincount(places, minlength=NEAR_BINS * rows * columns).astype(np.float32)
+    return Highlights(level, near.reshape(NEAR_BINS, rows, columns), tally(signal))
 
 
 def moved_level(seen: Highlights, stops: Vector) -> float:
-    """Return where the level goes when cells are shifted: as those samples do that are near it.
+    """Return where the level goes when cells are shifted: again as many samples are above it.
 
     Args:
         seen: of the picture.
-        stops: (rows, columns), what cells are shifted by.
+        stops: (rows, columns), what cells are shifted by; between their middles, by straight lines.
     """
-    level = float(np.interp(seen.level, _CENTERS, _LOG_LIGHT)) + float((seen.shares * stops).sum())
-    return float(np.interp(level, _LOG_LIGHT, _CENTERS))
+    bins, row, column = np.nonzero(seen.near)
+    amounts = seen.near[bins, row, column].astype(np.float64)
+    # The sample that is the level may be on either side of it by rounding.
+    above = max(amounts[bins >= NEAR_BINS // 2].sum() - 0.5, 0.0)
+    width = 2 * NEAR_LEVEL / NEAR_BINS
+    slope = float(np.interp(seen.level, _CENTERS, _SLOPE)) / width
+    ends = bins + 1.0
+    after = _end_of(amounts, ends + slope * _means(stops)[row, column], above)
+    return seen.level + width * (after - _end_of(amounts, ends, above))
+
+
+def _means(stops: Vector) -> Floats:
+    """Return the mean over each cell of what straight lines between their middles say."""
+    around = np.pad(stops.astype(np.float64), 1, mode="edge")
+    across = 0.125 * (around[:, :-2] + around[:, 2:]) + 0.75 * around[:, 1:-1]
+    return np.asarray(0.125 * (across[:-2] + across[2:]) + 0.75 * across[1:-1])
+
+
+def _end_of(amounts: Floats, ends: NDArray[np.floating], above: float) -> float:
+    """Return the place, counted in bins, that no more than so many samples are above."""
+    low, high = 0.0, float(NEAR_BINS)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if (amounts * np.clip(ends - middle, 0, 1)).sum() > above:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:
@@ -164,7 +199,7 @@ def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:
     return Shift(rest, top, shift.zero, shift.full)
 
 
-def added(shift: Shift, log_light: NDArray[np.float64]) -> NDArray[np.float64]:
+def added(shift: Shift, log_light: Floats) -> Floats:
     """Return what a shift adds, stops, to light of a logarithm."""
     part = np.clip((log_light - shift.zero) / (shift.full - shift.zero), 0, 1)
     return np.asarray(shift.rest + (shift.top - shift.rest) * part)

@@ -21,6 +21,7 @@ from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
 from vs_gainmap.highlights import (
     DARKEST,
+    NEAR_BINS,
     Counts,
     Highlights,
     find_highlights,
@@ -28,7 +29,7 @@ from vs_gainmap.highlights import (
     is_large,
     moved_level,
 )
-from vs_gainmap.temporal import Level, Vector
+from vs_gainmap.temporal import Level
 
 # Props of cells: `Highlights`.
 LEVEL, TALLY = "_Highlights", "_Tally"
@@ -125,10 +126,10 @@ class Signal(NamedTuple):
 def make_grids(luma: vs.VideoNode, pq: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
     """Return what `steady_stops` compares.
 
-    Cells of mean luma, under them as many of the HDR's mean PQ signal, and under these of how
-    highlights are shared out, with their props.
+    Cells of mean luma, under them as many of the HDR's mean PQ signal, and under these, for each
+    bin of `Highlights.near`, as many again, with its props.
     """
-    blank = blank_grids(pq, columns, rows)
+    blank = blank_grids(pq, columns, NEAR_BINS * rows)
 
     def look(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
@@ -149,16 +150,18 @@ def blank_grids(clip: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
 
 def put_highlights(frame: vs.VideoFrame, seen: Highlights) -> None:
     """Write highlights into the last rows of a frame, and its props."""
-    np.copyto(np.asarray(frame[0])[-len(seen.shares) :], seen.shares)
+    bins, rows, columns = seen.near.shape
+    np.copyto(np.asarray(frame[0])[-bins * rows :], seen.near.reshape(-1, columns))
     frame.props[LEVEL], frame.props[TALLY] = seen.level, np.float32(seen.counts).tobytes()
 
 
-def read_highlights(frame: vs.VideoFrame, shares: Vector) -> Highlights:
-    """Return what `put_highlights` wrote."""
+def read_highlights(frame: vs.VideoFrame, rows: int) -> Highlights:
+    """Return what `put_highlights` wrote, of so many rows of cells."""
     said = frame.props[TALLY]
     assert isinstance(said, bytes)
     counts: Counts = np.frombuffer(said, np.float32)
-    return Highlights(float(frame.props[LEVEL]), shares, counts)
+    near = np.array(np.asarray(frame[0])[-NEAR_BINS * rows :]).reshape(NEAR_BINS, rows, -1)
+    return Highlights(float(frame.props[LEVEL]), near, counts)
 
 
 def put_wanted(frame: vs.VideoFrame, wanted: Level) -> None:
@@ -183,7 +186,7 @@ def find_shifts(stops: vs.VideoNode, grids: vs.VideoNode, *, held: bool) -> vs.V
 
     def shift(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out, added = f[0].copy(), np.asarray(f[0][0])
-        seen = read_highlights(f[1], np.asarray(f[1][0])[-len(added) :])
+        seen = read_highlights(f[1], len(added))
         own = seen.level if held else moved_level(seen, added)
         made = hold_top(own, seen.counts, read_wanted(f[0]))
         out.props[REST], out.props[TOP], out.props[ZERO] = made.rest, made.top, made.zero

@@ -48,12 +48,6 @@ def _add(row: Row, sums: Row, n: int) -> None:
 
 
 @compiled
-def _add_near(row: Row, middle: Any, far: Any, sums: Row, n: int) -> None:
-    for k in range(n):
-        sums[k] += ONE if abs(row[k] - middle) < far else ZERO
-
-
-@compiled
 def _share_out(sums: Row, ends: Row, cells: Row) -> None:
     """Add columns up to cells, and begin anew."""
     for c in range(len(cells)):
@@ -66,6 +60,22 @@ def _count(row: Row, counts: Row, n: int) -> None:
     bins = len(counts)
     for k in range(n):
         counts[min(max(int(row[k] * F(bins)), 0), bins - 1)] += 1
+
+
+@compiled
+def _count_near(row: Row, ends: Row, low: Any, scale: Any, near: Row) -> None:
+    """Count half of a row by bins, in each cell."""
+    bins = near.shape[0]
+    for c in range(len(ends) - 1):
+        top = -ONE
+        for k in range(ends[c], ends[c + 1]):
+            top = max(top, row[k])
+        if top < low:
+            continue
+        for k in range(ends[c], ends[c + 1]):
+            place = np.floor((row[k] - low) * scale)
+            if place >= 0 and place < bins:
+                near[int(place), c] += ONE
 
 
 @compiled
@@ -140,12 +150,12 @@ def look(
         gain_map: likewise.
         cells: (2, rows, columns), float64; written: mean luma, and the HDR's mean PQ signal. At
             most as many as there are pairs of pixels to look at.
-        near: (rows, columns), float64; written: samples about as bright as the level.
+        near: (bins, rows, columns), float32; written: samples by PQ signal, around the level.
         counts: (bins,), int64; written: every second sample of every second row by PQ signal.
         size: likewise.
         step: 1 to look at every pixel, 2 for every second of every second row.
         wanted: how many samples are above the level.
-        reach: PQ signal, how near to the level `near` is.
+        reach: PQ signal, how far from the level `near` goes.
         p: likewise.
         gain: likewise.
         guided: likewise.
@@ -188,9 +198,8 @@ def look(
             cells[0, row, c] /= amount
             cells[1, row, c] /= amount
     level = _find_level(signal, ends, counts, wanted)
+    scale = F(len(near) / (2 * reach))
     for i in range(count * sides):
         row = i // sides * step * rows // height
-        _add_near(signal[i], F(level), F(reach), sums[0], n)
-        if i + 1 == count * sides or (i + 1) // sides * step * rows // height > row:
-            _share_out(sums[0], ends, near[row])
+        _count_near(signal[i], ends, F(level - reach), scale, near[:, row])
     return level
