@@ -12,7 +12,8 @@ import vapoursynth as vs
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import MasteringDisplay, apply, measure, predict, sdr_to_hdr10
 from vs_gainmap.bench import zimg_to_pq
-from vs_gainmap.color import convert_primaries, hlg_inverse_ootf, hlg_oetf, pq_inverse_eotf
+from vs_gainmap.color import convert_primaries, hlg_inverse_ootf, hlg_oetf, pq_eotf, pq_inverse_eotf
+from vs_gainmap.filters import rendering
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 
 CHROMA = {"_ChromaLocation": 0}
@@ -273,3 +274,21 @@ def test_timing_props_survive(tiny_weights: Path) -> None:
     result = sdr_to_hdr10(clip, weights=tiny_weights)
     assert (result.fps_num, result.fps_den, result.num_frames) == (24000, 1001, 2)
     assert frame_props(result)["_DurationNum"] == 1001
+
+
+@pytest.mark.parametrize("output", ["pq", "linear"])
+def test_no_strength_goes_beyond_the_peak(output: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = noise(64, 32, 1, **BT709).akarin.Expr(["235", "128"])
+    gain_map = drawn(
+        flat_map(clip, 0.0, 2.3), lambda _n, _p, s: np.broadcast_to(np.linspace(0, 1, s[1]), s)
+    )
+    into = {"output": output, "format": vs.YUV420P10 if output == "pq" else vs.RGBS}
+    for one_pass in (True, False):
+        if not one_pass:
+            monkeypatch.setattr(rendering, "can_pass_once", lambda *_: False)
+        for strength in (1.0, 1.5, 4.0):
+            plane = planes(apply(clip, gain_map, strength=strength, peak_nits=700, **into))[0]
+            nits = plane.max() * 203
+            if output == "pq":
+                nits = pq_eotf(torch.tensor((plane.max() - 64) / 876))
+            assert float(nits) == pytest.approx(700, rel=0.02)

@@ -111,7 +111,7 @@ def by_arithmetic(
     signal = decode_planes([torch.from_numpy(plane) for plane in given], source).double()
     value = torch.from_numpy(planes(gain_map, n)[0])[None, None].double()
     value = interpolate(value, signal.shape[-2:], mode="bilinear")
-    stops = (value * 3 - 1).clamp(-1, HEADROOM)
+    stops = (value * 3 - 1).clamp(-1, HEADROOM / max(strength, 1))
     stops = stops.clamp(min=0) * np.log2(peak_nits / 203) / HEADROOM + stops.clamp(max=0)
     light = signal.clamp(0, BRIGHTEST_SIGNAL) ** EOTF_POWERS[eotf] * 2 ** (stops * strength)  # type: ignore[index]
     light = convert_primaries(light, KNOWN_PRIMARIES[int(found["_Primaries"])], "bt2020")

@@ -63,6 +63,7 @@ def assert_close(usual: vs.VideoNode, ours: vs.VideoNode, n: int, *, codes: int)
         {"model": "fast"},
         {"model": "fast", "upsampling": "bilinear", "scale": 2},
         {"model": "fast", "strength": 0.6, "peak_nits": 600.0, "sdr_white": 120.0},
+        {"model": "fast", "strength": 2.5},
     ],
 )
 def test_it_is_the_usual_way(how: dict[str, Any], radius: int) -> None:

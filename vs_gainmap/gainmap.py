@@ -226,6 +226,16 @@ def network_log_gain(gain_map: Tensor, qmax_norm: Tensor, preset: GainMapPreset)
     return (low + gain_map * (qmax_norm * high - low)).clamp(low, high)
 
 
+def largest_gain(headroom: float, strength: float) -> float:
+    """Return where a map's log gain is cut, so that no strength goes beyond the peak; in stops.
+
+    Args:
+        headroom: stops between SDR white and the peak.
+        strength: factor on all that is left.
+    """
+    return headroom / max(strength, 1.0)
+
+
 def render_hdr(
     sdr_signal: Tensor,
     gain_map: Tensor,
@@ -241,10 +251,11 @@ def render_hdr(
         gain_map: (N, 1, H, W), at the size of `sdr_signal`.
         qmax_norm: (N, 1, 1, 1).
         preset: EOTF and peak.
-        strength: factor on the log gain.
+        strength: factor on the log gain, which ends at the peak.
 
     Returns:
         (N, 3, H, W), linear light, 1.0 = SDR white.
     """
     log_gain = network_log_gain(gain_map, qmax_norm, preset)
+    log_gain = log_gain.clamp(max=largest_gain(preset.max_log_gain, strength))
     return SDR_EOTFS[preset.eotf](sdr_signal) * torch.exp2(strength * log_gain)

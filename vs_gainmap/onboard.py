@@ -34,7 +34,7 @@ from vs_gainmap.color import (
     pq_inverse_eotf,
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
-from vs_gainmap.gainmap import LEAST_RANGE
+from vs_gainmap.gainmap import LEAST_RANGE, largest_gain
 from vs_gainmap.highlights import BINS, DARKEST, hold_top, is_large, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
@@ -301,7 +301,9 @@ class Onboard:
         look, span = self.look, seen.qmax - self.look.low
         added = self._hold(seen, steady) if steady is not None and span > LEAST_RANGE else None
         large = _bring_up(self._gain(seen, added), luma_of(seen.planes[0], self.source))
-        log_gain = self._log_gain(seen, large).clamp(look.low, look.high)
+        log_gain = self._log_gain(seen, large).clamp(
+            look.low, largest_gain(look.high, look.strength)
+        )
         log_gain = log_gain.clamp(min=0) * look.stretch + log_gain.clamp(max=0)
         signal = decode_planes(seen.planes, self.source).clamp(0, BRIGHTEST_SIGNAL)
         light = SDR_EOTFS[look.eotf](signal) * torch.exp2(log_gain * look.strength)

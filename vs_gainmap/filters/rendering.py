@@ -29,6 +29,7 @@ from vs_gainmap.filters.upsampling import (
     guide,
     guided_upsample,
 )
+from vs_gainmap.gainmap import largest_gain
 from vs_gainmap.hdr10 import MasteringDisplay
 
 
@@ -66,8 +67,9 @@ def apply(
             on every frame.
         sdr_white: cd/m2 of SDR white; None is what the weights were trained for.
         peak_nits: the brightest output, cd/m2; the log gain above SDR white is scaled to
-            reach it. None is the weights' peak.
-        strength: factor on the log gain, 0 (SDR as it is) to 4.
+            reach it. None is as far above SDR white as the weights' peak is above theirs.
+        strength: factor on the log gain, 0 (SDR as it is) to 4; gain ends where SDR white
+            reaches the peak.
         eotf: how SDR becomes light: "gamma22" (the paper's), "bt1886" or "srgb"; None is
             what the weights were trained with.
         upsampling: how a smaller map goes up: "bilinear", as published, or "guided" by the
@@ -133,7 +135,7 @@ def apply(
         **target,
     }
     # A gain of one number per pixel commutes with the change of primaries.
-    most = stops * strength
+    most = stops * min(strength, 1.0)
     parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
     if constants.is_plain and can_gain_signal(
         tagged, curve, vs.core.get_video_format(format), most
@@ -156,7 +158,7 @@ def apply(
         grade = Grade(
             eotf=curve,
             sdr_white=white,
-            headroom=constants.headroom,
+            headroom=largest_gain(constants.headroom, strength),
             stretch=stops / constants.headroom,
             strength=strength,
             chroma_location=target["chromaloc"],
@@ -258,7 +260,7 @@ def _log_gain_expr(
         if props.GAIN_MAP_MIN not in frame.props:
             low = "0"
     log_gain = f"{value} y.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
-    log_gain += f" {constants.headroom!r} min"
+    log_gain += f" {largest_gain(constants.headroom, strength)!r} min"
     stretch = headroom / constants.headroom
     if abs(stretch - 1) > 1e-6:
         # A brighter or darker display changes the headroom, not the grade below SDR white.

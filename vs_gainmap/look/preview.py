@@ -20,6 +20,7 @@ from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.gainmap import largest_gain
 from vs_gainmap.look.extra import PICTURES, PLOTS, require
 from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.look.page import Page
@@ -119,7 +120,7 @@ class Previewer:
         with self._hdr.get_frame(n) as frame:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
-        clipped = np.clip(stops, low, high) * self._strength
+        clipped = np.clip(stops, low, largest_gain(high, self._strength)) * self._strength
         shrink = max(-(-self._size[0] // MAX_WIDTH), 1)
         size = (self._size[0] // shrink, self._size[1] // shrink)
         return Look(

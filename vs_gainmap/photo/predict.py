@@ -18,6 +18,7 @@ from vs_gainmap.gainmap import (
     GainMapMetadata,
     GainMapPreset,
     encode_log_gain,
+    largest_gain,
     measure_log_gain,
     network_log_gain,
 )
@@ -77,7 +78,7 @@ class PhotoPredictor:
 
         Args:
             picture: an ordinary SDR photo.
-            strength: factor on the log gain.
+            strength: factor on the log gain, which ends at the peak.
 
         Raises:
             AlreadyHdrError: the photo is PQ or HLG.
@@ -99,9 +100,10 @@ class PhotoPredictor:
             torch.full((1, 1, 1, 1), qmax_norm),
             self.preset,
         )
+        most = largest_gain(self.preset.max_log_gain, strength)
         return PredictedPhoto(
             picture=picture,
-            log_gain=(strength * log_gain[0, 0]).numpy()[..., None],
+            log_gain=(strength * log_gain[0, 0].clamp(max=most)).numpy()[..., None],
             preset=self.preset,
         )
 
