@@ -147,11 +147,17 @@ def test_stats_round_trip(tmp_path: Path) -> None:
         read_stats(tmp_path / "bad.json")
 
 
-def check_in_browser(page: Path, tmp_path: Path, *, in_ci: bool) -> list[tuple[int, int]]:
-    """Return the natural sizes of a page's pictures as Chromium decodes them."""
+SIZES = "[i.naturalWidth, i.naturalHeight]"
+PLACES = "[i.getBoundingClientRect().left, i.getBoundingClientRect().top].map(Math.round)"
+
+
+def check_in_browser(
+    page: Path, tmp_path: Path, *, in_ci: bool, what: str = SIZES
+) -> list[tuple[int, int]]:
+    """Return two numbers for each of a page's pictures, natural sizes, as Chromium has them."""
     script = (
         "<script>addEventListener('load', () => { document.title = [...document.images]"
-        ".map(i => i.naturalWidth + 'x' + i.naturalHeight).join(' ') })</script></body>"
+        f".map(i => {what}.join('x')).join(' ') }})</script></body>"
     )
     probe = tmp_path / "probe.html"
     probe.write_text(page.read_text().replace("</body>", script))
@@ -245,6 +251,11 @@ def test_contact_sheet(
     assert [text.count(f">{n / 24:.2f} s: ") for n in (1, 4, 7, 10)] == [1] * 4
     sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
     assert sizes == [(320, 720), (320, 240)] * 4 + [(320, 44)]
+    # HDR stands below its own three, and frames side by side.
+    places = check_in_browser(page, tmp_path, in_ci=in_ci, what=PLACES)
+    for (left, top), (hdr_left, hdr_top) in zip(places[:8:2], places[1:8:2], strict=True):
+        assert (hdr_left, hdr_top > top) == (left, True)
+    assert places[2][0] > places[0][0]
     assert main([*arguments, "--sheet", "2", "--at", "0.2"]) == 0
     assert page.read_text().count("<h2>") == 2
 

@@ -16,13 +16,18 @@ body { background: #181818; color: #ddd; font: 15px/1.5 system-ui, sans-serif;
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; flex: 1 1 400px; max-width: 640px; }
-.small figure { flex: 0 1 320px; }
+.column { flex: 0 1 320px; }
+.column figure { margin-bottom: .5rem; }
 figcaption { color: #aaa; font-size: .85rem; margin-bottom: .3rem; }
 img, svg { display: block; height: auto; max-width: 100%; }
 table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
 th { color: #aaa; font-weight: normal; }
 .note { color: #aaa; }
 """
+
+
+# Caption, encoded picture, MIME type.
+Figure = tuple[str, bytes, str]
 
 
 class Page:
@@ -52,16 +57,14 @@ class Page:
         )
         self._parts.append(f"<table>{cells}</table>")
 
-    def figures(self, items: Sequence[tuple[str, bytes, str]], *, small: bool = False) -> None:
-        """Add pictures side by side: caption, encoded picture, MIME type."""
-        made = "".join(
-            f"<figure><figcaption>{html.escape(caption)}</figcaption>"
-            f'<img alt="{html.escape(caption)}" src="data:{mime};base64,'
-            f'{base64.b64encode(data).decode()}"></figure>'
-            for caption, data, mime in items
-        )
-        kind = "row small" if small else "row"
-        self._parts.append(f'<div class="{kind}">{made}</div>')
+    def figures(self, items: Sequence[Figure]) -> None:
+        """Add pictures side by side."""
+        self._parts.append(f'<div class="row">{_figures(items)}</div>')
+
+    def columns(self, items: Sequence[Sequence[Figure]]) -> None:
+        """Add small pictures, those that belong together one below the other."""
+        made = "".join(f'<div class="column">{_figures(column)}</div>' for column in items)
+        self._parts.append(f'<div class="row">{made}</div>')
 
     def svg(self, element: str) -> None:
         """Add a drawing; the element is put in as it is."""
@@ -79,3 +82,12 @@ class Page:
             f"<body><h1>{html.escape(self.title)}</h1>{''.join(self._parts)}</body></html>"
         )
         write_bytes(path, text.encode())
+
+
+def _figures(items: Sequence[Figure]) -> str:
+    return "".join(
+        f"<figure><figcaption>{html.escape(caption)}</figcaption>"
+        f'<img alt="{html.escape(caption)}" src="data:{mime};base64,'
+        f'{base64.b64encode(data).decode()}"></figure>'
+        for caption, data, mime in items
+    )

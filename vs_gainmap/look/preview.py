@@ -191,7 +191,7 @@ def write_preview(
     )
     if sheet:
         page.heading("Contact sheet: SDR, gain map, tone-mapped; HDR below")
-        page.figures([figure for look in sheet for figure in _thumbnails(look)], small=True)
+        page.columns([_thumbnails(look) for look in sheet])
         low, high = sheet[0].stops_range
         page.figures([("gain map, stops", png(_legend(StopsScale(low, high))), "image/png")])
     # One scale for all of them, so that they compare.
