@@ -17,8 +17,9 @@ from vs_gainmap.highlights import (
     BINS,
     MAX_REST_STOPS,
     MAX_STOPS,
-    NEAR_BINS,
+    MOST_NEAR,
     NEAR_LEVEL,
+    PLACES,
     SHARE,
     added,
     find_highlights,
@@ -72,7 +73,7 @@ def test_a_shift_brings_the_level_and_leaves_the_mean(steps: float) -> None:
     wanted = own + steps / 1023
     # Cells are shifted first, and highlights from where that puts them.
     stops = shifts_of_cells(1, -0.02, 0.03, 9, 16)
-    seen = find_highlights(signal, 9, 16)
+    seen = find_highlights(signal)
     shift = hold_top(moved_level(seen, stops), seen.counts, Level(wanted, 1.0))
     light = pq_eotf(torch.from_numpy(signal)).numpy()
     light = light * np.exp2(cv2.resize(stops, (160, 120)))
@@ -88,11 +89,23 @@ def test_highlights_are_where_samples_are_near_their_level() -> None:
     signal[:30, :40] = 0.6
     signal[90:, 120:150] = 0.6 + 0.9 * NEAR_LEVEL
     signal[60, 80] = 0.9
-    seen = find_highlights(signal, 4, 4)
+    seen = find_highlights(signal)
     assert seen.level == np.float32(0.6 + 0.9 * NEAR_LEVEL)
-    expected = np.zeros((NEAR_BINS, 4, 4))
-    expected[int(NEAR_BINS / 2 * 0.1), 0, 0], expected[NEAR_BINS // 2, 3, 3] = 1200, 900
-    np.testing.assert_array_equal(seen.near, expected)
+    lamps = seen.near < -0.5 * NEAR_LEVEL
+    assert (lamps.sum(), (~lamps).sum()) == (1200, 900)
+    columns, rows = (seen.places.T + 0.5) / PLACES * [[160], [120]]
+    assert (columns[lamps].min(), columns[lamps].max()) == pytest.approx((0.5, 39.5), abs=0.01)
+    assert (rows[~lamps].min(), rows[~lamps].max()) == pytest.approx((90.5, 119.5), abs=0.01)
+
+
+def test_of_many_highlights_some_stand_for_all() -> None:
+    signal = np.linspace(0.3, 0.3 + NEAR_LEVEL, 720 * 1280, dtype=np.float32).reshape(720, 1280)
+    seen = find_highlights(signal)
+    assert MOST_NEAR / 2 < len(seen.near) <= MOST_NEAR
+    stops = np.full((18, 32), 0.05, np.float32)
+    light = pq_eotf(torch.from_numpy(signal)).numpy() * np.exp2(0.05)
+    want = top_level(pq_inverse_eotf(torch.from_numpy(light)).numpy().astype(np.float32))
+    assert moved_level(seen, stops) == pytest.approx(want, abs=0.02 / 1023)
 
 
 def test_where_the_level_goes_is_told_without_another_look() -> None:
@@ -101,7 +114,7 @@ def test_where_the_level_goes_is_told_without_another_look() -> None:
     # Lamps at the level itself, and cells that go up to the tenth of a stop that is allowed.
     signal[100:140, 200:400] = rng.normal(top_level(signal), 0.004, (40, 200))
     stops = shifts_of_cells(4, 0.2 * -MAX_STOPS, MAX_STOPS, 18, 32)
-    seen = find_highlights(signal, 18, 32)
+    seen = find_highlights(signal)
     light = pq_eotf(torch.from_numpy(signal)).numpy() * np.exp2(cv2.resize(stops, (1280, 720)))
     want = top_level(pq_inverse_eotf(torch.from_numpy(light)).numpy().astype(np.float32))
     assert abs(want - seen.level) > 1 / 1023

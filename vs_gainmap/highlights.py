@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,10 +31,10 @@ MAX_REST_STOPS = 0.02
 DARKEST = 1e-6
 # Samples so near to the level may move it, PQ signal: more than cells are shifted by.
 NEAR_LEVEL = 1 / 64
-# Into so many bins they are sorted: one a code of 10 bits.
-NEAR_BINS = 32
-# Halves the range where the level may have gone, to a thousandth of a code.
-_HALVINGS = 14
+# Of more than so many, every second, fourth ... is kept.
+MOST_NEAR = 1 << 14
+# Where they are is counted in such parts of the picture's width and height.
+PLACES = 1 << 16
 # Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
 # four: grain would be another.
 _MANY = 1 << 21
@@ -56,8 +57,9 @@ class Highlights(NamedTuple):
     level: float
     """PQ signal that `SHARE` of the samples are not above."""
     near: Vector
-    """(NEAR_BINS, rows, columns): how many samples each cell has by PQ signal, from `NEAR_LEVEL`
-    under the level to as much above it."""
+    """(K,), K at most `MOST_NEAR`: samples within `NEAR_LEVEL` of it, less it."""
+    places: NDArray[np.uint16]
+    """(K, 2): their columns and rows, in parts of the picture."""
     counts: Counts
     """(BINS,), from `tally`."""
 
@@ -122,60 +124,46 @@ def tally(signal: Vector) -> NDArray[np.integer]:
     return np.bincount(codes.reshape(-1), minlength=BINS)
 
 
-def find_highlights(signal: Vector, rows: int, columns: int) -> Highlights:
+def find_highlights(signal: Vector) -> Highlights:
     """Return where a picture's highlights are.
 
     Args:
         signal: (H, W), PQ signal.
-        rows: of cells.
-        columns: of cells.
     """
     level = top_level(signal)
     height, width = signal.shape
-    bins = np.floor((signal - (level - NEAR_LEVEL)) * (NEAR_BINS / (2 * NEAR_LEVEL)))
-    found = np.flatnonzero((bins >= 0) & (bins < NEAR_BINS))
+    found = np.flatnonzero(np.abs(signal - level) < NEAR_LEVEL)
+    pace = 1
+    while -(-len(found) // pace) > MOST_NEAR:
+        pace *= 2
+    found = found[::pace]
     y, x = np.divmod(found, width)
-    places = y * rows // height * columns + x * columns // width
-    places += bins.reshape(-1)[found].astype(np.int64) * (rows * columns)
-    near = np.bincount(places, minlength=NEAR_BINS * rows * columns).astype(np.float32)
-    return Highlights(level, near.reshape(NEAR_BINS, rows, columns), tally(signal))
+    middles = [(2 * x + 1) * PLACES // (2 * width), (2 * y + 1) * PLACES // (2 * height)]
+    near = signal.reshape(-1)[found] - np.float32(level)
+    return Highlights(level, near, np.stack(middles, axis=-1).astype(np.uint16), tally(signal))
 
 
 def moved_level(seen: Highlights, stops: Vector) -> float:
     """Return where the level goes when cells are shifted: again as many samples are above it.
 
+    Exactly, as long as none comes from farther than `NEAR_LEVEL`.
+
     Args:
         seen: of the picture.
         stops: (rows, columns), what cells are shifted by; between their middles, by straight lines.
     """
-    bins, row, column = np.nonzero(seen.near)
-    amounts = seen.near[bins, row, column].astype(np.float64)
-    # The sample that is the level may be on either side of it by rounding.
-    above = max(amounts[bins >= NEAR_BINS // 2].sum() - 0.5, 0.0)
-    width = 2 * NEAR_LEVEL / NEAR_BINS
-    slope = float(np.interp(seen.level, _CENTERS, _SLOPE)) / width
-    ends = bins + 1.0
-    after = _end_of(amounts, ends + slope * _means(stops)[row, column], above)
-    return seen.level + width * (after - _end_of(amounts, ends, above))
-
-
-def _means(stops: Vector) -> Floats:
-    """Return the mean over each cell of what straight lines between their middles say."""
-    around = np.pad(stops.astype(np.float64), 1, mode="edge")
-    across = 0.125 * (around[:, :-2] + around[:, 2:]) + 0.75 * around[:, 1:-1]
-    return np.asarray(0.125 * (across[:-2] + across[2:]) + 0.75 * across[1:-1])
-
-
-def _end_of(amounts: Floats, ends: NDArray[np.floating], above: float) -> float:
-    """Return the place, counted in bins, that no more than so many samples are above."""
-    low, high = 0.0, float(NEAR_BINS)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if (amounts * np.clip(ends - middle, 0, 1)).sum() > above:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    if not len(seen.near):
+        return seen.level
+    rows, columns = stops.shape
+    across, along = (seen.places.T.astype(np.float32) + 0.5) / PLACES
+    # OpenCV takes maps of at most 32767 rows, and extends what ends at the last middle.
+    at = (across * columns - 0.5)[None], (along * rows - 0.5)[None]
+    added = cv2.remap(stops, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    slope = np.interp(seen.level + seen.near, _CENTERS, _SLOPE).astype(np.float32)
+    above = min(int((seen.near > 0).sum()), len(seen.near) - 1)
+    place = len(seen.near) - 1 - above
+    before, after = (np.partition(x, place)[place] for x in (seen.near, seen.near + slope * added))
+    return seen.level + float(after) - float(before)
 
 
 def hold_top(own: float, counts: Counts, wanted: Level) -> Shift:

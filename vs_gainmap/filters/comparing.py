@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import vapoursynth as vs
@@ -21,8 +21,6 @@ from vs_gainmap.colorimetry import KNOWN_PRIMARIES
 from vs_gainmap.filters.expressions import pq_signal_of_log
 from vs_gainmap.highlights import (
     DARKEST,
-    NEAR_BINS,
-    Counts,
     Highlights,
     find_highlights,
     hold_top,
@@ -32,7 +30,7 @@ from vs_gainmap.highlights import (
 from vs_gainmap.temporal import Level
 
 # Props of cells: `Highlights`.
-LEVEL, TALLY = "_Highlights", "_Tally"
+LEVEL, TALLY, NEAR, PLACE = HIGHLIGHTS = ["_Highlights", "_Tally", "_Near", "_Places"]
 # Props of what is to be added to cells: where highlights ought to be, a `Level`, and a `Shift`.
 WANTED, SURE = "_Wanted", "_Sure"
 REST, TOP, ZERO = "_Rest", "_Top", "_Zero"
@@ -126,19 +124,19 @@ class Signal(NamedTuple):
 def make_grids(luma: vs.VideoNode, pq: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
     """Return what `steady_stops` compares.
 
-    Cells of mean luma, under them as many of the HDR's mean PQ signal, and under these, for each
-    bin of `Highlights.near`, as many again, with its props.
+    Cells of mean luma, and under them as many of the HDR's mean PQ signal, with props that say
+    where highlights are.
     """
-    blank = blank_grids(pq, columns, NEAR_BINS * rows)
+    blank = blank_grids(pq, columns, 2 * rows)
 
     def look(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
-        put_highlights(out, find_highlights(np.asarray(f[1][0]), rows, columns))
+        put_highlights(out, find_highlights(np.asarray(f[1][0])))
         return out
 
     cells = [plane.resize.Bilinear(columns, rows) for plane in (luma, pq)]
     seen = blank.std.ModifyFrame([blank, pq], look)
-    return vs.core.std.StackVertical([*cells, seen]).std.CopyFrameProps(seen, props=[LEVEL, TALLY])
+    return vs.core.std.StackVertical(cells).std.CopyFrameProps(seen, props=HIGHLIGHTS)
 
 
 def blank_grids(clip: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
@@ -149,19 +147,19 @@ def blank_grids(clip: vs.VideoNode, columns: int, rows: int) -> vs.VideoNode:
 
 
 def put_highlights(frame: vs.VideoFrame, seen: Highlights) -> None:
-    """Write highlights into the last rows of a frame, and its props."""
-    bins, rows, columns = seen.near.shape
-    np.copyto(np.asarray(frame[0])[-bins * rows :], seen.near.reshape(-1, columns))
+    """Write highlights into a frame's props."""
     frame.props[LEVEL], frame.props[TALLY] = seen.level, np.float32(seen.counts).tobytes()
+    # VapourSynth has no prop of no bytes.
+    frame.props[NEAR] = bytes(1) + seen.near.tobytes()
+    frame.props[PLACE] = bytes(1) + seen.places.tobytes()
 
 
-def read_highlights(frame: vs.VideoFrame, rows: int) -> Highlights:
-    """Return what `put_highlights` wrote, of so many rows of cells."""
-    said = frame.props[TALLY]
-    assert isinstance(said, bytes)
-    counts: Counts = np.frombuffer(said, np.float32)
-    near = np.array(np.asarray(frame[0])[-NEAR_BINS * rows :]).reshape(NEAR_BINS, rows, -1)
-    return Highlights(float(frame.props[LEVEL]), near, counts)
+def read_highlights(frame: vs.VideoFrame) -> Highlights:
+    """Return what `put_highlights` wrote."""
+    said: dict[str, Any] = dict(frame.props)
+    near = np.frombuffer(said[NEAR], np.float32, offset=1)
+    places = np.frombuffer(said[PLACE], np.uint16, offset=1).reshape(-1, 2)
+    return Highlights(float(said[LEVEL]), near, places, np.frombuffer(said[TALLY], np.float32))
 
 
 def put_wanted(frame: vs.VideoFrame, wanted: Level) -> None:
@@ -186,7 +184,7 @@ def find_shifts(stops: vs.VideoNode, grids: vs.VideoNode, *, held: bool) -> vs.V
 
     def shift(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out, added = f[0].copy(), np.asarray(f[0][0])
-        seen = read_highlights(f[1], len(added))
+        seen = read_highlights(f[1])
         own = seen.level if held else moved_level(seen, added)
         made = hold_top(own, seen.counts, read_wanted(f[0]))
         out.props[REST], out.props[TOP], out.props[ZERO] = made.rest, made.top, made.zero

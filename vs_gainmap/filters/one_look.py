@@ -22,7 +22,7 @@ from vs_gainmap.filters.compiled import (
 )
 from vs_gainmap.filters.upsampling import Guided
 from vs_gainmap.fused.parameters import gain_parameters, parameters
-from vs_gainmap.highlights import BINS, NEAR_BINS, NEAR_LEVEL, Highlights, is_large, top_place
+from vs_gainmap.highlights import BINS, MOST_NEAR, NEAR_LEVEL, Highlights, is_large, top_place
 
 # No map is clamped before it is applied.
 _ANY_STOPS = 100.0
@@ -81,18 +81,18 @@ def look_once(
         high = float(given[props.GAIN_MAP_MAX])
         gain = gain_parameters(low, high, _ANY_STOPS, 1.0, 1.0)
         cells = np.empty((2, rows, columns))
-        near = np.empty((NEAR_BINS, rows, columns), np.float32)
+        near, places = np.empty(MOST_NEAR, np.float32), np.empty((MOST_NEAR, 2), np.uint16)
         counts = np.empty(BINS, np.int64)
-        level = look(
-            planes_of(f[1]), rows_of(f[2], 0), cells, near, counts, size, step, wanted,
+        level, amount = look(
+            planes_of(f[1]), rows_of(f[2], 0), cells, near, places, counts, size, step, wanted,
             NEAR_LEVEL, parameters(color), gain, curve is not None,
             NO_CURVE if curve is None else coefficients(given),
         )  # fmt: skip
-        np.copyto(np.asarray(out[0])[: 2 * rows], cells.reshape(2 * rows, columns))
-        put_highlights(out, Highlights(level, near, counts))
+        np.copyto(np.asarray(out[0]), cells.reshape(2 * rows, columns))
+        put_highlights(out, Highlights(level, near[:amount], places[:amount], counts))
         return out
 
-    blank = blank_grids(tagged, columns, (2 + NEAR_BINS) * rows)
+    blank = blank_grids(tagged, columns, 2 * rows)
     seen = in_lanes(blank, [blank, tagged, rest], see)
 
     def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
@@ -109,7 +109,7 @@ def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
     side = LEAST_SIZE
     look(
         planes, gain_map, np.empty((2, 4, 4)),
-        np.empty((NEAR_BINS, 4, 4), np.float32), np.empty(BINS, np.int64),
+        np.empty(64, np.float32), np.empty((64, 2), np.uint16), np.empty(BINS, np.int64),
         (side, side, side, side), 1, 2, NEAR_LEVEL,
         parameters(small_color(kind)), gain_parameters(0.0, 1.0, 1.0, 1.0, 1.0), False, NO_CURVE,
     )  # fmt: skip

@@ -23,6 +23,8 @@ from vs_gainmap.fused.rows import (
 _FINE = 8192
 # Bins of the tally on either side of where it says that the level is: it is of a quarter.
 _AROUND = 2
+# Parts of a picture's sides in which places are told.
+_PLACES = 65536
 
 
 @compiled
@@ -63,19 +65,49 @@ def _count(row: Row, counts: Row, n: int) -> None:
 
 
 @compiled
-def _count_near(row: Row, ends: Row, low: Any, scale: Any, near: Row) -> None:
-    """Count half of a row by bins, in each cell."""
-    bins = near.shape[0]
+def _gather(
+    row: Row, ends: Row, level: Any, reach: Any, side: int, where: int, near: Row, places: Row,
+    kept: int, pace: int, met: int,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Take down which samples of half a row are near the level.
+
+    Args:
+        row: PQ signal.
+        ends: where cells end.
+        level: of highlights.
+        reach: how far from it is near.
+        side: 0 for even columns, 1 for odd ones.
+        where: the row, as `places` has it.
+        near: of `look`.
+        places: likewise.
+        kept: how many are in it.
+        pace: every how many-th is taken.
+        met: how many there were.
+
+    Returns:
+        The last three, as they are now.
+    """
+    low, high, width = level - reach, level + reach, 2 * len(row)
     for c in range(len(ends) - 1):
         top = -ONE
         for k in range(ends[c], ends[c + 1]):
             top = max(top, row[k])
-        if top < low:
+        if top <= low:
             continue
         for k in range(ends[c], ends[c + 1]):
-            place = np.floor((row[k] - low) * scale)
-            if place >= 0 and place < bins:
-                near[int(place), c] += ONE
+            if low < row[k] < high:
+                if met % pace == 0:
+                    if kept == len(near):
+                        for n in range(kept // 2):
+                            near[n], places[n] = near[2 * n], places[2 * n]
+                        kept, pace = kept // 2, 2 * pace
+                    if met % pace == 0:
+                        near[kept] = row[k] - level
+                        places[kept, 0] = (2 * (2 * k + side) + 1) * _PLACES // (2 * width)
+                        places[kept, 1] = where
+                        kept += 1
+                met += 1
+    return kept, pace, met
 
 
 @compiled
@@ -133,6 +165,7 @@ def look(
     gain_map: Row,
     cells: Row,
     near: Row,
+    places: Row,
     counts: Row,
     size: tuple[int, int, int, int],
     step: int,
@@ -142,7 +175,7 @@ def look(
     gain: Floats,
     guided: bool,
     curve: Floats,
-) -> float:
+) -> tuple[float, int]:
     """Look at a picture and its map.
 
     Args:
@@ -150,7 +183,9 @@ def look(
         gain_map: likewise.
         cells: (2, rows, columns), float64; written: mean luma, and the HDR's mean PQ signal. At
             most as many as there are pairs of pixels to look at.
-        near: (bins, rows, columns), float32; written: samples by PQ signal, around the level.
+        near: (K,), float32, K even; written: PQ signal of samples near the level, less it. Of more
+            than K every second, fourth ...
+        places: (K, 2), uint16; written: their columns and rows, in 65536ths of the picture.
         counts: (bins,), int64; written: every second sample of every second row by PQ signal.
         size: likewise.
         step: 1 to look at every pixel, 2 for every second of every second row.
@@ -162,7 +197,8 @@ def look(
         curve: likewise.
 
     Returns:
-        The level, PQ signal, within a few thousandths of a step of 10 bits.
+        The level, PQ signal, within a few thousandths of a step of 10 bits, and how many samples
+        are in `near`.
     """
     width, height, map_width, _ = size
     n, rows, columns = width // 2, cells.shape[1], cells.shape[2]
@@ -172,7 +208,7 @@ def look(
     signal = np.empty((count * sides, n), np.float32)
     ends = np.array([c * n // columns for c in range(columns + 1)])
     sums, amounts = np.zeros((2, n), np.float32), np.zeros(rows)
-    cells[:], near[:], counts[:] = 0, 0, 0
+    cells[:], counts[:] = 0, 0
     for i in range(count):
         y = i * step
         row = y * rows // height
@@ -198,8 +234,11 @@ def look(
             cells[0, row, c] /= amount
             cells[1, row, c] /= amount
     level = _find_level(signal, ends, counts, wanted)
-    scale = F(len(near) / (2 * reach))
+    kept, pace, met = 0, 1, 0
     for i in range(count * sides):
-        row = i // sides * step * rows // height
-        _count_near(signal[i], ends, F(level - reach), scale, near[:, row])
-    return level
+        y, side = i // sides * step, i % sides
+        where = (2 * y + 1) * _PLACES // (2 * height)
+        kept, pace, met = _gather(
+            signal[i], ends, F(level), F(reach), side, where, near, places, kept, pace, met
+        )
+    return level, kept
