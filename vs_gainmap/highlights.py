@@ -30,9 +30,9 @@ MAX_REST_STOPS = 0.02
 # Signal that counts as black, for powers and logarithms.
 DARKEST = 1e-6
 # Samples so near to the level may move it, PQ signal: more than cells are shifted by.
-NEAR_LEVEL = 1 / 64
+NEAR_LEVEL = 1 / 256
 # Of more than so many, every second, fourth ... is kept.
-MOST_NEAR = 1 << 14
+MOST_NEAR = 1 << 15
 # Where they are is counted in such parts of the picture's width and height.
 PLACES = 1 << 16
 # Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
