@@ -170,7 +170,10 @@ def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[P
 
 
 def _cut(packet: Packet[Stream], span: Span) -> bool:
-    """Move a packet's times to a span that starts at zero; False when it is outside."""
+    """Move a packet's times to a span that starts at zero; False when it is outside.
+
+    A subtitle is cut to the span at both ends.
+    """
     base = exact(packet.time_base)
     first, last = round(span.start / base), round(span.end / base)
     pts = packet.pts if packet.pts is not None else packet.dts
@@ -180,7 +183,9 @@ def _cut(packet: Packet[Stream], span: Span) -> bool:
         if packet.stream.type != "subtitle" or pts + (packet.duration or 0) <= first:
             return False
         packet.duration = pts + (packet.duration or 0) - first
-        packet.pts = packet.dts = first
+        packet.pts = packet.dts = pts = first
+    if packet.stream.type == "subtitle" and packet.duration:
+        packet.duration = min(packet.duration, last - pts)
     if packet.pts is not None:
         packet.pts -= first
     if packet.dts is not None:
