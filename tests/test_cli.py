@@ -139,6 +139,9 @@ def test_convert_to_hlg(media: Media, tmp_path: Path, tiny_weights: Path) -> Non
         (["IN", "out.mkv", "--format", "YUV"], "format must be a VapourSynth format"),
         (["IN", "out.mkv", "--start", "60"], "no frame is selected"),
         (["IN", "out.mkv", "--matrix", "x"], "matrix must be one of"),
+        (["IN", "out.mkv", "--crf", "-1"], "crf of x265 must be from 0 to 51, got -1"),
+        (["IN", "out.mkv", "--preset", "p5"], "preset of x265 must be one of ultrafast"),
+        (["IN", "out.mkv", "--encoder-params", "max-cll=1"], "say it by --max-cll and --max-fall"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(
@@ -163,7 +166,15 @@ def test_errors_are_one_line_and_leave_nothing(
     assert Path("old.mp4").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("arguments", [[], ["convert"], ["convert", "a", "b", "--frames", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["convert"],
+        ["convert", "a", "b", "--frames", "0"],
+        *(["convert", "a", "b", "--percentile", value] for value in ("0", "101", "nan", "x")),
+    ],
+)
 def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)

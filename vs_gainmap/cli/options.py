@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vs_gainmap.cli.values import color_code, mastering_display, positive_int
+from vs_gainmap.cli.values import color_code, mastering_display, percentile, positive_int
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -128,7 +128,7 @@ def add_hdr10_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-cll", type=int, metavar="NITS", help="instead of the measured one")
     group.add_argument("--max-fall", type=int, metavar="NITS", help="instead of the measured one")
     group.add_argument(
-        "--percentile", type=float, default=100.0, metavar="P",
+        "--percentile", type=percentile, default=100.0, metavar="P",
         help="MaxCLL is the P-th percentile of a frame's pixels, such as 99.99 (100, CTA-861.3)",
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ from vs_gainmap.video.encoder_pass import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
     Encoder,
+    check_settings,
     codec_options,
     find_encoder,
     parse_params,
@@ -192,9 +193,11 @@ def check_target(
     """Return what will write a file, before any work is done.
 
     Raises:
-        MediaError: no such encoder, or the file can't be written or must not be.
+        MediaError: no such encoder or setting, or the file can't be written or must not be.
     """
     encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
+    params = parse_params(options.get("encoder_params"))
+    check_settings(encoder, options.get("crf"), options.get("preset"), params)
     container = find_container(target, encoder)
     if options.get("hdr10plus", False) and encoder.codec not in ("hevc", "av1"):
         raise MediaError(f"HDR10+ goes into HEVC and AV1 alone, not into {encoder.codec}")
