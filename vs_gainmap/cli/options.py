@@ -100,6 +100,13 @@ def filter_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def add_progressive_option(parser: argparse.ArgumentParser) -> None:
+    """Add the way past wrong tags of interlaced video."""
+    parser.add_argument(
+        "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
+    )
+
+
 def add_encoder_options(parser: argparse.ArgumentParser) -> None:
     """Add the choice of encoder and its settings."""
     group = parser.add_argument_group("encoder")
@@ -166,6 +173,8 @@ def make_graph(
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
     import vs_gainmap
+    from vs_gainmap.video.encoder_pass import check_size
+    from vs_gainmap.video.encoders import find_encoder
 
     arguments = filter_arguments(args)
     clip_format = output_format(args)
@@ -175,6 +184,7 @@ def make_graph(
     apart = hdr10plus or (measure and args.percentile < 100)
 
     def graph(clip: vs.VideoNode) -> vs.VideoNode:
+        check_size(clip.width, clip.height, clip_format, find_encoder(args.encoder))
         hdr = vs_gainmap.sdr_to_hdr10(
             clip,
             measure=measure and not apart,

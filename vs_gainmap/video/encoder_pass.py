@@ -220,8 +220,24 @@ def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
         raise MediaError(
             f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
         )
-    return clip.resize.Bicubic(
-        format=preferred_format(encoder), dither_type="error_diffusion", **options
+    wanted = vs.core.get_video_format(preferred_format(encoder))
+    check_size(clip.width, clip.height, wanted, encoder)
+    return clip.resize.Bicubic(format=wanted.id, dither_type="error_diffusion", **options)
+
+
+def check_size(width: int, height: int, clip_format: vs.VideoFormat, encoder: Encoder) -> None:
+    """Refuse a picture whose chroma planes would end between two samples.
+
+    Raises:
+        MediaError: with the size that fits, and a format that does if the encoder has one.
+    """
+    steps = 1 << clip_format.subsampling_w, 1 << clip_format.subsampling_h
+    if width % steps[0] == 0 and height % steps[1] == 0:
+        return
+    full = "yuv444p10le" in encoder.pix_fmts
+    raise MediaError(
+        f"{clip_format.name} can't hold {width}x{height}; crop it first to a multiple of "
+        f"{steps[0]}x{steps[1]}{', or take --format YUV444P10' if full else ''}"
     )
 
 

@@ -181,7 +181,12 @@ def _unfinished(target: Path) -> Iterator[Path]:
     """
     folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        folder.mkdir(mode=0o700)
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise MediaError(
+                f"{target}: its folder can't be written to: {error.strerror}"
+            ) from error
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -96,6 +96,8 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     Raises:
         MediaError: there is no such file, or nothing in it that FFmpeg understands.
     """
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; name a file in it")
     if not path.is_file():
         raise MediaError(f"{path}: no such file")
     try:
@@ -121,6 +123,16 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     if stream.codec_context is None or stream.codec_context.pix_fmt is None:
         raise MediaError(f"{path}: the video stream can't be decoded by this PyAV")
     return stream
+
+
+def check_video(path: Path) -> None:
+    """Refuse what has no video stream that can be decoded.
+
+    Raises:
+        MediaError: see `open_input` and `main_video`.
+    """
+    with open_input(path) as container:
+        main_video(container, path)
 
 
 def scan(path: Path) -> VideoIndex:

@@ -74,7 +74,10 @@ def plan_streams(source: Path, container: Container, *, audio: bool = True) -> P
                 f"stored in .{container.suffix}"
             )
             if stream.type == "audio":
-                raise MediaError(f"{note}; write another container or leave the audio out")
+                raise MediaError(
+                    f"{note}; write another container, or leave the audio out with --no-audio "
+                    "(audio=False)"
+                )
             notes.append(f"{note}; it is left out")
     return Plan(source=source, video=video, kept=tuple(kept), timecode=timecode, notes=tuple(notes))
 
@@ -110,6 +113,17 @@ def display_matrix(stream: Stream) -> tuple[int, ...] | None:
         return None
     data = stream.codec_context.coded_side_data.get("display_matrix")
     return None if data is None else tuple(memoryview(data).cast("i"))
+
+
+def orientation(matrix: tuple[int, ...] | None) -> int:
+    """Return EXIF's orientation for a video's quarter turns; 1 for any other matrix.
+
+    A matrix maps a point to (a x + c y, b x + d y), with y downwards (ISO/IEC 14496-12, 6.2.2).
+    """
+    if matrix is None:
+        return 1
+    a, b, c, d = (0 if not v else (1 if v > 0 else -1) for v in (*matrix[:2], *matrix[3:5]))
+    return {(0, 1, -1, 0): 6, (-1, 0, 0, -1): 3, (0, -1, 1, 0): 8}.get((a, b, c, d), 1)
 
 
 def copy_metadata(opened: InputContainer, out: OutputContainer, span: Span | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -111,6 +112,21 @@ class VideoReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Raise this reader's error for a filter's, which failed because of it.
+
+        Raises:
+            MediaError: a frame can't be read.
+            vs.Error: a filter failed for another reason.
+        """
+        try:
+            yield
+        except vs.Error as error:
+            if self.error is not None:
+                raise self.error from error
+            raise
 
     @property
     def repeated(self) -> int:
@@ -318,5 +334,6 @@ class VideoReader:
         if frame.interlaced_frame and not self._progressive:
             raise MediaError(
                 f"{self.path}: frame {number} is interlaced; deinterlace first, for example "
-                "with ffmpeg -vf bwdif, or say that it is progressive all the same"
+                "with ffmpeg -vf bwdif, or add --assume-progressive (assume_progressive=True) "
+                "if the tag is wrong"
             )
