@@ -30,6 +30,7 @@ from vs_gainmap.video.encoders import (
     format_params,
     parse_params,
 )
+from vs_gainmap.video.scheduling import usual_scheduling
 from vs_gainmap.video.times import FrameTimes
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
@@ -241,7 +242,8 @@ def test_every_preset_is_the_encoders(name: str) -> None:
         context.width, context.height, context.time_base = 320, 192, Fraction(1, 24)
         context.pix_fmt = encoder.pix_fmts["4444" in preset]
         context.options = options
-        context.open()
+        with usual_scheduling():
+            context.open()
 
 
 def test_params_round_trip() -> None:
