@@ -75,18 +75,16 @@ class Clock:
         self._previous: tuple[int | None, bool, bool] = (None, False, False)
         self._latest_pts: int | None = None
         self._latest_dts: int | None = None
-        self._packets = 0
-        self._end = Fraction(0)
+        self._ends: dict[int, Fraction] = {}
 
     def follow(self, packet: Packet[Stream]) -> None:
         """Note for how long a packet of any stream lasts."""
         stream = packet.stream
-        self._packets += stream.index == self._stream.index and packet.size > 0
         start = packet.pts if packet.pts is not None else packet.dts
         if start is None or stream.disposition & Disposition.attached_pic:
             return
         end = (start + (packet.duration or 0)) * exact(packet.time_base)
-        self._end = max(self._end, end)
+        self._ends[stream.index] = max(self._ends.get(stream.index, end), end)
 
     def follow_picture(self, packet: Packet[Stream]) -> None:
         """Note the times of a packet that is to be shown.
@@ -125,17 +123,25 @@ class Clock:
 
     def warn_of_missing_end(self, container: InputContainer) -> None:
         """Log a warning if the file declares clearly more than was read."""
-        declared = container.duration
-        if self._stream.frames:
-            length, read = self._stream.frames / self._rate, self._packets / self._rate
-            said = f"{self._stream.frames} pictures, but only {self._packets} are there"
-        elif declared:
-            length, read = Fraction(declared, 1_000_000), self._end
-            said = f"{float(length):.3f} s, but it ends at {float(read):.3f} s"
+        # What the stream itself declares leaves out what an edit list cuts off.
+        if self._stream.duration:
+            length = self._stream.duration * self._base
+            if container.format.name == "avi" and self._stream.frames:
+                # FFmpeg fits the duration to the size of the file.
+                length = self._stream.frames / self._rate
+            read = self._ends.get(self._stream.index, Fraction(0))
+        elif container.duration:
+            length = Fraction(container.duration, 1_000_000)
+            read = max(self._ends.values(), default=Fraction(0))
         else:
             return
         if length - read > max(_SHORT, length * _SHORT_SHARE):
-            log.warning("%s: declares %s; it is damaged or cut off", self._path, said)
+            log.warning(
+                "%s: declares %.3f s, but ends at %.3f s; it is damaged or cut off",
+                self._path,
+                float(length),
+                float(read),
+            )
 
 
 def _or(value: int | None, fallback: int) -> int:
