@@ -7,6 +7,8 @@ import re
 import shlex
 import struct
 from collections.abc import Callable
+from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 import av
@@ -15,6 +17,7 @@ import vapoursynth as vs
 
 from tests.media import X264, Media, decode, digest, ffmpeg, frame_times
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.clock import warn_of_holes
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.reader import VideoReader
 
@@ -142,6 +145,35 @@ def test_holes_are_told_once(
     for sound in (media.plain, media.variable, media.late, media.rich, media.cover, media.edited):
         scan(sound)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            [1] * 20 + [2] + [1] * 20,
+            "a hole in its timestamps, as if 1 of 43 pictures were missing",
+        ),
+        ([33, 34, 33] * 10 + [67] + [33] * 10, "a hole in its timestamps, as if 1 of 43 pictures"),
+        ([3003] * 20 + [9009, 6006], "2 holes in its timestamps, as if 3 of 26 pictures"),
+        ([1] * 40, None),
+        ([33, 34, 33] * 10, None),
+        # Film in 30 ticks a second, doubles left out, a slow pan, one picture, two.
+        ([1, 1, 1, 2] * 10, None),
+        ([42, 42, 42, 42, 83] * 10, None),
+        ([42] * 8 + [300] + [83] * 9, None),
+        ([], None),
+        ([500], None),
+    ],
+)
+def test_holes_of_a_constant_rate(
+    steps: list[int], said: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    times = list(accumulate(steps, initial=0))
+    warn_of_holes(Path("film.mkv"), times, Fraction(1, 1000))
+    assert len(caplog.messages) == (said is not None)
+    assert said is None or said in caplog.messages[0]
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])

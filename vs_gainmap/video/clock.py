@@ -160,10 +160,12 @@ def warn_of_holes(path: Path, pts: Sequence[int], time_base: Fraction) -> None:
     if not steps:
         return
     usual = median(steps)
-    near = max(usual / 10, 1)
+    # Ticks round, unless they are frames.
+    tick = usual > 1
+    near = max(usual / 10, tick)
     if sum(abs(step - usual) <= near for step in steps) < _CONSTANT * len(steps):
         return
-    wide = [n for n, step in enumerate(steps) if step > max(_HOLE * usual, usual + 1)]
+    wide = [n for n, step in enumerate(steps) if step > max(_HOLE * usual, usual + tick)]
     if not wide:
         return
     missing = sum(round(steps[n] / usual) - 1 for n in wide)

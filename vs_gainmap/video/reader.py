@@ -226,13 +226,14 @@ class VideoReader:
                     number = self._number.get(frame.pts, number)
                 if number <= before:
                     # Two pictures of one time, which their packets did not tell.
-                    raise clock_error(self.path, index.seconds(before), index.average_rate)
-                if frame.is_corrupt:
-                    self._tell_corrupt(number)
+                    at = index.seconds(min(before, len(index) - 1))
+                    raise clock_error(self.path, at, index.average_rate)
                 n = number - self.first
                 if n < start:
                     last = None
                     continue
+                if frame.is_corrupt and n < self.count:
+                    self._tell_corrupt(number)
                 self._check(frame, number)
                 made = to_vapoursynth(frame, self.layout)
                 if not self._fill(min(n, self.count), last or made):
@@ -260,7 +261,6 @@ class VideoReader:
 
     def _tell_corrupt(self, number: int) -> None:
         """Log the first of a run of frames that the decoder patched up."""
-        number = min(number, len(self.index) - 1)
         if not {number - 1, number} & self._corrupt:
             log.warning(
                 "%s: the picture %s is damaged", self.path, self._at(self.index.pts[number])
