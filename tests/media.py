@@ -155,6 +155,20 @@ class Media:
         return path
 
     @cached_property
+    def half(self) -> Path:
+        """Half a second of a transport stream, 12 frames."""
+        path = self.folder / "half.ts"
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=0.5", *X264, "-bf", "3", path)
+        return path
+
+    @cached_property
+    def joined(self) -> Path:
+        """A transport stream twice in a row: 24 frames, and each time twice."""
+        path = self.folder / "joined.ts"
+        path.write_bytes(self.half.read_bytes() * 2)
+        return path
+
+    @cached_property
     def odd(self) -> Path:
         """4:2:0 of an odd width."""
         return self._lavfi("odd.mkv", "-vf", "scale=95:64", "-c:v", "ffv1", "-pix_fmt", "yuv420p")

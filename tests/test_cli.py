@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ import pytest
 from tests.media import FFMPEG, Media, decode, ffprint, frame_times, mediainfo, packets
 from vs_gainmap.cli import main, values
 from vs_gainmap.cli.ffmpeg_args import quote
+from vs_gainmap.cli.interrupt import interruptible
 from vs_gainmap.errors import MetadataError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
@@ -139,6 +141,9 @@ def test_convert_to_hlg(media: Media, tmp_path: Path, tiny_weights: Path) -> Non
         (["IN", "out.mkv", "--format", "YUV"], "format must be a VapourSynth format"),
         (["IN", "out.mkv", "--start", "60"], "no frame is selected"),
         (["IN", "out.mkv", "--matrix", "x"], "matrix must be one of"),
+        (["IN", "out.mkv", "--crf", "-1"], "crf of x265 must be from 0 to 51, got -1"),
+        (["IN", "out.mkv", "--preset", "p5"], "preset of x265 must be one of ultrafast"),
+        (["IN", "out.mkv", "--encoder-params", "max-cll=1"], "say it by --max-cll and --max-fall"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(
@@ -163,7 +168,15 @@ def test_errors_are_one_line_and_leave_nothing(
     assert Path("old.mp4").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("arguments", [[], ["convert"], ["convert", "a", "b", "--frames", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["convert"],
+        ["convert", "a", "b", "--frames", "0"],
+        *(["convert", "a", "b", "--percentile", value] for value in ("0", "101", "nan", "x")),
+    ],
+)
 def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
@@ -201,6 +214,30 @@ def test_ctrl_c_leaves_the_old_file_and_nothing_else(
     assert err.strip().endswith("vs-gainmap: interrupted; nothing was written")
     assert target.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process on Windows")
+def test_ctrl_c_in_a_callback_from_c_is_not_lost_and_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when Numba compiles."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(dropped.exc_type))
+
+    @ctypes.CFUNCTYPE(None)
+    def press() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    @ctypes.CFUNCTYPE(None)
+    def fail() -> None:
+        raise ValueError
+
+    with interruptible() as check:
+        press()
+        fail()
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert told == [ValueError]
 
 
 def _script(folder: Path, chroma: str = "left") -> Path:

@@ -6,6 +6,7 @@ import io
 import struct
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -29,6 +30,7 @@ from vs_gainmap.video.encoders import (
     format_params,
     parse_params,
 )
+from vs_gainmap.video.scheduling import usual_scheduling
 from vs_gainmap.video.times import FrameTimes
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
@@ -194,8 +196,8 @@ def test_codec_options() -> None:
     for mine in ({"preset": "slow"}, {"params": {"rc-lookahead": "60"}}):
         kept = codec_options(ENCODERS["x265"], large=True, **mine)
         assert "rc-lookahead=8" not in kept["x265-params"].split(":")
-    own = codec_options(ENCODERS["x265"], params={"max-cll": "1,1"}, light=LIGHT)
-    assert parse_params(own["x265-params"])["max-cll"] == "1,1"
+    own = codec_options(ENCODERS["x265"], params={"hdr10-opt": "0"}, pq_420=True)
+    assert parse_params(own["x265-params"])["hdr10-opt"] == "0"
     av1 = codec_options(ENCODERS["svtav1"], preset="4", mastering=P3, light=LIGHT)
     assert av1["preset"] == "4"
     assert parse_params(av1["svtav1-params"]) == {
@@ -210,6 +212,38 @@ def test_codec_options() -> None:
         codec_options(ENCODERS["prores"], crf=20)
     with pytest.raises(MediaError, match="ffv1 has no presets"):
         codec_options(ENCODERS["ffv1"], preset="slow")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "settings", "message"),
+    [
+        ("x265", {"crf": -1}, "crf of x265 must be from 0 to 51, got -1"),
+        ("x265", {"crf": float("nan")}, "crf of x265 must be from 0 to 51, got nan"),
+        ("svtav1", {"crf": 0}, "crf of svtav1 must be from 1 to 63, got 0"),
+        ("x265", {"preset": "p5"}, r"preset of x265 must be one of ultrafast, .* or a number from"),
+        ("svtav1", {"preset": "slow"}, "preset of svtav1 must be a number from -2 to 13, got slow"),
+        ("prores", {"preset": "slow"}, r"preset \(profile\) of prores must be one of proxy, lt,"),
+        ("x265", {"params": {"Max_CLL": "1,1"}}, "parameter Max_CLL would be overruled; say it by"),
+        ("svtav1", {"params": {"mastering-display": "1"}}, r"say it by --mastering \(mastering=\)"),
+    ],
+)
+def test_settings_out_of_range(encoder: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(MediaError, match=message):
+        codec_options(ENCODERS[encoder], **settings)
+
+
+@pytest.mark.parametrize("name", ["x265", "svtav1", "prores"])
+def test_every_preset_is_the_encoders(name: str) -> None:
+    encoder = ENCODERS[name]
+    for preset in (*encoder.presets, *map(str, encoder.preset_numbers)):
+        options = codec_options(encoder, preset=preset)
+        context = av.CodecContext.create(encoder.library, "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height, context.time_base = 320, 192, Fraction(1, 24)
+        context.pix_fmt = encoder.pix_fmts["4444" in preset]
+        context.options = options
+        with usual_scheduling():
+            context.open()
 
 
 def test_params_round_trip() -> None:

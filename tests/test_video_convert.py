@@ -215,6 +215,19 @@ def test_a_part_cuts_subtitles_and_chapters(media: Media, tmp_path: Path) -> Non
     assert abs(chapters[0][1] / tick - (Fraction("0.7") - start)) <= MILLISECOND
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mov"])
+def test_a_part_ends_its_last_subtitle(suffix: str, media: Media, tmp_path: Path) -> None:
+    source = media.rich if suffix == "mkv" else media.edited
+    target = tmp_path / f"out.{suffix}"
+    # The first is on screen from 0.2 s to 0.9 s.
+    made = run(source, target, selection=Selection(start=Fraction("0.1"), end=Fraction("0.5")))
+    with av.open(str(target)) as container:
+        packet = next(p for p in container.demux(subtitles=0) if p.size > 2)
+        end = (packet.pts + packet.duration) * packet.time_base
+    assert made.frames == 9
+    assert abs(end - 9 * Fraction(1001, 24000)) <= MILLISECOND
+
+
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [

@@ -67,6 +67,12 @@ NAMES: dict[str, dict[str, int]] = {
         "bottom": 5,
     },
 }
+# Other codes of H.273 that zimg knows; 2 is for nothing said.
+_MORE_CODES = {
+    "matrix": {2, 8, 12, 13, 14},
+    "transfer": {2, 8, 9, 10, 11, 12, 15, 16, 17, 18},
+    "primaries": {2, 8, 10, 11},
+}
 PROP_OF = {
     "matrix": props.MATRIX,
     "transfer": props.TRANSFER,
@@ -108,7 +114,7 @@ class ColorOverrides:
         """Return what is given as integer codes.
 
         Raises:
-            vs.Error: a name is unknown.
+            vs.Error: a name or code is unknown.
         """
         codes = {}
         for kind, table in NAMES.items():
@@ -120,6 +126,12 @@ class ColorOverrides:
                     known = ", ".join(table)
                     raise vs.Error(f"{function}: {kind} must be one of {known}, got {value!r}")
                 value = table[value]
+            elif value not in {*table.values(), *_MORE_CODES.get(kind, ())}:
+                known = ", ".join(table)
+                raise vs.Error(
+                    f"{function}: {kind} must be one of {known}, or its code in H.273; {value} is "
+                    "none that zimg knows"
+                )
             codes[kind] = int(value)
         return codes
 
@@ -169,7 +181,7 @@ def check_frame_color(frame_props: Mapping[str, object], function: str, n: int) 
     if _code(frame_props.get(props.FIELD_BASED)) in (1, 2):
         raise vs.Error(
             f"{function}: frame {n} is interlaced; deinterlace first (e.g. with bwdif), or set "
-            "_FieldBased=0 if the tag is wrong"
+            "_FieldBased=0 (--assume-progressive) if the tag is wrong"
         )
 
 

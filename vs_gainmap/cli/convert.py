@@ -13,6 +13,7 @@ from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
     add_hdr10_options,
+    add_progressive_option,
     make_graph,
 )
 from vs_gainmap.cli.progress import ProgressBar
@@ -44,9 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--stats", type=Path, metavar="JSON", help="keep light, Qmax and cuts of every frame"
     )
-    parser.add_argument(
-        "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
-    )
+    add_progressive_option(parser)
     add_encoder_options(parser)
     add_hdr10_options(parser)
     parser.add_argument(
@@ -63,6 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
+    from vs_gainmap.errors import MediaError
     from vs_gainmap.look.stats import Recorder, write_stats
     from vs_gainmap.outputs import check_output
     from vs_gainmap.video import Selection, convert
@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     if args.stats is not None:
         check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)
     bound_freed()
+    if args.hdr10plus and args.output == "hlg":
+        raise MediaError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus, on_device=args.on_device)

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -134,8 +135,10 @@ def quote(arguments: Sequence[str], shell: str) -> str:
 def _open(args: argparse.Namespace) -> vs.VideoNode:
     from vs_gainmap.errors import MediaError
     from vs_gainmap.video import open_clip
+    from vs_gainmap.video.index import check_video
 
     if args.input.suffix.lower() not in _SCRIPTS:
+        check_video(args.input)
         return make_graph(args, measure=args.measure)(open_clip(args.input))
     if not args.input.is_file():
         raise MediaError(f"{args.input}: no such file")
@@ -143,7 +146,11 @@ def _open(args: argparse.Namespace) -> vs.VideoNode:
 
 
 def _run_script(path: Path, index: int) -> vs.VideoNode:
-    """Run a script as vspipe does and return one of its outputs."""
+    """Run a script as vspipe does and return one of its outputs.
+
+    Raises:
+        MediaError: the script fails, or sets no such output.
+    """
     import runpy
 
     import vapoursynth as vs
@@ -152,7 +159,10 @@ def _run_script(path: Path, index: int) -> vs.VideoNode:
 
     # In a process that ran another script before, its outputs would be taken for this one's.
     vs.clear_outputs()
-    runpy.run_path(str(path), run_name="__vapoursynth__")
+    try:
+        runpy.run_path(str(path), run_name="__vapoursynth__")
+    except Exception as error:
+        raise MediaError(f"{path}: {_where(error, path)}{_told(error)}") from error
     outputs = vs.get_outputs()
     if index not in outputs:
         raise MediaError(f"{path}: sets no output {index}")
@@ -161,6 +171,23 @@ def _run_script(path: Path, index: int) -> vs.VideoNode:
     if not isinstance(clip, vs.VideoNode):
         raise MediaError(f"{path}: output {index} is not video")
     return clip
+
+
+def _where(error: Exception, path: Path) -> str:
+    """Return the line of a script that an error comes from, if it is one of its own."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == path
+    ]  # fmt: skip
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    return f"line {lines[-1]}: " if lines else ""
+
+
+def _told(error: Exception) -> str:
+    """Return an error's kind and what it says, in one line."""
+    said = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:

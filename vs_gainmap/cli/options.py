@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vs_gainmap.cli.values import color_code, mastering_display, positive_int
+from vs_gainmap.cli.values import color_code, mastering_display, percentile, positive_int
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -100,6 +100,13 @@ def filter_arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def add_progressive_option(parser: argparse.ArgumentParser) -> None:
+    """Add the way past wrong tags of interlaced video."""
+    parser.add_argument(
+        "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
+    )
+
+
 def add_encoder_options(parser: argparse.ArgumentParser) -> None:
     """Add the choice of encoder and its settings."""
     group = parser.add_argument_group("encoder")
@@ -128,7 +135,7 @@ def add_hdr10_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-cll", type=int, metavar="NITS", help="instead of the measured one")
     group.add_argument("--max-fall", type=int, metavar="NITS", help="instead of the measured one")
     group.add_argument(
-        "--percentile", type=float, default=100.0, metavar="P",
+        "--percentile", type=percentile, default=100.0, metavar="P",
         help="MaxCLL is the P-th percentile of a frame's pixels, such as 99.99 (100, CTA-861.3)",
     )  # fmt: skip
 
@@ -166,6 +173,8 @@ def make_graph(
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
     import vs_gainmap
+    from vs_gainmap.video.encoder_pass import check_size
+    from vs_gainmap.video.encoders import find_encoder
 
     arguments = filter_arguments(args)
     clip_format = output_format(args)
@@ -175,6 +184,7 @@ def make_graph(
     apart = hdr10plus or (measure and args.percentile < 100)
 
     def graph(clip: vs.VideoNode) -> vs.VideoNode:
+        check_size(clip.width, clip.height, clip_format, find_encoder(args.encoder))
         hdr = vs_gainmap.sdr_to_hdr10(
             clip,
             measure=measure and not apart,

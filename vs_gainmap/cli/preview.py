@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from vs_gainmap.cli.options import add_filter_options, filter_arguments
+from vs_gainmap.cli.options import add_filter_options, add_progressive_option, filter_arguments
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.outputs import check_output
 
@@ -37,25 +37,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="IN.preview.html")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    add_progressive_option(parser)
     add_filter_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
+    from vs_gainmap import props
     from vs_gainmap.colorimetry import ColorOverrides
     from vs_gainmap.look.extra import PICTURES, PLOTS, require
     from vs_gainmap.look.preview import Previewer, write_preview
     from vs_gainmap.video import open_clip
-    from vs_gainmap.video.index import scan
+    from vs_gainmap.video.index import main_video, open_input, scan
+    from vs_gainmap.video.passthrough import display_matrix, orientation
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
     check_output(page, [args.input], overwrite=args.overwrite)
     require(*PLOTS, *PICTURES)
     given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
     index = scan(args.input)
+    with open_input(args.input) as container:
+        matrix = display_matrix(main_video(container, args.input))
     frames = [index.frame_at(at) for at in args.at or ()]
     clip = open_clip(args.input)
+    if args.assume_progressive:
+        clip = clip.std.SetFrameProps(**{props.FIELD_BASED: 0})
     times: tuple[Fraction, ...] | None = index.times()
     if len(index) != clip.num_frames:
         print(
@@ -71,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         {k: v for k, v in given.items() if k in _APPLY},
         color=ColorOverrides(**{k: v for k, v in given.items() if k in _COLOR}),
         times=times,
+        orientation=orientation(matrix),
     )
     if not frames and not args.sheet:
         frames = _spread(3, clip.num_frames)

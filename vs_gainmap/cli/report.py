@@ -36,12 +36,14 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.look.report import measure_frames, write_report
     from vs_gainmap.look.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip
+    from vs_gainmap.video.index import check_video
 
     page = args.page or args.input.with_name(args.input.name + ".report.html")
     check_output(page, [args.input, args.stats, stats_beside(args.input)], overwrite=args.overwrite)
     if args.stats is not None and not args.stats.is_file():
         raise MediaError(f"{args.stats}: no such file")
     require(*PLOTS)
+    check_video(args.input)
     clip = open_clip(args.input)
     frames: list[FrameStats] | None
     if args.stats is not None:

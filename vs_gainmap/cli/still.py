@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vs_gainmap.cli.options import add_color_options
+from vs_gainmap.cli.options import add_color_options, add_progressive_option
 from vs_gainmap.cli.photo import (
     add_photo_options,
     convert_options,
@@ -40,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="seconds or HH:MM:SS.mmm from the first frame",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    add_progressive_option(parser)
     add_photo_options(parser)
     # `--primaries` is the output's here.
     add_color_options(parser, ("matrix", "transfer", "range", "chroma-location"))
@@ -60,12 +61,18 @@ def run(args: argparse.Namespace) -> int:
         range=args.range,
         chroma_location=args.chroma_location,
     )
-    picture = read_still(args.input, args.at, color)
+    picture = read_still(args.input, args.at, color, assume_progressive=args.assume_progressive)
     write_hdr_picture(picture, args.output, make_predictor(args), options)
     return 0
 
 
-def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) -> Picture:
+def read_still(
+    path: Path,
+    at: Fraction,
+    color: ColorOverrides | None = None,
+    *,
+    assume_progressive: bool = False,
+) -> Picture:
     """Read the frame that is shown at a moment, as a picture of 16 bits.
 
     Its code values stay those of the video: a photo's reader takes them for sRGB, as a screen
@@ -75,10 +82,11 @@ def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) ->
         path: an SDR video file.
         at: seconds from the first frame.
         color: what the file says wrongly or not at all.
+        assume_progressive: take a frame that is marked as interlaced for a progressive one.
 
     Raises:
-        MediaError: the file can't be read, or ends before.
-        vapoursynth.Error: the frame is HDR already, or interlaced.
+        MediaError: the file can't be read, or ends before, or the frame is interlaced.
+        vapoursynth.Error: the frame is HDR already.
     """
     import numpy as np
     import vapoursynth as vs
@@ -89,11 +97,20 @@ def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) ->
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
     from vs_gainmap.video.index import main_video, open_input, scan
-    from vs_gainmap.video.passthrough import display_matrix
+    from vs_gainmap.video.passthrough import display_matrix, orientation
     from vs_gainmap.video.reader import VideoReader
 
     index = scan(path)
-    with VideoReader(path, index=index, first=index.frame_at(at), count=1) as reader:
+    with (
+        VideoReader(
+            path,
+            index=index,
+            first=index.frame_at(at),
+            count=1,
+            assume_progressive=assume_progressive,
+        ) as reader,
+        reader.own_errors(),
+    ):
         tagged = tag_sdr_clip(reader.clip, color or ColorOverrides(), "still")
         width, height = _square_size(tagged, index.sample_aspect)
         with tagged.resize.Bicubic(width, height, format=vs.RGB48).get_frame(0) as frame:
@@ -101,20 +118,9 @@ def read_still(path: Path, at: Fraction, color: ColorOverrides | None = None) ->
             primaries = int(frame.props[props.PRIMARIES])
             signal = np.stack(planes, axis=-1).astype(np.uint16)
     with open_input(path) as container:
-        orientation = _orientation(display_matrix(main_video(container, path)))
-    signal = upright(signal, orientation)
+        turned = orientation(display_matrix(main_video(container, path)))
+    signal = upright(signal, turned)
     return Picture(signal=signal, profile=profile_from_h273(primaries, 13))
-
-
-def _orientation(matrix: tuple[int, ...] | None) -> int:
-    """Return EXIF's orientation for a video's quarter turns; 1 for any other matrix.
-
-    A matrix maps a point to (a x + c y, b x + d y), with y downwards (ISO/IEC 14496-12, 6.2.2).
-    """
-    if matrix is None:
-        return 1
-    a, b, c, d = (0 if not v else (1 if v > 0 else -1) for v in (*matrix[:2], *matrix[3:5]))
-    return {(0, 1, -1, 0): 6, (-1, 0, 0, -1): 3, (0, -1, 1, 0): 8}.get((a, b, c, d), 1)
 
 
 def _square_size(clip: vs.VideoNode, sample_aspect: Fraction | None) -> tuple[int, int]:

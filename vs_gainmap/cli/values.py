@@ -32,6 +32,17 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def percentile(text: str) -> float:
+    """Read a percentile that a maximum can be: above 0 and up to 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 100")
+    return value
+
+
 def color_code(text: str) -> str | int:
     """Read a color property: its name, such as 709, or its code in H.273, which has 8 bits."""
     return int(text) if text.isdecimal() and int(text) < 256 else text

@@ -75,11 +75,18 @@ def color_name(name: str, found: Mapping[str, object]) -> str:
     return f"{_NAMES[name].get(code, 'unknown')} ({code})"
 
 
-def metadata_rows(clip: vs.VideoNode) -> list[tuple[str, str]]:
-    """Return what the first frame says: name and value, for a table."""
+def metadata_rows(clip: vs.VideoNode, *, varies: bool = False) -> list[tuple[str, str]]:
+    """Return what the first frame says: name and value, for a table.
+
+    Args:
+        clip: the HDR clip.
+        varies: its frames last differently, and its rate is their average.
+    """
     with clip.get_frame(0) as frame:
         found = dict(frame.props)
-    rate = f", {float(clip.fps):.6g} frames a second" if clip.fps else ""
+    rate = f", {float(clip.fps):.6g} frames a second" if clip.fps and not varies else ""
+    if varies:
+        rate = ", of a variable frame rate"
     size = f"{clip.width}x{clip.height}"
     return [
         ("format", f"{clip.format.name}, {size}, {clip.num_frames} frames{rate}"),

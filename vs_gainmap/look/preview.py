@@ -27,6 +27,7 @@ from vs_gainmap.look.page import Page
 from vs_gainmap.look.scopes import histogram, waveform
 from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.pq import write_pq
+from vs_gainmap.photo.render import upright
 from vs_gainmap.video.tags import sample_aspect
 
 MAX_WIDTH = 960
@@ -60,6 +61,7 @@ class Previewer:
         apply_options: for `apply`, likewise; format and output are the page's own.
         color: what the clip's props say wrongly or not at all.
         times: when frames are shown, in seconds; None goes by the clip's rate.
+        orientation: how pictures must be turned to be upright, as EXIF counts.
 
     Raises:
         vs.Error: the clip or an option is not usable.
@@ -73,6 +75,7 @@ class Previewer:
         *,
         color: ColorOverrides | None = None,
         times: Sequence[float | Fraction] | None = None,
+        orientation: int = 1,
     ) -> None:
         # Once for all: map, HDR and the SDR picture must not read one clip in different ways.
         tagged = tag_sdr_clip(clip, color or ColorOverrides(), "preview")
@@ -85,6 +88,7 @@ class Previewer:
         self._sdr = self._shown(tagged)
         self._rate = float(clip.fps) or 25.0
         self._times = times
+        self._orientation = orientation
         with tagged.get_frame(0) as frame:
             self._size = square_size(clip.width, clip.height, sample_aspect(frame.props))
 
@@ -125,14 +129,17 @@ class Previewer:
         size = (self._size[0] // shrink, self._size[1] // shrink)
         return Look(
             seconds=n / self._rate if self._times is None else float(self._times[n]),
-            sdr=_shrink(sdr, size),
-            stops=_shrink(clipped.astype(np.float32), size),
+            sdr=self._upright(_shrink(sdr, size)),
+            stops=self._upright(_shrink(clipped.astype(np.float32), size)),
             stops_range=(min(low, 0.0), high),
-            pq=np.stack([_shrink(p, size) for p in pq]),
+            pq=np.stack([self._upright(_shrink(p, size)) for p in pq]),
             sdr_white=white,
             eotf=eotf,
             found=levels,
         )
+
+    def _upright[T: np.generic](self, picture: NDArray[T]) -> NDArray[T]:
+        return upright(picture, self._orientation)
 
 
 def square_size(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:

@@ -27,6 +27,8 @@ from vs_gainmap.video.tags import sample_aspect
 MAX_THUMBNAILS = 24
 # What they fit into: 256x144 of 16:9, 256x192 of 4:3, 108x192 upright.
 _BOX = (256, 192)
+# Seconds by which steps of a constant rate differ at most, where times are milliseconds.
+_ROUNDING = 0.0025
 
 
 def measure_frames(
@@ -110,8 +112,16 @@ def write_report(
     page.heading("Metadata")
     for note in assumed:
         page.note(note)
-    page.table([*metadata_rows(clip), *_measured_rows(clip, frames, measured)])
+    page.table(
+        [*metadata_rows(clip, varies=_varies(frames)), *_measured_rows(clip, frames, measured)]
+    )
     page.write(path)
+
+
+def _varies(frames: list[FrameStats]) -> bool:
+    """Say whether frames last differently, by more than Matroska's whole milliseconds make."""
+    steps = np.diff([f.seconds for f in frames])
+    return bool(steps.size and np.ptp(steps) > _ROUNDING)
 
 
 def _plot(frames: list[FrameStats]) -> str:

@@ -37,6 +37,11 @@ class Selection:
         Raises:
             MediaError: nothing is left.
         """
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise MediaError(
+                f"no frame is selected: the end ({float(self.end):.3f} s) is not after the start "
+                f"({float(self.start):.3f} s)"
+            )
         first = self._first_from(index, self.start) if self.start is not None else 0
         stop = self._first_from(index, self.end) if self.end is not None else len(index)
         if self.frames is not None:
@@ -89,18 +94,14 @@ def convert(
     index = scan(origin)
     chosen = selection or Selection()
     first, count = chosen.range(index)
-    with VideoReader(
-        origin, index=index, first=first, count=count, assume_progressive=assume_progressive
-    ) as reader:
-        try:
-            clip = graph(reader.clip)
-            if clip.num_frames != count:
-                raise MediaError(f"convert: {count} frames went in and {clip.num_frames} came out")
-            return encode(
-                clip, target, source=origin, index=index, span=chosen.span(index), **options
-            )
-        except vs.Error as error:
-            # A frame that can't be read surfaces as a failed filter; the reader knows better.
-            if reader.error is not None:
-                raise reader.error from error
-            raise
+    with (
+        VideoReader(
+            origin, index=index, first=first, count=count, assume_progressive=assume_progressive
+        ) as reader,
+        # A frame that can't be read surfaces as a failed filter; the reader knows better.
+        reader.own_errors(),
+    ):
+        clip = graph(reader.clip)
+        if clip.num_frames != count:
+            raise MediaError(f"convert: {count} frames went in and {clip.num_frames} came out")
+        return encode(clip, target, source=origin, index=index, span=chosen.span(index), **options)

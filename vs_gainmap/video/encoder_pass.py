@@ -21,6 +21,7 @@ from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.memory import frames_in_flight
 from vs_gainmap.video.mux import VideoTrack
+from vs_gainmap.video.opening import check_parameters, listening, open_error
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
 from vs_gainmap.video.scheduling import usual_scheduling
 from vs_gainmap.video.spool import PacketSpool
@@ -52,12 +53,15 @@ class EncodingPass:
         if encoder.name == "svtav1":
             # The library talks to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
+        said: list[str] = []
         try:
-            self._context, self.header = self._open(options)
+            with listening(encoder.library) as said:
+                self._context, self.header = self._open(options)
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(
-                f"encoder {encoder.name} can't be opened with {options}: {error}"
-            ) from error
+            check_parameters(encoder, said, {})
+            raise open_error(encoder, options, error, said) from error
+        # What is left are those that FFmpeg found no use for.
+        check_parameters(encoder, said, self._context.options)
 
     def _open(self, options: Params) -> tuple[VideoCodecContext, bytes]:
         # The container is a way to the encoder's own description of its stream.
@@ -172,7 +176,7 @@ def can_open(encoder: Encoder) -> str | None:
     try:
         EncodingPass(clip, encoder, known, codec_options(encoder), Fraction(25))
     except MediaError as error:
-        return str(error.__cause__)
+        return str(error)
     return None
 
 
@@ -216,8 +220,24 @@ def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
         raise MediaError(
             f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
         )
-    return clip.resize.Bicubic(
-        format=preferred_format(encoder), dither_type="error_diffusion", **options
+    wanted = vs.core.get_video_format(preferred_format(encoder))
+    check_size(clip.width, clip.height, wanted, encoder)
+    return clip.resize.Bicubic(format=wanted.id, dither_type="error_diffusion", **options)
+
+
+def check_size(width: int, height: int, clip_format: vs.VideoFormat, encoder: Encoder) -> None:
+    """Refuse a picture whose chroma planes would end between two samples.
+
+    Raises:
+        MediaError: with the size that fits, and a format that does if the encoder has one.
+    """
+    steps = 1 << clip_format.subsampling_w, 1 << clip_format.subsampling_h
+    if width % steps[0] == 0 and height % steps[1] == 0:
+        return
+    full = "yuv444p10le" in encoder.pix_fmts
+    raise MediaError(
+        f"{clip_format.name} can't hold {width}x{height}; crop it first to a multiple of "
+        f"{steps[0]}x{steps[1]}{', or take --format YUV444P10' if full else ''}"
     )
 
 

@@ -15,8 +15,9 @@ Params = dict[str, str]
 class Encoder:
     """One encoder of FFmpeg's.
 
-    `pix_fmts` are what it takes, the preferred first. `crf` is the default quality; None
-    where there is no such thing. `params` names the option that raw parameters are passed
+    `pix_fmts` are what it takes, the preferred first. `crf` is the default quality, and
+    `crf_range` what it may be; None where there is no such thing. Presets are `presets`, and
+    the numbers in `preset_numbers`. `params` names the option that raw parameters are passed
     in as one string; None passes each as an option of its own. `hdr10` turns the metadata
     known before the first frame into such parameters; `pq_420_params` are more of them, for
     PQ in 4:2:0 and 10 bit, and `large_params` for pictures above 1440p.
@@ -29,8 +30,11 @@ class Encoder:
     containers: tuple[str, ...]
     about: str
     crf: float | None = None
+    crf_range: tuple[int, int] | None = None
     crf_option: str = "crf"
     preset: str | None = None
+    presets: tuple[str, ...] = ()
+    preset_numbers: range = range(0)
     preset_option: str = "preset"
     params: str | None = None
     options: Params = field(default_factory=dict)
@@ -57,6 +61,19 @@ def _svtav1_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None
     return params
 
 
+_X265_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+    "veryslow", "placebo",
+)  # fmt: skip
+_NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "fast", "medium", "slow")
+_PRORES_PROFILES = ("proxy", "lt", "standard", "hq", "4444", "4444xq")
+# Raw parameters that `mux` would overrule: what it writes is measured, or given to us.
+_OURS = {
+    "master-display": "--mastering (mastering=)",
+    "mastering-display": "--mastering (mastering=)",
+    "max-cll": "--max-cll and --max-fall (content_light=)",
+    "content-light": "--max-cll and --max-fall (content_light=)",
+}
 _TEN_BIT = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 _TWELVE_BIT = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
 _SIXTEEN_BIT = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
@@ -72,7 +89,10 @@ ENCODERS: dict[str, Encoder] = {
             containers=("mp4", "mov", "mkv"),
             about="HEVC Main 10 by x265: HDR10 that plays everywhere",
             crf=18,
+            crf_range=(0, 51),
             preset="medium",
+            presets=_X265_PRESETS,
+            preset_numbers=range(10),
             params="x265-params",
             options={"x265-params": "log-level=error"},
             # Quantizers that follow PQ's luma; x265 refuses them for anything else.
@@ -89,7 +109,10 @@ ENCODERS: dict[str, Encoder] = {
             containers=("mp4", "mkv", "webm"),
             about="AV1 Main by SVT-AV1: smaller files",
             crf=24,
+            # FFmpeg takes 0 for nothing said.
+            crf_range=(1, 63),
             preset="6",
+            preset_numbers=range(-2, 14),
             params="svtav1-params",
             hdr10=_svtav1_hdr10,
         ),
@@ -101,8 +124,11 @@ ENCODERS: dict[str, Encoder] = {
             containers=("mp4", "mov", "mkv"),
             about="HEVC Main 10 by an NVIDIA GPU: fast",
             crf=20,
+            # 0 is automatic.
+            crf_range=(1, 51),
             crf_option="cq",
             preset="p5",
+            presets=_NVENC_PRESETS,
             options={"rc": "vbr", "b": "0", "tune": "hq"},
         ),
         Encoder(
@@ -113,8 +139,10 @@ ENCODERS: dict[str, Encoder] = {
             containers=("mp4", "mkv", "webm"),
             about="AV1 Main by an NVIDIA GPU from Ada on: fast",
             crf=26,
+            crf_range=(1, 63),
             crf_option="cq",
             preset="p5",
+            presets=_NVENC_PRESETS,
             options={"rc": "vbr", "b": "0", "tune": "hq"},
         ),
         Encoder(
@@ -126,6 +154,7 @@ ENCODERS: dict[str, Encoder] = {
             about="ProRes 422 HQ, 10 bit: for editing",
             preset="hq",
             preset_option="profile",
+            presets=_PRORES_PROFILES,
             options={"vendor": "apl0"},
         ),
         Encoder(
@@ -178,6 +207,36 @@ def format_params(params: Params) -> str:
     return ":".join(f"{key}={value}" for key, value in params.items())
 
 
+def check_settings(
+    encoder: Encoder, crf: float | None, preset: str | None, params: Params | None
+) -> None:
+    """Refuse settings that an encoder doesn't have.
+
+    Raises:
+        MediaError: quality out of range, an unknown preset, or a raw parameter for metadata
+            that we write.
+    """
+    if crf is not None and encoder.crf_range is None:
+        raise MediaError(f"encoder {encoder.name} has no crf setting")
+    if crf is not None and encoder.crf_range is not None:
+        low, high = encoder.crf_range
+        if not low <= crf <= high:
+            raise MediaError(f"crf of {encoder.name} must be from {low} to {high}, got {crf:g}")
+    if preset is not None and encoder.preset is None:
+        raise MediaError(f"encoder {encoder.name} has no presets")
+    numbers = encoder.preset_numbers
+    if preset is not None and preset not in (*encoder.presets, *map(str, numbers)):
+        known = [f"one of {', '.join(encoder.presets)}"] if encoder.presets else []
+        known += [f"a number from {numbers[0]} to {numbers[-1]}"] if numbers else []
+        what = "preset" if encoder.preset_option == "preset" else "preset (profile)"
+        said = " or ".join(known)
+        raise MediaError(f"{what} of {encoder.name} must be {said}, got {preset}")
+    for key in params or {}:
+        ours = _OURS.get(key.lower().replace("_", "-"))
+        if ours is not None:
+            raise MediaError(f"encoder parameter {key} would be overruled; say it by {ours}")
+
+
 def codec_options(
     encoder: Encoder,
     *,
@@ -189,7 +248,7 @@ def codec_options(
     pq_420: bool = False,
     large: bool = False,
 ) -> Params:
-    """Return FFmpeg's options for an encoder; the caller's own parameters win.
+    """Return FFmpeg's options for an encoder; the caller's own parameters win over ours.
 
     Args:
         encoder: a row of `ENCODERS`.
@@ -202,13 +261,10 @@ def codec_options(
         large: the pictures are above 1440p; a preset of the caller's own is left alone.
 
     Raises:
-        MediaError: the encoder has no such setting.
+        MediaError: see `check_settings`.
     """
+    check_settings(encoder, crf, preset, params)
     options = dict(encoder.options)
-    if crf is not None and encoder.crf is None:
-        raise MediaError(f"encoder {encoder.name} has no crf setting")
-    if preset is not None and encoder.preset is None:
-        raise MediaError(f"encoder {encoder.name} has no presets")
     quality = encoder.crf if crf is None else crf
     if quality is not None:
         options[encoder.crf_option] = f"{quality:g}"

@@ -23,6 +23,7 @@ from vs_gainmap.video.encoder_pass import EncodingPass, Progress, for_encoder
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
     Encoder,
+    check_settings,
     codec_options,
     find_encoder,
     parse_params,
@@ -180,7 +181,12 @@ def _unfinished(target: Path) -> Iterator[Path]:
     """
     folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        folder.mkdir(mode=0o700)
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise MediaError(
+                f"{target}: its folder can't be written to: {error.strerror}"
+            ) from error
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -192,9 +198,11 @@ def check_target(
     """Return what will write a file, before any work is done.
 
     Raises:
-        MediaError: no such encoder, or the file can't be written or must not be.
+        MediaError: no such encoder or setting, or the file can't be written or must not be.
     """
     encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
+    params = parse_params(options.get("encoder_params"))
+    check_settings(encoder, options.get("crf"), options.get("preset"), params)
     container = find_container(target, encoder)
     if options.get("hdr10plus", False) and encoder.codec not in ("hevc", "av1"):
         raise MediaError(f"HDR10+ goes into HEVC and AV1 alone, not into {encoder.codec}")

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.clock import Clock, warn_of_holes
 from vs_gainmap.video.times import exact
 
 
@@ -95,6 +96,8 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     Raises:
         MediaError: there is no such file, or nothing in it that FFmpeg understands.
     """
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder; name a file in it")
     if not path.is_file():
         raise MediaError(f"{path}: no such file")
     try:
@@ -122,11 +125,23 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
+def check_video(path: Path) -> None:
+    """Refuse what has no video stream that can be decoded.
+
+    Raises:
+        MediaError: see `open_input` and `main_video`.
+    """
+    with open_input(path) as container:
+        main_video(container, path)
+
+
 def scan(path: Path) -> VideoIndex:
     """Read all packets of the main video stream, without decoding them.
 
+    Holes in its times, and an end that is missing, are logged as warnings.
+
     Raises:
-        MediaError: the file can't be read, or has no video.
+        MediaError: the file can't be read, has no video, or its clock repeats or jumps back.
     """
     with open_input(path) as container:
         stream = main_video(container, path)
@@ -134,26 +149,25 @@ def scan(path: Path) -> VideoIndex:
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
         if stream.time_base is None or not rate:
             raise MediaError(f"{path}: the video stream tells no frame rate")
+        time_base, average = exact(stream.time_base), exact(rate)
+        clock = Clock(path, container, stream, average)
         pts: list[int | None] = []
         dts: list[int | None] = []
         keyframes: list[tuple[int, int]] = []
         durations: dict[int, int] = {}
-        latest: int | None = None
+        # AVI has no presentation times, and FFmpeg's guesses fit no stream that reorders.
+        guessed = container.format.name == "avi" and context.name in ("h264", "hevc")
         vp8 = context.name.startswith(("vp8", "libvpx-vp8"))
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
+        for packet in container.demux():
+            clock.follow(packet)
+            if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                 continue
             if vp8 and not memoryview(packet)[0] & 0x10:
                 # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
                 continue
-            if packet.dts is not None:
-                if latest is not None and (packet.dts - latest) * stream.time_base < -1:
-                    at = float(latest * stream.time_base)
-                    raise MediaError(
-                        f"{path}: its clock jumps back after {at:.3f} s; cut it there, or give it "
-                        "new timestamps with ffmpeg -fflags +igndts -i IN -c copy OUT"
-                    )
-                latest = packet.dts
+            if guessed:
+                packet.pts = None
+            clock.follow_picture(packet)
             pts.append(packet.pts)
             dts.append(packet.dts)
             if packet.pts is not None:
@@ -162,9 +176,10 @@ def scan(path: Path) -> VideoIndex:
                     keyframes.append((packet.pts, _or(packet.dts, packet.pts)))
         if not pts:
             raise MediaError(f"{path}: the video stream is empty")
-        time_base = exact(stream.time_base)
-        average = exact(rate)
         times, timed = _times(pts, dts, time_base, average)
+        clock.warn_of_missing_end(container)
+        if timed:
+            warn_of_holes(path, times, time_base)
         nominal = max(round(1 / (average * time_base)), 1)
         aspect = stream.sample_aspect_ratio
         return VideoIndex(

@@ -74,7 +74,10 @@ def plan_streams(source: Path, container: Container, *, audio: bool = True) -> P
                 f"stored in .{container.suffix}"
             )
             if stream.type == "audio":
-                raise MediaError(f"{note}; write another container or leave the audio out")
+                raise MediaError(
+                    f"{note}; write another container, or leave the audio out with --no-audio "
+                    "(audio=False)"
+                )
             notes.append(f"{note}; it is left out")
     return Plan(source=source, video=video, kept=tuple(kept), timecode=timecode, notes=tuple(notes))
 
@@ -110,6 +113,17 @@ def display_matrix(stream: Stream) -> tuple[int, ...] | None:
         return None
     data = stream.codec_context.coded_side_data.get("display_matrix")
     return None if data is None else tuple(memoryview(data).cast("i"))
+
+
+def orientation(matrix: tuple[int, ...] | None) -> int:
+    """Return EXIF's orientation for a video's quarter turns; 1 for any other matrix.
+
+    A matrix maps a point to (a x + c y, b x + d y), with y downwards (ISO/IEC 14496-12, 6.2.2).
+    """
+    if matrix is None:
+        return 1
+    a, b, c, d = (0 if not v else (1 if v > 0 else -1) for v in (*matrix[:2], *matrix[3:5]))
+    return {(0, 1, -1, 0): 6, (-1, 0, 0, -1): 3, (0, -1, 1, 0): 8}.get((a, b, c, d), 1)
 
 
 def copy_metadata(opened: InputContainer, out: OutputContainer, span: Span | None) -> None:
@@ -170,7 +184,10 @@ def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[P
 
 
 def _cut(packet: Packet[Stream], span: Span) -> bool:
-    """Move a packet's times to a span that starts at zero; False when it is outside."""
+    """Move a packet's times to a span that starts at zero; False when it is outside.
+
+    A subtitle is cut to the span at both ends.
+    """
     base = exact(packet.time_base)
     first, last = round(span.start / base), round(span.end / base)
     pts = packet.pts if packet.pts is not None else packet.dts
@@ -180,7 +197,9 @@ def _cut(packet: Packet[Stream], span: Span) -> bool:
         if packet.stream.type != "subtitle" or pts + (packet.duration or 0) <= first:
             return False
         packet.duration = pts + (packet.duration or 0) - first
-        packet.pts = packet.dts = first
+        packet.pts = packet.dts = pts = first
+    if packet.stream.type == "subtitle" and packet.duration:
+        packet.duration = min(packet.duration, last - pts)
     if packet.pts is not None:
         packet.pts -= first
     if packet.dts is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from av.video.stream import VideoStream
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.clock import clock_error
 from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 
@@ -29,17 +31,6 @@ _FAR = 300
 _KEEP_AT_LEAST, _KEEP, _KEEP_AT_MOST = 12, 24, 128
 # Bytes that frames kept for looking back may take, at first and when needed.
 _KEEP_BYTES, _KEEP_BYTES_AT_MOST = 150_000_000, 400_000_000
-
-
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError as error:
-            log.warning("a damaged packet at %s is left out: %s", packet.pts, error.strerror)
-            continue
-        yield from frames
 
 
 class VideoReader:
@@ -91,8 +82,11 @@ class VideoReader:
                 f"{self.index.pix_fmt}; crop it first to a multiple of {steps[0]}x{steps[1]}"
             )
         self.error: MediaError | None = None
-        self.repeated = 0
         self.restarts = 0
+        # Frames that a neighbor stands in for, damaged packets and pictures: each is told once.
+        self._repeated: set[int] = set()
+        self._damaged: set[int | None] = set()
+        self._corrupt: set[int] = set()
         self._look_ahead = look_ahead
         usual = min(max(_KEEP_BYTES // self._frame_bytes(), _KEEP_AT_LEAST), _KEEP)
         self._keep = keep or usual
@@ -118,6 +112,26 @@ class VideoReader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Raise this reader's error for a filter's, which failed because of it.
+
+        Raises:
+            MediaError: a frame can't be read.
+            vs.Error: a filter failed for another reason.
+        """
+        try:
+            yield
+        except vs.Error as error:
+            if self.error is not None:
+                raise self.error from error
+            raise
+
+    @property
+    def repeated(self) -> int:
+        """How many frames could not be decoded and show a neighbor."""
+        return len(self._repeated)
 
     def close(self) -> None:
         """Stop decoding; frames asked for from now on are errors."""
@@ -205,16 +219,21 @@ class VideoReader:
             # Without times, frames can only be counted, from the beginning.
             number = -1
             last: vs.VideoFrame | None = None
-            for frame in _decoded(container, stream):
-                fallback = number + 1
+            for frame in self._decoded(container, stream):
+                before = number
+                number += 1
                 if index.timed and frame.pts is not None:
-                    number = self._number.get(frame.pts, fallback)
-                else:
-                    number = fallback
+                    number = self._number.get(frame.pts, number)
+                if number <= before:
+                    # Two pictures of one time, which their packets did not tell.
+                    at = index.seconds(min(before, len(index) - 1))
+                    raise clock_error(self.path, at, index.average_rate)
                 n = number - self.first
                 if n < start:
                     last = None
                     continue
+                if frame.is_corrupt and n < self.count:
+                    self._tell_corrupt(number)
                 self._check(frame, number)
                 made = to_vapoursynth(frame, self.layout)
                 if not self._fill(min(n, self.count), last or made):
@@ -226,9 +245,51 @@ class VideoReader:
                 raise MediaError(f"{self.path}: no frame can be decoded from {start} on")
             self._fill(self.count, last)
 
+    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError as error:
+                if packet.pts not in self._damaged:
+                    self._damaged.add(packet.pts)
+                    where = "of an unknown time" if packet.pts is None else self._at(packet.pts)
+                    said = error.strerror
+                    log.warning("%s: a damaged packet %s is left out: %s", self.path, where, said)
+                continue
+            yield from frames
+
+    def _tell_corrupt(self, number: int) -> None:
+        """Log the first of a run of frames that the decoder patched up."""
+        if not {number - 1, number} & self._corrupt:
+            log.warning(
+                "%s: the picture %s is damaged", self.path, self._at(self.index.pts[number])
+            )
+        self._corrupt.add(number)
+
+    def _at(self, pts: int) -> str:
+        """Return a time in seconds from the file's first frame, as `--start` counts."""
+        return f"at {float((pts - self.index.pts[0]) * self.index.time_base):.3f} s"
+
     def _fill(self, end: int, neighbor: vs.VideoFrame) -> bool:
         """Serve a neighbor in place of frames that the decoder left out, up to `end`."""
-        return all(self._offer(n, neighbor.copy(), repeated=True) for n in range(self._next, end))
+        told: list[int] = []
+        served = True
+        for n in range(self._next, end):
+            known = n in self._repeated
+            served = self._offer(n, neighbor.copy(), repeated=True)
+            if not served:
+                break
+            if not known:
+                told.append(n)
+        if told:
+            log.warning(
+                "%s: %s %s can't be decoded; a neighbor is shown instead",
+                self.path,
+                "a frame" if len(told) == 1 else f"{len(told)} frames",
+                self._at(self.index.pts[self.first + told[0]]),
+            )
+        return served
 
     def _offer(
         self, n: int, frame: vs.VideoFrame, *, pict_type: int = 0, repeated: bool = False
@@ -249,8 +310,7 @@ class VideoReader:
             if self._restart or self._closed:
                 return False
             if repeated:
-                self.repeated += 1
-                log.warning("%s: frame %d can't be decoded; its neighbor is shown", self.path, n)
+                self._repeated.add(n)
             self._frames[n] = frame
             self._next = n + 1
             for old in sorted(self._frames)[: -self._keep]:
@@ -274,5 +334,6 @@ class VideoReader:
         if frame.interlaced_frame and not self._progressive:
             raise MediaError(
                 f"{self.path}: frame {number} is interlaced; deinterlace first, for example "
-                "with ffmpeg -vf bwdif, or say that it is progressive all the same"
+                "with ffmpeg -vf bwdif, or add --assume-progressive (assume_progressive=True) "
+                "if the tag is wrong"
             )
