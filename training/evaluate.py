@@ -21,7 +21,7 @@ from training.validate import run_network, to_nits
 from training.way_up import go_down, go_up
 from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.errors import WeightsError
-from vs_gainmap.gainmap import LEAST_RANGE, GainMapPreset, render_hdr
+from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset, render_hdr
 from vs_gainmap.models import GridNet
 from vs_gainmap.weights import WEIGHTS, Weights, load_weights
 
@@ -114,15 +114,15 @@ def _tell(
     qmax_norm: Tensor,
     preset: GainMapPreset,
 ) -> tuple[Tensor, Tensor]:
-    """Add the difference between a teacher's judgements with a survey and without."""
+    """Average what a teacher says with a survey and a map corrected by what that adds."""
     low, high = preset.min_log_gain, preset.max_log_gain
     heard = teacher.gather(teacher.testify(torch.cat([thumbnail, survey.float()])))
     judged = teacher.analyze_twice(thumbnail, heard)
     stops, alone = (teacher.predict(small, each) * (each.qmax_norm * high - low) for each in judged)
-    change = (judged[0].qmax_norm - judged[1].qmax_norm) * high
-    qmax = qmax_norm * high
-    told = (qmax + change).clamp(min=low + LEAST_RANGE)
-    return (gain_map * (qmax - low) + stops - alone) / (told - low), told / high
+    own = OWN_SHARE
+    qmax, surveyed, unsurveyed = (x * high for x in (qmax_norm, *(j.qmax_norm for j in judged)))
+    told = (own * (qmax - unsurveyed) + surveyed).clamp(min=low + LEAST_RANGE)
+    return (own * (gain_map * (qmax - low) - alone) + stops) / (told - low), told / high
 
 
 def published_method(weights: Weights, *, map_scale: int | None = None) -> Method:

@@ -34,7 +34,7 @@ from vs_gainmap.color import (
     pq_inverse_eotf,
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
-from vs_gainmap.gainmap import LEAST_RANGE, largest_gain
+from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, largest_gain
 from vs_gainmap.highlights import BINS, DARKEST, hold_top, is_large, top_place
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
 from vs_gainmap.runtime import Plane, Predictor, Slot
@@ -248,8 +248,8 @@ class Onboard:
         if self.surveyor is not None and judged.told is not None:
             told = self.surveyor.unpack(torch.from_numpy(judged.told).to(device))
             added = self.surveyor.predict(picture, told, slot)
-            surveyed = max(qmax + float(judged.told[-1]), low + LEAST_RANGE)
-            gain_map = (gain_map * (qmax - low) + added) / (surveyed - low)
+            surveyed = max(OWN_SHARE * qmax + float(judged.told[-1]), low + LEAST_RANGE)
+            gain_map = (OWN_SHARE * gain_map * (qmax - low) + added) / (surveyed - low)
             qmax = surveyed
         return _Seen(uploaded, gain_map, qmax)
 

@@ -19,7 +19,7 @@ from vs_gainmap.filters.judging import (
     network_picture,
 )
 from vs_gainmap.filters.window import DEFAULT_RADIUS
-from vs_gainmap.gainmap import LEAST_RANGE, GainMapPreset
+from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset
 
 
 def predict(
@@ -142,9 +142,10 @@ def predict_as(tagged: vs.VideoNode, how: Judging) -> vs.VideoNode:
         qmax = float(row[size - 1]) * high
         if added:
             values, more = np.asarray(out[0]), np.asarray(f[2][0])
-            surveyed = max(qmax + float(np.asarray(f[3][0])[0, -1]), low + LEAST_RANGE)
+            told = float(np.asarray(f[3][0])[0, -1])
+            surveyed = max(OWN_SHARE * qmax + told, low + LEAST_RANGE)
             # Both maps count from `low` upwards in units of their own range.
-            values *= (qmax - low) / (surveyed - low)
+            values *= OWN_SHARE * (qmax - low) / (surveyed - low)
             values += more / (surveyed - low)
             qmax = surveyed
         out.props[props.GAIN_MAP_MAX] = qmax

@@ -2,8 +2,9 @@
 
 GridNet judges a picture beside a survey of its film; GMNet, as published, can't. But the bundled
 GMNet was taught its levels by GridNet, so the difference between GridNet's two judgements,
-with the survey and without, is what the survey would have told it. It is a grid of curves
-in stops, sliced like any other, and added.
+with the survey and without, is what the survey would have told it. GMNet's map, corrected by that,
+and GridNet's are averaged (`OWN_SHARE`). What is added to GMNet's share is a grid of curves in
+stops, sliced like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap.backends import RunOptions, TorchBackend
-from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.gainmap import OWN_SHARE, GainMapPreset
 from vs_gainmap.weights import WEIGHTS, Weights, load_weights
 
 Vector = NDArray[np.float32]
@@ -70,7 +71,7 @@ def in_stops(vector: Vector, preset: GainMapPreset) -> Vector:
 def difference(
     features: vs.VideoNode, first: int, size: int, preset: GainMapPreset
 ) -> vs.VideoNode:
-    """Return what the survey adds, as a clip for GridNet's `local`.
+    """Return what is added to GMNet's share of a map, as a clip for GridNet's `local`.
 
     Args:
         features: GRAYS, one row a frame, with the two judgements one after the other.
@@ -79,7 +80,7 @@ def difference(
         preset: of both networks.
 
     Returns:
-        GRAYS, one row of `size`: curves in stops, and last the change of Qmax in stops.
+        GRAYS, one row of `size`: curves in stops, and last what is added to a share of Qmax.
     """
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=size, height=1, length=features.num_frames, keep=True
@@ -88,7 +89,9 @@ def difference(
     def subtract(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out, row = f[0].copy(), np.asarray(f[1][0])[0]
         surveyed, alone = row[first : first + size], row[first + size : first + 2 * size]
-        np.asarray(out[0])[0] = in_stops(surveyed, preset) - in_stops(alone, preset)
+        np.asarray(out[0])[0] = in_stops(surveyed, preset) - np.float32(OWN_SHARE) * in_stops(
+            alone, preset
+        )
         return out
 
     return blank.std.ModifyFrame([blank, features], subtract)
