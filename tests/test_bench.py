@@ -90,3 +90,15 @@ def test_ways_are_models_backends_and_precisions() -> None:
         bench_pipeline.open_way("fastest", clip)
     with pytest.raises(vs.Error, match="backend"):
         bench_pipeline.open_way("gmnet:nope", clip)
+
+
+def test_a_way_that_is_not_open_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(bench_pipeline.SIZES, "540p", (192, 108))
+    command = ["--sizes", "540p", "--ways", "gmnet:no_such_backend", "--frames", "2"]
+    assert bench_pipeline.main(command) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("bench: ")
+    assert "no_such_backend" in said[0]

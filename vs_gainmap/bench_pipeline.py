@@ -11,6 +11,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -206,14 +207,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--plot", type=Path, help="also draw them: .png or .svg")
     args = parser.parse_args(argv)
-    rows = measure(
-        args.sizes,
-        args.ways,
-        args.in_flight,
-        frames=args.frames,
-        rounds=args.rounds,
-        eager=args.eager,
-    )
+    try:
+        rows = measure(
+            args.sizes,
+            args.ways,
+            args.in_flight,
+            frames=args.frames,
+            rounds=args.rounds,
+            eager=args.eager,
+        )
+    except vs.Error as error:
+        # A way that isn't open here: no plugin, no device, no calibration.
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     machine = f"{platform.processor() or platform.machine()}, {vs.core.num_threads} threads"
     print(f"{machine}; {args.frames} frames, {args.rounds} rounds\n{format_table(rows)}")
     if args.json:
