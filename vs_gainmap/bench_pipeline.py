@@ -22,12 +22,15 @@ import vapoursynth as vs
 
 from vs_gainmap.bench import SIZES, noise_clip, zimg_to_pq
 from vs_gainmap.filters import sdr_to_hdr10
+from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.video.encoder_pass import frames_in_order
 from vs_gainmap.weights import load_weights
 
 ZIMG = "zimg alone"
 EAGER = "gmnet, eager"
+# Frames that `predict` and then `smooth` look ahead.
+AHEAD = 2 * DEFAULT_RADIUS
 # It is slow, and the same every time.
 _EAGER_FRAMES = 2
 
@@ -70,8 +73,13 @@ def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def time_way(way: str, clip: vs.VideoNode, in_flight: int, warm_up: int) -> float:
-    """Return milliseconds a frame, after so many frames that are not counted."""
+    """Return milliseconds a frame, after so many frames that are not counted.
+
+    The last frames of the clip are not asked for: what looks ahead finds them, and so every
+    frame that counts costs a map.
+    """
     graph = open_way(way, clip)
+    graph = graph[: graph.num_frames - AHEAD]
     start = 0.0
     for n, frame in enumerate(frames_in_order(graph, at_once=in_flight)):
         frame.close()
@@ -122,7 +130,7 @@ def measure(
     rows = []
     for size in sizes:
         warm_up = 16
-        clip = noise_clip(*SIZES[size], warm_up + frames)
+        clip = noise_clip(*SIZES[size], warm_up + frames + AHEAD)
         cases = [(way, count) for way in (ZIMG, *ways) for count in in_flight]
         times: dict[tuple[str, int], list[float]] = {case: [] for case in cases}
         for _ in range(rounds):
