@@ -7,7 +7,6 @@ import math
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.clips import BT709, noise, planes
+from tests.tape import Tape, blend, frame
 from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.backends.pytorch import SWITCH
 from vs_gainmap.cuda_graphs import KEPT, Graphs, Recording
@@ -30,52 +30,6 @@ from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.runtime import Plane, Predictor, Slot
 
 CPU, META = torch.device("cpu"), torch.device("meta")
-
-
-class Tape:
-    """A recorder for the CPU: `replay` runs the function again, on what it was recorded with.
-
-    As with CUDA nothing is computed while it records, and only `replay` writes the result.
-    """
-
-    def __init__(self) -> None:
-        self.recorded = self.replayed = 0
-        self.outputs: list[weakref.ref[Tensor]] = []
-        self.meet: threading.Barrier | None = None
-        self.is_recording = False
-
-    def record(self, function: Callable[[], Tensor]) -> Recording:
-        assert not self.is_recording
-        self.is_recording = True
-        self.recorded += 1
-        output = torch.full_like(function(), math.nan)
-        time.sleep(0.01)
-        self.is_recording = False
-        self.outputs.append(weakref.ref(output))
-
-        def replay() -> None:
-            self.replayed += 1
-            if self.meet is not None:
-                self.meet.wait(20)
-            self.write(output, function)
-
-        return Recording(replay, output)
-
-    def write(self, output: Tensor, function: Callable[[], Tensor]) -> None:
-        output.copy_(function())
-
-    @property
-    def alive(self) -> int:
-        return sum(output() is not None for output in self.outputs)
-
-
-def blend(picture: Tensor, factor: Tensor) -> Tensor:
-    return (picture * factor).flip(-1) + 0.25
-
-
-def frame(n: int, height: int = 6, width: int = 8) -> tuple[Tensor, Tensor]:
-    made = torch.Generator().manual_seed(n)
-    return torch.rand(1, 3, height, width, generator=made), torch.rand(3, 1, 1, generator=made)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

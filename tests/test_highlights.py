@@ -108,6 +108,15 @@ def test_of_many_highlights_some_stand_for_all() -> None:
     assert moved_level(seen, stops) == pytest.approx(want, abs=0.02 / 1023)
 
 
+@pytest.mark.parametrize("size", [(1024, 2048), (1080, 1920), (1, 32767)])
+def test_a_flat_picture_is_all_highlights(size: tuple[int, int]) -> None:
+    """Each of its pixels is near the level: as many as there is room for."""
+    seen = find_highlights(np.full(size, 0.4, np.float32))
+    assert MOST_NEAR / 2 <= len(seen.near) <= MOST_NEAR
+    assert moved_level(seen, np.zeros((2, 2), np.float32)) == pytest.approx(0.4)
+    assert moved_level(seen, np.full((2, 2), 0.05, np.float32)) > 0.4 + 1 / 1023
+
+
 def test_where_the_level_goes_is_told_without_another_look() -> None:
     rng = np.random.default_rng(3)
     signal = np.clip(rng.normal(0.4, 0.1, (720, 1280)), 0, 1).astype(np.float32)

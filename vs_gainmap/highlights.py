@@ -31,8 +31,9 @@ MAX_REST_STOPS = 0.02
 DARKEST = 1e-6
 # Samples so near to the level may move it, PQ signal: more than cells are shifted by.
 NEAR_LEVEL = 1 / 256
-# Of more than so many, every second, fourth ... is kept.
-MOST_NEAR = 1 << 15
+# Of more than so many, every second, fourth ... is kept. An even number, and the most that
+# OpenCV's `remap` takes in a row.
+MOST_NEAR = (1 << 15) - 2
 # Where they are is counted in such parts of the picture's width and height.
 PLACES = 1 << 16
 # Of more pixels than 1080p has, every second of every second row is looked at. Not the mean of
@@ -156,10 +157,9 @@ def moved_level(seen: Highlights, stops: Vector) -> float:
         return seen.level
     rows, columns = stops.shape
     across, along = (seen.places.T.astype(np.float32) + 0.5) / PLACES
-    # OpenCV takes maps of at most 32767 rows, and extends what ends at the last middle.
     at = (across * columns - 0.5)[None], (along * rows - 0.5)[None]
     added = cv2.remap(stops, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
-    slope = np.interp(seen.level + seen.near, _CENTERS, _SLOPE).astype(np.float32)
+    slope = np.float32(np.interp(seen.level, _CENTERS, _SLOPE))
     above = min(int((seen.near > 0).sum()), len(seen.near) - 1)
     place = len(seen.near) - 1 - above
     before, after = (np.partition(x, place)[place] for x in (seen.near, seen.near + slope * added))
