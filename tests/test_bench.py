@@ -12,7 +12,7 @@ import vapoursynth as vs
 from tests.media import Media
 from vs_gainmap import bench, bench_network, bench_pipeline
 from vs_gainmap.bench import noise_clip
-from vs_gainmap.filters.compiled import SWITCH
+from vs_gainmap.fused.readiness import SWITCH
 
 
 def test_filters_are_timed_beside_zimg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from vs_gainmap.color import BRIGHTEST_SIGNAL, EOTF_POWERS, convert_primaries, p
 from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, NAMES, chroma_shift
 from vs_gainmap.filters import compiled, one_pass, rendering
 from vs_gainmap.fused.polynomials import HALF_STOPS, LOG, POWER, PQ
+from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes
 
 _CODES = 876
@@ -233,7 +234,7 @@ def test_it_is_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     apply(clip, flat.std.SetFrameProps(GainMapBaseOffset=1 / 64))
     apply(clip, flat.std.SetFrameProps(GainMapGamma=1.5))
     apply(scene(0, 32, 32, vs.YUV422P8), flat)
-    monkeypatch.setenv(compiled.SWITCH, "0")
+    monkeypatch.setenv(SWITCH, "0")
     apply(clip, flat)
     assert len(used) == 1
 
@@ -276,7 +277,7 @@ def test_without_numba_filters_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
     gain_map = flat_map(clip, 0.5, 1.0, 2)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     made = planes(apply(clip, gain_map))
-    monkeypatch.setenv(compiled.SWITCH, "0")
+    monkeypatch.setenv(SWITCH, "0")
     for got, plane in zip(made, planes(apply(clip, gain_map)), strict=True):
         np.testing.assert_array_equal(got, plane)
 

@@ -13,11 +13,12 @@ from tests.test_filters_apply import flat_map
 from tests.test_fused import FORMATS, drawn_map, scene
 from vs_gainmap import apply, smooth
 from vs_gainmap.color import pq_eotf, pq_inverse_eotf
-from vs_gainmap.filters import compiled, one_look, smoothing
+from vs_gainmap.filters import one_look, smoothing
 from vs_gainmap.filters.comparing import LEVEL, Signal, make_grids, read_highlights
 from vs_gainmap.filters.one_look import can_look_once, look_once
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.fused.looking import _find_level
+from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.highlights import MOST_NEAR, NEAR_LEVEL, tally, top_level, top_place
 
 CODE = 1 / 1023
@@ -206,10 +207,10 @@ def test_the_way_is_taken_where_it_is_open(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(used) == 2
     for other in (clip.resize.Bicubic(format=vs.YUV444P8), clip[:1]):
         smooth(other, flat_map(other, 0.5, 1.0, 4))
-    monkeypatch.setenv(compiled.SWITCH, "0")
+    monkeypatch.setenv(SWITCH, "0")
     made = smooth(clip, flat_map(clip, 0.5, 1.0, 4))
     assert len(used) == 2
-    monkeypatch.delenv(compiled.SWITCH)
+    monkeypatch.delenv(SWITCH)
     mine = smooth(clip, flat_map(clip, 0.5, 1.0, 4))
     assert len(used) == 4
     for n in (0, 3):

@@ -25,8 +25,8 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
 from vs_gainmap.filters import apply, predict, smooth
-from vs_gainmap.filters.compiled import SWITCH
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.video.encoder_pass import frames_in_order
 
 SIZES = {"540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}

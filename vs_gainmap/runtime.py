@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from vs_gainmap.cuda_graphs import open_graphs
 from vs_gainmap.errors import DeviceError
+from vs_gainmap.fused.gridnet import CompiledGridNet
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
 from vs_gainmap.models.gridnet import GridFeatures
@@ -157,6 +158,9 @@ class Predictor:
         self.device, self.tile = device, tile
         self.dtype = dtype if isinstance(model, GMNet) else torch.float32
         self._global = copy.deepcopy(model).to(device)
+        self._threads = torch.get_num_threads()
+        if isinstance(self._global, GridNet) and device.type == "cpu":
+            self._global, self._threads = CompiledGridNet.of(self._global), 1
         self._local: GMNet | None = None
         if isinstance(model, GMNet):
             self._local = copy.deepcopy(model).to(device=device, dtype=dtype)
@@ -175,7 +179,7 @@ class Predictor:
         """Wait for a free slot and work in it."""
         slot = self._slots.get()
         try:
-            with slot.active():
+            with slot.active(), _torch_threads(self._threads):
                 yield slot
         finally:
             self._slots.put(slot)
@@ -357,6 +361,24 @@ class Predictor:
         features = GlobalFeatures(*(f.to(self.dtype) for f in features))
         gain_map = predict_in_tiles(self._local, x, features, self.tile)
         return gain_map[..., :height, :width].float()
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """Let PyTorch use so many threads for what this thread asks of it.
+
+    GridNet's steps are too small to share: with two threads each takes twice the processor's time
+    and longer by the clock, and frames beside it wait.
+    """
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:

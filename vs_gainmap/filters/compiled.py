@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -18,9 +16,8 @@ from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, chroma_shift, 
 from vs_gainmap.curve import DEGREE
 from vs_gainmap.fused.parameters import Color, Floats
 from vs_gainmap.fused.polynomials import POWER
+from vs_gainmap.fused.readiness import find_fault, is_wanted
 
-# Set to 0 in the environment, it leaves the work to filters: to compare, or to find a fault.
-SWITCH = "VS_GAINMAP_ONE_PASS"
 LEAST_SIZE = 16
 NO_CURVE: Floats = (np.float32(0),) * (DEGREE + 1)
 
@@ -57,7 +54,7 @@ def can_read_planes(clip: vs.VideoNode, try_out: TryOut) -> bool:
         and form.sample_type == vs.INTEGER
         and (form.subsampling_w, form.subsampling_h) == (1, 1)
         and min(clip.width, clip.height) >= LEAST_SIZE
-        and os.environ.get(SWITCH) != "0"
+        and is_wanted()
         and _is_ready(try_out, form.bytes_per_sample)
     )
 
@@ -168,12 +165,7 @@ def rows_of(frame: vs.VideoFrame, plane: int) -> NDArray[Any]:
 @cache
 def _is_ready(try_out: TryOut, sample_bytes: int) -> bool:
     """Compile the kernel for samples of a size, or load it; say once why it can't be had."""
-    if importlib.util.find_spec("numba") is None:
-        return False
-    try:
-        try_out(np.uint8 if sample_bytes == 1 else np.uint16)
-    # Whatever a compiler may raise: there is another way.
-    except Exception as error:
-        log_warning(f"vs_gainmap: Numba does not work here ({error}); rendering takes longer")
-        return False
-    return True
+    fault = find_fault(lambda: try_out(np.uint8 if sample_bytes == 1 else np.uint16))
+    if fault:
+        log_warning(f"vs_gainmap: Numba does not work here ({fault}); rendering takes longer")
+    return fault is None

@@ -226,10 +226,15 @@ class GridNet(nn.Module):
             self.curves.bias[2 * BINS].fill_(qmax_norm)
 
     def _look(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
-        small = functional.avg_pool2d(thumbnail, 2)
+        small, measured = self._measure(thumbnail)
         seen = self.layout(small)
-        measured = self.normalize(statistics(small))
-        return seen, self.witness(torch.cat([measured, seen.mean(dim=(2, 3))], dim=1))
+        known = [self.normalize(measured), seen.mean(dim=(2, 3))]
+        return seen, self.witness(torch.cat(known, dim=1))
+
+    def _measure(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a thumbnail of half the size, and its statistics."""
+        small = functional.avg_pool2d(thumbnail, 2)
+        return small, statistics(small)
 
     def testify(self, thumbnail: Tensor) -> Tensor:
         """Return what a picture says of how its film was made.
