@@ -90,6 +90,12 @@ def test_ways_are_models_backends_and_precisions() -> None:
         bench_pipeline.open_way("fastest", clip)
     with pytest.raises(vs.Error, match="backend"):
         bench_pipeline.open_way("gmnet:nope", clip)
+    with pytest.raises(vs.Error, match='"all" is not'):
+        bench_pipeline.open_way("fast:torch::all", clip)
+    maps = bench_pipeline.open_way("fast:torch::every2:maps", clip)
+    assert (maps.format.id, maps.width) == (vs.GRAYS, 24)
+    with pytest.raises(vs.Error, match="map_every"):
+        bench_pipeline.open_way("fast:torch::every9", clip)
 
 
 def test_a_way_that_is_not_open_is_one_line(

@@ -16,12 +16,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import vapoursynth as vs
 
 from vs_gainmap.bench import SIZES, noise_clip, zimg_to_pq
-from vs_gainmap.filters import sdr_to_hdr10
+from vs_gainmap.filters import predict, sdr_to_hdr10
 from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.video.encoder_pass import frames_in_order
@@ -53,23 +54,29 @@ class Row:
 def open_way(way: str, clip: vs.VideoNode) -> vs.VideoNode:
     """Build a graph: "zimg alone", or a model with a backend and precision, "gmnet:ov:int8".
 
-    A fourth part, "gmnet:torch:float16:device", keeps frames on the device, or measures light as
-    `convert` does: "fast:torch::measure".
+    More parts may follow: "device" keeps frames on the device ("gmnet:torch:float16:device"),
+    "measure" measures light as `convert` does ("fast:torch::measure"), "every2" makes every
+    second map, and "maps" stops at the maps, without a survey ("gmnet:ov:int8:every2:maps").
 
     Raises:
-        vs.Error: no such model, backend or precision.
+        vs.Error: no such model, backend, precision or part.
     """
     if way == ZIMG:
         return zimg_to_pq(clip)
-    model, backend, dtype, place = (*way.split(":"), *[""] * 3)[:4]
-    return sdr_to_hdr10(
-        clip,
-        model=model,
-        backend=backend or "torch",
-        dtype=dtype or None,
-        on_device=place == "device",
-        measure=place == "measure",
-    )
+    model, backend, dtype = (*way.split(":"), "", "")[:3]
+    parts = way.split(":")[3:]
+    how: dict[str, Any] = {"model": model, "backend": backend or "torch", "dtype": dtype or None}
+    whole: dict[str, Any] = {}
+    for part in parts:
+        if part in ("device", "measure"):
+            whole["on_device" if part == "device" else part] = True
+        elif part.startswith("every") and part[5:].isdecimal():
+            how["map_every"] = int(part[5:])
+        elif part != "maps":
+            raise vs.Error(f'{way}: "{part}" is not "device", "measure", "every2" or "maps"')
+    if "maps" in parts:
+        return predict(clip, survey=0, **how)
+    return sdr_to_hdr10(clip, **how, **whole)
 
 
 def time_way(way: str, clip: vs.VideoNode, in_flight: int, warm_up: int) -> float:
@@ -205,8 +212,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["540p", "1080p", "2160p"])
     parser.add_argument(
-        "--ways", nargs="+", default=["fast"], metavar="MODEL[:BACKEND[:DTYPE]]",
-        help="such as fast, gmnet, gmnet:ov:int8 (fast)",
+        "--ways", nargs="+", default=["fast"], metavar="MODEL[:BACKEND[:DTYPE[:PART]]]",
+        help="such as fast, gmnet, gmnet:ov:int8, gmnet:ov:int8:every2:maps (fast)",
     )  # fmt: skip
     parser.add_argument("--in-flight", nargs="+", type=int, default=[1, 2, 4], metavar="N")
     parser.add_argument("--frames", type=int, default=32)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 # Argument of `sdr_to_hdr10` for each option of `add_filter_options`.
 _FILTER_ARGUMENTS = (
     "weights", "model", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
-    "dtype", "streams", "backend", "radius", "survey", "output", "output_chroma_location",
-    "dither", "matrix", "transfer", "primaries", "range", "chroma_location", "upsampling",
+    "dtype", "streams", "backend", "radius", "survey", "map_every", "output",
+    "output_chroma_location", "dither", "matrix", "transfer", "primaries", "range",
+    "chroma_location", "upsampling",
 )  # fmt: skip
 
 # Defaults of the filter: their modules import VapourSynth, and `--help` must not. A test
@@ -74,6 +75,10 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
     network.add_argument(
         "--survey", type=int, metavar="N",
         help=f"pictures from all over the film that are judged together; 0 for none ({_SURVEY})",
+    )  # fmt: skip
+    network.add_argument(
+        "--map-every", type=int, choices=(1, 2, 3, 4),
+        help="make the map of every so many-th frame and carry it to those between (1)",
     )  # fmt: skip
 
     add_color_options(parser)

@@ -38,6 +38,7 @@ def sdr_to_hdr10(
     backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
     survey: int = DEFAULT_SURVEY,
+    map_every: int = 1,
     format: int = vs.YUV420P10,  # noqa: A002 - VapourSynth's own word
     output: Output = "pq",
     output_chroma_location: str = "left",
@@ -57,7 +58,7 @@ def sdr_to_hdr10(
 
     Args:
         clip: SDR, as for `predict`.
-        weights: see `predict`, as for the following ones down to `survey`.
+        weights: see `predict`, as for the following ones down to `map_every`.
         model: "gmnet" or "fast".
         preset: how published weights are applied.
         sdr_white: see `apply`: cd/m2 of SDR white.
@@ -73,6 +74,7 @@ def sdr_to_hdr10(
         backend: what runs the network: "torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx".
         radius: steadiness over time, in frames on either side; 0 judges each frame alone.
         survey: pictures from all over the clip that are judged together.
+        map_every: 2, 3 or 4 runs the local branch on every so many-th frame.
         format: see `apply`, as for all the rest; YUV420P10 is HDR10.
         output: "pq", "hlg" or "linear".
         output_chroma_location: "left", "top_left", ...
@@ -117,8 +119,13 @@ def sdr_to_hdr10(
         backend=backend,
         radius=radius,
         survey=survey,
+        map_every=map_every,
     )
     if on_device:
+        if map_every != 1:
+            raise vs.Error(
+                "sdr_to_hdr10: on_device makes the map of every frame; leave map_every out"
+            )
         if output != "pq" or dither != "none":
             raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
         known = judge(tagged, how)

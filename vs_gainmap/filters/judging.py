@@ -14,6 +14,7 @@ from vs_gainmap import props
 from vs_gainmap.backends import Backend, RunOptions, TorchBackend, open_backend
 from vs_gainmap.colorimetry import NARROW_PRIMARIES
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters.carrying import ALIKE, MAX_EVERY, alike
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
 from vs_gainmap.filters.upsampling import BICUBIC
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
@@ -74,6 +75,7 @@ class Judging:
     backend: str = "torch"
     radius: int = DEFAULT_RADIUS
     survey: int = DEFAULT_SURVEY
+    map_every: int = 1
 
 
 def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
@@ -105,6 +107,13 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
         raise vs.Error(f"predict: radius must be 0 to {MAX_RADIUS}, got {how.radius}")
     if not 0 <= how.survey <= MAX_SURVEY:
         raise vs.Error(f"predict: survey must be 0 to {MAX_SURVEY}, got {how.survey}")
+    if not 1 <= how.map_every <= MAX_EVERY:
+        raise vs.Error(f"predict: map_every must be 1 to {MAX_EVERY}, got {how.map_every}")
+    if how.radius < how.map_every and how.map_every > 1:
+        raise vs.Error(
+            f"predict: map_every={how.map_every} needs a radius of at least {how.map_every}, "
+            f"which finds cuts; got {how.radius}"
+        )
 
     thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
     options = RunOptions(device=how.device, dtype=how.dtype, tile=how.tile, streams=how.streams)
@@ -124,7 +133,7 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
         if surveyor is not None:
             judged.append(judge_twice(surveyor, thumbnail, asked))
             sizes.append(2 * surveyor.features_size)
-        features = _features(thumbnail, judged, sizes, how.radius)
+        features = _features(thumbnail, judged, sizes, how.radius, how.map_every)
         told = None
         if surveyor is not None:
             told = difference(features, size, surveyor.features_size, loaded.preset)
@@ -151,7 +160,11 @@ def _own_scale(clip: vs.VideoNode, trained: int, limit: int | None) -> int:
 
 
 def _features(
-    thumbnail: vs.VideoNode, judged: list[vs.VideoNode], sizes: list[int], radius: int
+    thumbnail: vs.VideoNode,
+    judged: list[vs.VideoNode],
+    sizes: list[int],
+    radius: int,
+    map_every: int,
 ) -> vs.VideoNode:
     """Return a clip of one row a frame: the vectors of `judged`, then the signature."""
     size = sum(sizes)
@@ -185,6 +198,8 @@ def _features(
         out = own.copy()
         np.asarray(out[0])[0, :size] = average([row[:size] for row in rows], window.weights)
         out.props[props.SCENE_CHANGE_PREV] = int(window.begins_shot)
+        if map_every > 1:
+            out.props[ALIKE] = alike(window.weights, places, n, map_every)
         return out
 
     return around.modify(each, each, average_window)

@@ -10,6 +10,7 @@ import vapoursynth as vs
 from vs_gainmap import props
 from vs_gainmap.colorimetry import ColorOverrides, check_frame_color, tag_sdr_clip
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters.carrying import carry
 from vs_gainmap.filters.judging import (
     DEFAULT_SURVEY,
     Judging,
@@ -36,6 +37,7 @@ def predict(
     backend: str = "torch",
     radius: int = DEFAULT_RADIUS,
     survey: int = DEFAULT_SURVEY,
+    map_every: int = 1,
     matrix: str | int | None = None,
     transfer: str | int | None = None,
     primaries: str | int | None = None,
@@ -71,6 +73,10 @@ def predict(
         survey: pictures from all over the clip that are judged together, because a film's other
             scenes tell how its SDR was made; 0 judges each scene by itself, and so do weights of
             your own for GMNet. The result depends on the whole clip, not on requests.
+        map_every: 2, 3 or 4 lets the network's local branch see every so many-th frame, and
+            carries its map to those between by their own luma: for GMNet on a CPU. Qmax and the
+            global branch are each frame's own, and so are the maps of cuts, flashes and fades.
+            It needs a radius of at least as much.
         matrix: overrides the frame props, as the next four do: "709", "170m", "470bg", ...
         transfer: "709", "601", "srgb", ...; only says that the clip is SDR.
         primaries: "709", "170m", "470bg", "2020", "p3", ...
@@ -109,6 +115,7 @@ def predict(
             backend=backend,
             radius=radius,
             survey=survey,
+            map_every=map_every,
         ),
     )
 
@@ -118,16 +125,20 @@ def predict_as(tagged: vs.VideoNode, how: Judging) -> vs.VideoNode:
     known = judge(tagged, how)
     picture = network_picture(tagged, *known.map_size)
     features, size = known.features, known.network.features_size
+    preset_used = known.loaded.preset
+    low, high = preset_used.min_log_gain, preset_used.max_log_gain
     try:
         gain_map = known.network.local(picture, features)
+        if how.map_every > 1 and tagged.num_frames > 1:
+            gain_map = carry(
+                gain_map, picture, features, how.map_every, size=size, low=low, high=high
+            )
         added = []
         if known.surveyor is not None and known.told is not None:
             added = [known.surveyor.local(picture, known.told), known.told]
     except GainMapError as error:
         raise vs.Error(f"predict: {error}") from error
-    preset_used = known.loaded.preset
     constants = constant_props(preset_used)
-    low, high = preset_used.min_log_gain, preset_used.max_log_gain
 
     def describe(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         out, row = f[0].copy(), np.asarray(f[1][0])[0]

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import vapoursynth as vs
+from numpy.typing import NDArray
 
 from vs_gainmap import props
 from vs_gainmap.curve import DEGREE, SAMPLES_ACROSS, fit_curve
@@ -51,15 +52,13 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> Guided:
 
     def fit(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out = f[0].copy()
-        curve = fit_curve(np.asarray(f[1][0]), np.asarray(f[2][0]))
-        for k, value in enumerate(curve):
-            out.props[f"{props.GAIN_MAP_CURVE}{k}"] = float(value)
+        put_curve(out, np.asarray(f[1][0]), np.asarray(f[2][0]))
         return out
 
     seen = [clip.resize.Point(*few) for clip in (luma, gain_map)]
     fitted = gain_map.std.ModifyFrame([gain_map, *seen], fit)
-    rest = vs.core.akarin.Expr([fitted, luma], f"y luma! x {_curve_expr('x')} -")
-    return Guided(rest, _curve_expr("y"))
+    rest = vs.core.akarin.Expr([fitted, luma], f"y luma! x {curve_expr('x')} -")
+    return Guided(rest, curve_expr("y"))
 
 
 def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNode:
@@ -81,7 +80,13 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     return value.std.CopyFrameProps(gain_map)
 
 
-def _curve_expr(clip: str) -> str:
+def put_curve(frame: vs.VideoFrame, luma: NDArray[np.float32], values: NDArray[np.float32]) -> None:
+    """Fit a curve over luma to a map, and write its coefficients into a frame's props."""
+    for k, value in enumerate(fit_curve(luma, values)):
+        frame.props[f"{props.GAIN_MAP_CURVE}{k}"] = float(value)
+
+
+def curve_expr(clip: str) -> str:
     """Return the expression of the curve at `luma@`, its coefficients in the props of a clip."""
     terms = f"luma@ 0 1 clamp 2 * 1 - l! {clip}.{props.GAIN_MAP_CURVE}{DEGREE}"
     for k in reversed(range(DEGREE)):
