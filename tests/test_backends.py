@@ -312,7 +312,7 @@ def test_quantize_and_convert_on_the_command_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     weights = ["--weights", str(tiny_weights)]
-    assert main(["quantize", str(media.plain), "--frames", "2", *weights]) == 0
+    assert main(["quantize", str(media.plain), str(media.plain), "--frames", "1", *weights]) == 0
     assert "is calibrated" in capsys.readouterr().out
     ranges = load_ranges(weights_digest(model))
     assert ranges["conv_last"].high > 0

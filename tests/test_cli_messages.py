@@ -68,17 +68,24 @@ def test_files_without_video(tmp_path: Path, say: Say) -> None:
 
 
 def test_interlaced_video_names_the_option(
-    media: Media, tmp_path: Path, tiny_weights: Path, say: Say
+    media: Media,
+    tmp_path: Path,
+    tiny_weights: Path,
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = ("--weights", tiny_weights)
     still = ("still", media.interlaced, "out.jpg", "--at", "0.2", *weights)
     preview = ("preview", media.interlaced, "-o", "out.html", "--at", "0.2", *weights)
     convert = ("convert", media.interlaced, "out.mkv", *weights)
+    flags = ("ffmpeg-args", media.interlaced, *weights)
+    quantize = ("quantize", media.interlaced, "--frames", "1", *weights)
     assert say(*still).startswith(f"{media.interlaced}: frame 4 is interlaced; deinterlace first")
-    for command in (still, preview, convert):
+    for command in (still, preview, convert, flags, quantize):
         assert "--assume-progressive" in say(*command)
     assert list(tmp_path.iterdir()) == []
-    for command in (still, preview):
+    monkeypatch.setenv("VS_GAINMAP_CACHE", str(tmp_path / "cache"))
+    for command in (still, preview, flags, quantize):
         assert main([str(word) for word in (*command, "--assume-progressive")]) == 0
 
 

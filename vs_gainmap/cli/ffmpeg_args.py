@@ -17,7 +17,9 @@ from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
     add_hdr10_options,
+    add_progressive_option,
     make_graph,
+    open_as_told,
     read_mastering,
 )
 from vs_gainmap.cli.progress import ProgressBar
@@ -58,6 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_encoder_options(parser)
     add_hdr10_options(parser)
     add_filter_options(parser)
+    add_progressive_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -134,12 +137,11 @@ def quote(arguments: Sequence[str], shell: str) -> str:
 
 def _open(args: argparse.Namespace) -> vs.VideoNode:
     from vs_gainmap.errors import MediaError
-    from vs_gainmap.video import open_clip
     from vs_gainmap.video.index import check_video
 
     if args.input.suffix.lower() not in _SCRIPTS:
         check_video(args.input)
-        return make_graph(args, measure=args.measure)(open_clip(args.input))
+        return make_graph(args, measure=args.measure)(open_as_told(args.input, args))
     if not args.input.is_file():
         raise MediaError(f"{args.input}: no such file")
     return _run_script(args.input, args.output_index)

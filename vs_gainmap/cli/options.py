@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from vs_gainmap.cli.values import color_code, mastering_display, percentile, positive_int
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import vapoursynth as vs
 
     from vs_gainmap.hdr10 import MasteringDisplay
@@ -110,6 +112,19 @@ def add_progressive_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
     )
+
+
+def open_as_told(path: Path, args: argparse.Namespace) -> vs.VideoNode:
+    """Open a video file as a clip, as `add_progressive_option` says.
+
+    Raises:
+        MediaError: it can't be opened.
+    """
+    from vs_gainmap import props
+    from vs_gainmap.video import open_clip
+
+    clip = open_clip(path)
+    return clip.std.SetFrameProps(**{props.FIELD_BASED: 0}) if args.assume_progressive else clip
 
 
 def add_encoder_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,12 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from vs_gainmap.cli.options import add_filter_options, add_progressive_option, filter_arguments
+from vs_gainmap.cli.options import (
+    add_filter_options,
+    add_progressive_option,
+    filter_arguments,
+    open_as_told,
+)
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.outputs import check_output
 
@@ -44,11 +49,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap import props
     from vs_gainmap.colorimetry import ColorOverrides
     from vs_gainmap.look.extra import PICTURES, PLOTS, require
     from vs_gainmap.look.preview import Previewer, write_preview
-    from vs_gainmap.video import open_clip
     from vs_gainmap.video.index import main_video, open_input, scan
     from vs_gainmap.video.passthrough import display_matrix, orientation
 
@@ -60,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
     with open_input(args.input) as container:
         matrix = display_matrix(main_video(container, args.input))
     frames = [index.frame_at(at) for at in args.at or ()]
-    clip = open_clip(args.input)
-    if args.assume_progressive:
-        clip = clip.std.SetFrameProps(**{props.FIELD_BASED: 0})
+    clip = open_as_told(args.input, args)
     times: tuple[Fraction, ...] | None = index.times()
     if len(index) != clip.num_frames:
         print(

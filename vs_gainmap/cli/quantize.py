@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.options import add_progressive_option, open_as_told
 from vs_gainmap.cli.values import positive_int
 
 if TYPE_CHECKING:
@@ -25,12 +27,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Measure on a few frames what each convolution sees, and keep it in the "
         "user's cache. From then on --backend ov or ort takes --dtype int8 with these weights.",
     )
-    parser.add_argument("input", type=Path, metavar="IN", help="an SDR file with varied scenes")
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="IN", help="SDR files that are to be converted"
+    )
     parser.add_argument("--weights", default="video", metavar="NAME|FILE", help="which weights")
     parser.add_argument("--weights-preset", dest="preset", metavar="NAME", help="as for convert")
     parser.add_argument(
-        "--frames", type=positive_int, default=24, metavar="N", help="how many, evenly spread (24)"
+        "--frames", type=positive_int, default=24, metavar="N", help="of each, evenly spread (24)"
     )
+    add_progressive_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -40,13 +45,13 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.backends.quantize import calibrate, save_ranges
     from vs_gainmap.errors import BackendError
     from vs_gainmap.models import GMNet
-    from vs_gainmap.video import open_clip
     from vs_gainmap.weights import load_weights
 
     weights = load_weights(args.weights, preset=args.preset)
     if not isinstance(weights.model, GMNet):
         raise BackendError(f"quantize: {args.weights} is no GMNet; only that gains from it")
-    pictures = _pictures(open_clip(args.input), args.frames)
+    clips = [open_as_told(path, args) for path in args.inputs]
+    pictures = chain.from_iterable(_pictures(clip, args.frames) for clip in clips)
     path = save_ranges(weights_digest(weights.model), calibrate(weights.model, pictures))
     print(f"{path}: {args.weights} is calibrated; convert with --backend ov --dtype int8")
     return 0
