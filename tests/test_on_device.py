@@ -155,7 +155,7 @@ def test_the_network_sees_each_frame_once_and_any_order_gives_the_same(
     forward = [planes(made, n) for n in range(24)]
     assert len(runs) == 24
     # Kept for fewer frames than are asked for in between: made again, of the same bits.
-    monkeypatch.setattr(on_device, "IN_FLIGHT", -5)
+    monkeypatch.setattr(on_device, "window_length", lambda _radius: 1)
     again = sdr_to_hdr10(clip, **how)
     runs.clear()
     for n in (20, 2, 19, 3, 20):

@@ -97,6 +97,18 @@ def test_nothing_crosses_a_cut() -> None:
     np.testing.assert_allclose(maps, planes(smooth(first, flat_map(first)), 5)[0], atol=1e-6)
 
 
+def test_a_frame_knows_twice_the_radius_and_no_more() -> None:
+    clip = breathing(40)
+    gain_map = flat_map(clip)
+    whole = planes(smooth(clip, gain_map, radius=4), 20)[0]
+    # Every third of the clip is looked at beyond the radius, so trims are of whole thirds.
+    enough, less = (slice(20 - 8, 20 + 9), slice(20 - 5, 20 + 6))
+    part = smooth(clip[enough], gain_map[enough], radius=4)
+    np.testing.assert_array_equal(planes(part, 8)[0], whole)
+    part = smooth(clip[less], gain_map[less], radius=4)
+    assert np.abs(planes(part, 5)[0] - whole).max() > 1e-5
+
+
 def test_any_order_gives_the_same_frames(tiny_weights: Path) -> None:
     clip = breathing(10)
     gain_map = predict(clip, weights=tiny_weights)

@@ -23,6 +23,7 @@ import vapoursynth as vs
 
 from vs_gainmap.bench import SIZES, noise_clip, zimg_to_pq
 from vs_gainmap.filters import predict, sdr_to_hdr10
+from vs_gainmap.filters.smoothing import REACH
 from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.video.encoder_pass import frames_in_order
@@ -31,7 +32,7 @@ from vs_gainmap.weights import load_weights
 ZIMG = "zimg alone"
 EAGER = "gmnet, eager"
 # Frames that `predict` and then `smooth` look ahead.
-AHEAD = 2 * DEFAULT_RADIUS
+AHEAD = (1 + REACH) * DEFAULT_RADIUS
 # It is slow, and the same every time.
 _EAGER_FRAMES = 2
 

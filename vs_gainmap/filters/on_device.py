@@ -21,9 +21,9 @@ from vs_gainmap.filters.comparing import LEVEL, blank_grids, read_wanted
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
-from vs_gainmap.filters.smoothing import cell_grid, steady_stops
+from vs_gainmap.filters.smoothing import cell_grid, steady_stops, window_length
 from vs_gainmap.filters.upsampling import Upsampling
-from vs_gainmap.filters.window import IN_FLIGHT, hold
+from vs_gainmap.filters.window import hold
 from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.onboard import Judged, Levels, Look, Onboard, Steady
 from vs_gainmap.planes import PlaneFormat
@@ -73,7 +73,7 @@ def render_on_device(
     width, height = known.map_size
     rows, columns = cell_grid(width, height)
     look = _look(tagged, known, wanted, primaries)
-    held = 2 * radius + IN_FLIGHT
+    held = window_length(radius)
     onboard = Onboard(
         network.predictor,
         known.surveyor.predictor if known.surveyor else None,

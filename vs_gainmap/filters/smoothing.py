@@ -28,9 +28,11 @@ from vs_gainmap.gainmap import LEAST_RANGE
 from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, is_small
 from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
-# Frames up to so many away count where a picture moves, too; beyond, where it stands still. All are
-# looked at: every third of them takes half as much out of what grain and coding do.
+# Frames up to so many away count where a picture moves, too; beyond, where it stands still. All up
+# to the radius are looked at: every third of them takes half as much out of what grain and coding
+# do. Of those beyond, up to twice the radius, every third will do against slow drifts.
 NEAR = 4
+REACH = 2
 # Cells across the picture: large enough for grain to average out, small enough for the blocks
 # that an encoder codes anew at a key frame.
 CELLS = 32
@@ -54,11 +56,12 @@ def smooth(
     Args:
         clip: the SDR clip, as for `predict`, with its color props.
         gain_map: from `predict` (GRAYS, GainMapMax on every frame), of that clip.
-        radius: frames on either side, 0 to 24; 0 returns the map as it is.
+        radius: frames on either side, 0 to 24, and of twice as many every third; 0 returns the
+            map as it is.
 
     Returns:
         The map with the correction in it, its props unchanged. Frame n is a pure function of
-        frames n - radius to n + radius.
+        frames n - 2 radius to n + 2 radius.
 
     Raises:
         vs.Error: the clips don't belong together, or the radius is out of range.
@@ -78,8 +81,7 @@ def smooth(
         return gain_map
     width, height = gain_map.width, gain_map.height
     rows, columns = cell_grid(width, height)
-    # A window on either side, and what is on its way.
-    held = 2 * radius + IN_FLIGHT
+    held = window_length(radius)
     gain_map = hold(gain_map, held, check=_check)
     signal = Signal.of(gain_map)
     light = signal.light(tagged)
@@ -112,6 +114,11 @@ def smooth(
     )
 
 
+def window_length(radius: int) -> int:
+    """Return how many frames are to be kept: a window on either side, and what is on its way."""
+    return 2 * REACH * radius + IN_FLIGHT
+
+
 def cell_grid(width: int, height: int) -> tuple[int, int]:
     """Return rows and columns of the cells that hold their light, for a map's size."""
     columns = min(CELLS, width)
@@ -124,12 +131,12 @@ def steady_stops(grids: vs.VideoNode, rows: int, radius: int) -> vs.VideoNode:
     Args:
         grids: from `make_grids`; only cells and the level of highlights are looked at.
         rows: of cells.
-        radius: frames on either side, at least 1.
+        radius: frames on either side, at least 1; see `smooth`.
 
     Returns:
         GRAYS, a sample a cell, in stops, with props of where highlights ought to be.
     """
-    around, length = Neighborhood(radius, NEAR, 1), grids.num_frames
+    around, length = Neighborhood(REACH * radius, radius), grids.num_frames
     blank = vs.core.std.BlankClip(
         format=vs.GRAYS, width=grids.width, height=rows, length=length, keep=True
     )
