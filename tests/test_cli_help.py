@@ -70,7 +70,8 @@ def test_help_tells_the_filters_own_defaults() -> None:
 
     from vs_gainmap import sdr_to_hdr10
     from vs_gainmap.cli.options import add_filter_options
-    from vs_gainmap.filters.window import DEFAULT_RADIUS
+    from vs_gainmap.filters.smoothing import REACH
+from vs_gainmap.filters.window import DEFAULT_RADIUS, Neighborhood
 
     parser = argparse.ArgumentParser()
     add_filter_options(parser)
@@ -84,4 +85,5 @@ def test_help_tells_the_filters_own_defaults() -> None:
     assert {"radius", "survey", "output"} <= set(told)
     page = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
     # A frame's neighbors on both sides, which a preview does without.
-    assert f"on {2 * DEFAULT_RADIUS} more frames" in page.read_text()
+    around = Neighborhood(REACH * DEFAULT_RADIUS, DEFAULT_RADIUS).offsets(0)
+    assert f"on {len(around) - 1} more frames" in page.read_text()
