@@ -71,7 +71,7 @@ def test_help_tells_the_filters_own_defaults() -> None:
     from vs_gainmap import sdr_to_hdr10
     from vs_gainmap.cli.options import add_filter_options
     from vs_gainmap.filters.smoothing import REACH
-from vs_gainmap.filters.window import DEFAULT_RADIUS, Neighborhood
+    from vs_gainmap.filters.window import DEFAULT_RADIUS, Neighborhood
 
     parser = argparse.ArgumentParser()
     add_filter_options(parser)
