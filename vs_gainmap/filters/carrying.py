@@ -35,7 +35,7 @@ def alike(weights: NDArray[np.float64], places: Sequence[int], n: int, every: in
         weights: of the frames in `places`, from `look_around`.
         places: frame numbers, ascending, n among them.
         n: the frame in question.
-        every: how far around is told, less 1.
+        every: `every` - 1 frames on either side are told of.
 
     Returns:
         2 every - 1 values, of frames n - every + 1 and on; 0 where there is none.
