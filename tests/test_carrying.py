@@ -97,12 +97,11 @@ def test_maps_between_are_near_their_own(made: list[int], every: int) -> None:
     assert np.mean(errors) < 0.12
 
 
-def test_a_still_picture_has_the_same_map(made: list[int]) -> None:
+def test_a_still_picture_has_the_same_map() -> None:
     clip = moving(0)
     own, carried = maps(clip), maps(clip, map_every=3)
     for n in (1, 2, 13):
         np.testing.assert_allclose(in_stops(carried, n), in_stops(own, n), atol=2e-3)
-    assert made
 
 
 def test_cuts_flashes_and_fades_have_their_own() -> None:
@@ -127,12 +126,11 @@ def test_any_order_gives_the_same() -> None:
         np.testing.assert_array_equal(planes(mixed, n)[0], want[n])
 
 
-def test_every_frame_is_the_usual_way(made: list[int]) -> None:
-    clip = moving(2)[:6]
+def test_every_frame_has_its_own_unless_asked(made: list[int]) -> None:
+    own = maps(moving(2)[:6])
     for n in range(6):
-        want = planes(predict(clip, model="gmnet"), n)[0]
-        np.testing.assert_array_equal(planes(predict(clip, model="gmnet", map_every=1), n)[0], want)
-    assert made
+        planes(own, n)
+    assert len(made) == 6
 
 
 def test_the_last_frames_and_one_frame() -> None:
@@ -143,16 +141,14 @@ def test_the_last_frames_and_one_frame() -> None:
     assert np.abs(in_stops(short, 5) - in_stops(whole, 5)).mean() < 0.15
 
 
-def test_with_a_survey_and_on_the_whole_way(made: list[int]) -> None:
+def test_with_a_survey_and_on_the_whole_way() -> None:
     clip = moving(1)
     one = sdr_to_hdr10(clip, model="gmnet", radius=8, survey=4)
     two = sdr_to_hdr10(clip, model="gmnet", radius=8, survey=4, map_every=2)
-    made.clear()
     for n in (3, 9):
         got, want = planes(two, n), planes(one, n)
         for a, b in zip(got, want, strict=True):
             assert np.abs(a.astype(int) - b.astype(int)).mean() < 1.5
-    assert made
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 import vapoursynth as vs
+from numpy.typing import NDArray
 from torch import Tensor
 
+from training.flicker import watch
 from training.grade import Master
-from training.items import read_runs
-from training.metrics import pq_psnr
+from training.items import read_runs, sdr_of
 from training.operators import OPERATORS
-from training.pairs import make_sdr, show
+from training.pairs import show
 from training.shots import SHOT_OPERATORS
 from training.way_up import tagged
-from vs_gainmap.color import pq_eotf
 from vs_gainmap.filters import apply, predict
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.weights import load_weights
@@ -113,7 +112,7 @@ def moving_runs(
             make = OPERATORS[operator].usual[0]
             yield Moving(
                 f"{path.stem}/{place}/{operator}",
-                [make_sdr(m, make, wide=True, encoding="bt1886") for m in masters],
+                [sdr_of(m, make, wide=True) for m in masters],
                 [show(m, preset, rolled=False) * preset.sdr_white for m in masters],
             )
 
@@ -129,8 +128,7 @@ def measure_losses(
         every: `map_every` of what is compared.
         how: backend and dtype of it.
     """
-    stills = [tagged((signal * 255).round() / 255) for signal in run.sdr]
-    clip = vs.core.std.Splice(stills)
+    clip = vs.core.std.Splice([tagged(signal) for signal in run.sdr])
     own = _scores(clip, run.truth, weights, map_every=1, backend="torch", dtype="float32")
     losses = []
     for number in every:
@@ -141,13 +139,9 @@ def measure_losses(
 
 def _scores(
     clip: vs.VideoNode, truth: Sequence[Tensor], weights: str, **how: Any
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    made = apply(clip, predict(clip, weights=weights, survey=0, **how), format=vs.RGBS)
-    scores = []
-    for frame, true in zip(made.frames(close=True), truth, strict=True):
-        signal = torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)]))
-        scores.append(pq_psnr(pq_eotf(signal), true))
-    return np.array(scores, np.float64)
+) -> NDArray[np.float64]:
+    gain_map = predict(clip, weights=weights, survey=0, **how)
+    return watch(apply(clip, gain_map, format=vs.RGBS), truth).psnr
 
 
 if __name__ == "__main__":

@@ -106,13 +106,13 @@ def items_from_video(
         settings = [(name, o) for name, entry in OPERATORS.items() for o in entry.usual]
         for column, (name, operator) in enumerate(settings):
             wide = (row + column + seed) % 2 == 0
-            heard = [_deliver(Master(nits=p, peak_nits=peak), operator, wide) for p in others]
+            heard = [sdr_of(Master(nits=p, peak_nits=peak), operator, wide) for p in others]
             seen = torch.cat([make_thumbnail(p[None]) for p in heard]) if heard else None
             for place, frames in enumerate(runs):
                 before: Tensor | None = None
                 for nits in frames:
                     master = Master(nits=nits, peak_nits=peak)
-                    signal = _deliver(master, operator, wide)
+                    signal = sdr_of(master, operator, wide)
                     if before is not None and float((signal - before).abs().mean()) > CUT:
                         break
                     yield Item(
@@ -127,7 +127,8 @@ def items_from_video(
                     before = signal
 
 
-def _deliver(master: Master, operator: Operator, wide: bool) -> Tensor:
+def sdr_of(master: Master, operator: Operator, wide: bool) -> Tensor:
+    """Return the SDR that an operator makes of a master, (3, H, W), 0..1, in steps of 8 bits."""
     signal = make_sdr(master, operator, wide=wide, encoding="bt1886")
     return (signal * 255).round() / 255
 

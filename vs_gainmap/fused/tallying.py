@@ -8,6 +8,8 @@ import numpy as np
 
 from vs_gainmap.fused.rows import ZERO, F, Row, compiled, inlined
 from vs_gainmap.models.gridnet import (
+    LEAST_SHARE,
+    LOG_FLOOR,
     LUMA,
     LUMA_BINS,
     MAX_BINS,
@@ -18,7 +20,7 @@ from vs_gainmap.models.gridnet import (
 )
 
 _RED, _GREEN, _BLUE = (F(weight) for weight in LUMA)
-_QUARTER, _FLOOR = F(0.25), F(0.02)
+_QUARTER, _FLOOR = F(0.25), F(LOG_FLOOR)
 _FROM, _TOP_SCALE = F(TOP_FROM), F((TOP_BINS - 1) / (1 - TOP_FROM))
 # Where each histogram begins in what is tallied: how often, by luma, maximum and minimum, then
 # by few bins how often and how much, by luma and by maximum.
@@ -28,7 +30,6 @@ _BY_TOP = _BY_MIN + MIN_BINS
 _COUNTS = _BY_TOP + TOP_BINS
 _SUMS = _COUNTS + 2 * MEAN_BINS
 _END = _SUMS + 3 * MEAN_BINS
-_TINY = 1e-12
 
 
 @inlined
@@ -96,7 +97,7 @@ def measure(picture: Row, small: Row, out: Row) -> None:
             _add(tally, _SUMS + 2 * MEAN_BINS, low, part, saturation)
     pixels = height * width
     for k in range(_COUNTS):
-        out[k] = np.sqrt(max(tally[k] / pixels, _TINY))
+        out[k] = np.sqrt(max(tally[k] / pixels, LEAST_SHARE))
     for k in range(MEAN_BINS):
         by_luma = tally[_COUNTS + k] + 1.0
         out[_COUNTS + k] = tally[_SUMS + k] / by_luma

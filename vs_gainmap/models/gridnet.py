@@ -39,6 +39,9 @@ MEAN_BINS = 16
 # Pictures among which the strongest is looked for. A maximum grows with their number, so a larger
 # survey is taken in groups of about as many.
 PEAK_OF = 32
+# What is added to luma before its logarithm, and the least share of pixels in a bin.
+LOG_FLOOR = 0.02
+LEAST_SHARE = 1e-12
 STATISTICS = LUMA_BINS + MAX_BINS + MIN_BINS + TOP_BINS + 3 * MEAN_BINS
 
 
@@ -114,12 +117,12 @@ def statistics(signal: Tensor) -> Tensor:
     bottom = signal.amin(dim=1, keepdim=True)
     saturation = top - bottom
     # The slope of the tone curve shows in the contrast of neighbours.
-    logarithm = torch.log(y + 0.02)
+    logarithm = torch.log(y + LOG_FLOOR)
     contrast = functional.pad((logarithm[..., 1:] - logarithm[..., :-1]).abs(), (1, 0))
     one = torch.ones_like(y)
 
     def share(votes: Tensor) -> Tensor:
-        return votes.clamp(min=1e-12).sqrt()
+        return votes.clamp(min=LEAST_SHARE).sqrt()
 
     def mean(total: Tensor, votes: Tensor) -> Tensor:
         return total / (votes + 1 / y[0].numel())
