@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.grade import Grade, Master, quantize_pq
+from training.grade import Grade, Levels, Master, place_white, quantize_pq
 from training.pairs import Film, make_sdr
 from training.scenes import Camera, log_average, perspective
 from training.shots import RATE, Delivery, deliver_signals
@@ -118,13 +118,15 @@ class MotionWriter:
 
     def _write(self, still: Still, name: str, rng: np.random.Generator) -> dict[str, object] | None:
         motion, film = Motion.draw(rng), Film.draw(rng)
-        grade = Grade.draw(rng, peak_nits=film.mastering_nits)
         cameras = [motion.at(n / RATE) for n in range(self.length)]
         # One exposure for all: what gets brighter in the scene does so in the video.
         middle = perspective(still.linear, cameras[self.length // 2], *self.size)
         level = log_average(middle)
         if level <= 0 or not math.isfinite(level):
             return None
+        levels = Levels.known(view=level, scene=log_average(still.linear, panorama=True))
+        placed = None if levels is None else place_white(levels, film.white_nits, rng)
+        grade = Grade.draw(rng, peak_nits=film.mastering_nits, placed_nits=placed)
         signals = []
         masters = []
         for camera in cameras:

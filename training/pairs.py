@@ -19,11 +19,14 @@ from training.degrade import Degradation
 from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
 from training.grade import (
     Grade,
+    Levels,
     Master,
     add_caption,
     draw_letterbox,
     draw_peak,
+    draw_white,
     letterbox,
+    place_white,
     quantize_pq,
     regrade,
 )
@@ -58,6 +61,8 @@ class Film:
     """Peak of the grade."""
     told: float
     """Peak the operator is told: times `mastering_nits`, or 0 for the display's class."""
+    white_nits: float
+    """Where its scenes have diffuse white."""
 
     @classmethod
     def draw(
@@ -77,6 +82,7 @@ class Film:
             wide=bool(rng.random() < 0.5),
             mastering_nits=draw_peak(rng),
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
+            white_nits=draw_white(rng),
         )
 
     def told_nits(self) -> float:
@@ -103,6 +109,8 @@ class View:
     path: Path
     scene: str
     graded: bool
+    levels: Levels | None = None
+    """How light the view was where 1.0 is diffuse white; None where nobody said."""
 
     shrink: int = 1
     skin: Path | None = None
@@ -141,6 +149,7 @@ def read_index(folder: Path) -> list[View]:
             path=folder / row["file"],
             scene=row["scene"],
             graded=row["graded"],
+            levels=Levels(view=row["level"], scene=row["scene_level"]) if "level" in row else None,
             skin=folder / row["skin"] if "skin" in row else None,
         )
         for row in rows
@@ -148,20 +157,28 @@ def read_index(folder: Path) -> list[View]:
 
 
 def draw_master(
-    view: Tensor, rng: np.random.Generator, film: Film, *, graded: bool, dim: float = 1.0
+    view: Tensor,
+    rng: np.random.Generator,
+    film: Film,
+    *,
+    graded: bool,
+    levels: Levels | None = None,
+    dim: float = 1.0,
 ) -> Master:
     """Grade a view, with captions and bars for some, rounded as a 10-bit PQ master is.
 
     Args:
         view: (3, H, W), BT.2020; relative light, or cd/m2 when `graded`.
         rng: of everything drawn here.
-        film: whose picture it becomes; it sets the peaks.
+        film: whose picture it becomes; it sets the peaks, and where diffuse white is.
         graded: what `view` is.
+        levels: of relative light, where they are known.
         dim: factor on the light of a view that is not graded, before its highlights roll off.
     """
     if rng.random() < 0.5:
         view = view.flip(-1)
-    grade = Grade.draw(rng, peak_nits=film.mastering_nits)
+    placed = None if levels is None else place_white(levels, film.white_nits, rng)
+    grade = Grade.draw(rng, peak_nits=film.mastering_nits, placed_nits=placed)
     grade = replace(grade, average_nits=dim * grade.average_nits)
     nits = regrade(view, rng) if graded else grade(view)
     peak = float(nits.max())
@@ -226,7 +243,7 @@ def make_pair(
         variation = Variation.draw(rng)
         others = [vary_with[int(rng.integers(len(vary_with)))] for _ in variation.insets]
         picture = variation(picture, [other.load() for other in others if not other.graded])
-    master = draw_master(picture, rng, film, graded=view.graded, dim=dim)
+    master = draw_master(picture, rng, film, graded=view.graded, levels=view.levels, dim=dim)
     signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
     truth = show(master, preset, rolled=bool(rng.random() < 0.15))
     title = Title.draw(rng, *signal.shape[-2:]) if vary_with else None

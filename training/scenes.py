@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.grade import Levels
 from training.sources import Still, find_sources, read_source
 from vs_gainmap.color import luminance
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
@@ -117,11 +118,20 @@ def random_window(picture: Tensor, rng: np.random.Generator, width: int, height:
     )
 
 
-def log_average(linear: Tensor) -> float:
-    """Return the log-average luminance of (3, H, W) BT.2020 light, blacks left out."""
-    y = luminance(linear, "bt2020")
-    lit = y[y > y.mean() * 1e-5]
-    return float(torch.exp(torch.log(lit).mean())) if lit.numel() else 0.0
+def log_average(linear: Tensor, *, panorama: bool = False) -> float:
+    """Return the log-average luminance of (3, H, W) BT.2020 light, blacks left out.
+
+    A panorama's is over the sphere: rows count by the solid angle that they see.
+    """
+    y = luminance(linear, "bt2020")[0]
+    weight = torch.ones_like(y)
+    if panorama:
+        rows = (torch.arange(y.shape[0]) + 0.5) / y.shape[0]
+        weight = torch.sin(rows * math.pi)[:, None].expand_as(y)
+    lit = y > y.mean() * 1e-5
+    if not lit.any():
+        return 0.0
+    return float(torch.exp((torch.log(y[lit]) * weight[lit]).sum() / weight[lit].sum()))
 
 
 def as_stored(view: Tensor, *, graded: bool) -> np.ndarray | None:
@@ -146,8 +156,13 @@ def render_still(
     width: int,
     height: int,
 ) -> list[dict[str, object]]:
-    """Write views of one scene under `out`; relative light gets a log-average of 0.18."""
+    """Write views of one scene under `out`; relative light gets a log-average of 0.18.
+
+    Their rows of the index say how light they and their scene were in the picture's own scale,
+    where that is one.
+    """
     rows: list[dict[str, object]] = []
+    scene = 0.0 if still.graded else log_average(still.linear, panorama=still.panorama)
     for number in range(first, first + views):
         if still.panorama:
             view = perspective(still.linear, Camera.draw(rng), width, height)
@@ -157,7 +172,11 @@ def render_still(
         stored = as_stored(view, graded=still.graded)
         if stored is not None:
             np.save(out / name, stored)
-            rows.append({"file": name, "scene": still.name, "graded": still.graded})
+            row: dict[str, object] = {"file": name, "scene": still.name, "graded": still.graded}
+            levels = Levels.known(view=log_average(view), scene=scene)
+            if levels is not None:
+                row |= {"level": levels.view, "scene_level": levels.scene}
+            rows.append(row)
     return rows
 
 
