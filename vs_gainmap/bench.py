@@ -23,9 +23,13 @@ import torch
 import vapoursynth as vs
 
 from vs_gainmap import props
+from vs_gainmap.backends.pytorch import empty_like
 from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
 from vs_gainmap.filters import apply, predict, smooth
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.filters.output import Rendering
+from vs_gainmap.filters.rendering import render
+from vs_gainmap.filters.seeing import see
 from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.video.encoder_pass import frames_in_order
 
@@ -91,10 +95,12 @@ def zimg_to_pq(clip: vs.VideoNode, *, white: float = 203.0) -> vs.VideoNode:
 
 
 def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
-    """Return the whole graph with the network's inputs made and looked at, but no network."""
+    """Return the whole graph with the network's inputs made and looked at, but no network.
+
+    It is `sdr_to_hdr10` at radius 0.
+    """
     width, height = -(-clip.width // scale), -(-clip.height // scale)
-    picture = clip.resize.Bicubic(width, height, format=vs.RGBS)
-    thumbnail = clip.resize.Bicubic(256, 256, format=vs.RGBS)
+    picture, thumbnail, luma = see(clip, width, height, ahead=0)
     stage = torch.empty(1, 3, height, width)
     constants = flat_gain_map(clip, scale).get_frame(0)
     base = picture.std.ShufflePlanes(0, vs.GRAY)
@@ -103,13 +109,14 @@ def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
         for plane in range(3):
             np.copyto(stage[0, plane].numpy(), np.asarray(f[1][plane]))
             np.asarray(f[2][plane])
-        out = f[0].copy()
+        out = empty_like(f[0])
         np.copyto(np.asarray(out[0]), stage[0, 0].numpy())
         for name, value in constants.props.items():
             out.props[name] = value
         return out
 
-    return apply(clip, base.std.ModifyFrame([base, picture, thumbnail], copies))
+    made = base.std.ModifyFrame([base, picture, thumbnail], copies)
+    return render(clip, made, Rendering(), luma=luma)
 
 
 def _steady(clip: vs.VideoNode, gain_map: vs.VideoNode, *, measure: bool = False) -> vs.VideoNode:

@@ -117,7 +117,7 @@ class TorchBackend:
         size = self.features_size
 
         def local(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
-            out, vector = f[0].copy(), np.asarray(f[2][0])[0, :size]
+            out, vector = empty_like(f[0]), np.asarray(f[2][0])[0, :size]
             with frame_errors(n):
                 np.copyto(np.asarray(out[0]), self.predictor.local(_planes(f[1]), vector))
             return out
@@ -152,6 +152,14 @@ def frame_errors(n: int) -> Iterator[None]:
     except RuntimeError as error:
         hint = "; try a smaller tile=" if isinstance(error, torch.OutOfMemoryError) else ""
         raise vs.Error(f"predict: frame {n}: {error}{hint}") from error
+
+
+def empty_like(frame: vs.VideoFrame) -> vs.VideoFrame:
+    """Return a frame with another's props: `copy` would copy its pixels once they are written."""
+    out = vs.core.create_video_frame(frame.format, frame.width, frame.height)
+    for name, value in frame.props.items():
+        out.props[name] = value
+    return out
 
 
 def _planes(frame: vs.VideoFrame) -> list[Plane]:

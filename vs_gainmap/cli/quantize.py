@@ -63,7 +63,7 @@ def _pictures(clip: vs.VideoNode, count: int) -> Iterator[tuple[Tensor, Tensor]]
     import torch
 
     from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-    from vs_gainmap.filters.judging import network_picture
+    from vs_gainmap.filters.seeing import network_picture
     from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
     def tensor(frame: vs.VideoFrame) -> Tensor:

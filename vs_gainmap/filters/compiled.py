@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -102,9 +102,25 @@ def in_lanes(
     return vs.core.std.Interleave(lanes, modify_duration=False)
 
 
-def is_known(found: Mapping[str, Any]) -> bool:
-    """Say whether a frame's color is one that `source_color` takes."""
-    return found[props.MATRIX] in LUMA_WEIGHTS and found[props.PRIMARIES] in KNOWN_PRIMARIES
+def choose_known(
+    compiled: vs.VideoNode, otherwise: vs.VideoNode, tagged: vs.VideoNode
+) -> vs.VideoNode:
+    """Take each frame of a compiled pass whose color `source_color` takes, and others elsewhere.
+
+    Args:
+        compiled: by the pass.
+        otherwise: the same by filters.
+        tagged: whose props decide.
+    """
+    matrix = _is_one_of(f"x.{props.MATRIX}", LUMA_WEIGHTS)
+    primaries = _is_one_of(f"x.{props.PRIMARIES}", KNOWN_PRIMARIES)
+    # Natively: a function in Python would be asked for every frame.
+    return vs.core.akarin.Select([compiled, otherwise], tagged, f"{matrix} {primaries} and 0 1 ?")
+
+
+def _is_one_of(value: str, numbers: Iterable[int]) -> str:
+    first, *rest = (f"{value} {number} =" for number in numbers)
+    return first + "".join(f" {other} or" for other in rest)
 
 
 def source_color(

@@ -8,11 +8,11 @@ import vapoursynth as vs
 
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.judging import DEFAULT_SURVEY, Judging, Scale, judge
-from vs_gainmap.filters.on_device import Rendering, render_on_device
-from vs_gainmap.filters.output import Output
-from vs_gainmap.filters.prediction import predict_as
-from vs_gainmap.filters.rendering import apply
-from vs_gainmap.filters.smoothing import smooth
+from vs_gainmap.filters.on_device import render_on_device
+from vs_gainmap.filters.output import Output, Rendering
+from vs_gainmap.filters.prediction import predict_judged
+from vs_gainmap.filters.rendering import render
+from vs_gainmap.filters.smoothing import smooth_tagged
 from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.gainmap import GainMapPreset
@@ -121,38 +121,13 @@ def sdr_to_hdr10(
         survey=survey,
         map_every=map_every,
     )
-    if on_device:
-        if map_every != 1:
-            raise vs.Error(
-                "sdr_to_hdr10: on_device makes the map of every frame; leave map_every out"
-            )
-        if output != "pq" or dither != "none":
-            raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
-        known = judge(tagged, how)
-        wanted = Rendering(
-            sdr_white=sdr_white,
-            peak_nits=peak_nits,
-            strength=strength,
-            eotf=eotf,
-            upsampling=upsampling,
-            format=int(format),
-            output_chroma_location=output_chroma_location,
-            mastering=mastering,
-            max_cll=max_cll,
-            max_fall=max_fall,
-            measure=measure,
-        )
-        return render_on_device(tagged, known, wanted, radius=radius)
-    gain_map = predict_as(tagged, how)
-    return apply(
-        tagged,
-        smooth(tagged, gain_map, radius=radius),
+    wanted = Rendering(
         sdr_white=sdr_white,
         peak_nits=peak_nits,
         strength=strength,
         eotf=eotf,
         upsampling=upsampling,
-        format=format,
+        format=int(format),
         output=output,
         output_chroma_location=output_chroma_location,
         dither=dither,
@@ -161,3 +136,14 @@ def sdr_to_hdr10(
         max_fall=max_fall,
         measure=measure,
     )
+    if on_device and map_every != 1:
+        raise vs.Error("sdr_to_hdr10: on_device makes the map of every frame; leave map_every out")
+    known = judge(tagged, how)
+    if on_device:
+        return render_on_device(tagged, known, wanted, radius=radius)
+    gain_map = predict_judged(known, map_every=map_every)
+    luma = known.seen.luma
+    if radius == 0:
+        return render(tagged, gain_map, wanted, luma=luma)
+    # Rendering comes windows later, when that luma is no longer at hand.
+    return render(tagged, smooth_tagged(tagged, gain_map, radius=radius, luma=luma), wanted)

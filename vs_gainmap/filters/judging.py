@@ -12,14 +12,12 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.backends import Backend, RunOptions, TorchBackend, open_backend
-from vs_gainmap.colorimetry import NARROW_PRIMARIES
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.carrying import ALIKE, MAX_EVERY, alike
+from vs_gainmap.filters.seeing import Seen, see
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
-from vs_gainmap.filters.upsampling import BICUBIC
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.runtime import Plane, choose_device
 from vs_gainmap.temporal import (
     MAX_RADIUS,
@@ -50,6 +48,7 @@ class Judgement:
     loaded: Weights
     map_size: tuple[int, int]
     """Width and height."""
+    seen: Seen
     network: Backend
     features: vs.VideoNode
     """GRAYS, one row a frame, which begins with the network's vector; with a radius it has
@@ -115,7 +114,9 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
             f"which finds cuts; got {how.radius}"
         )
 
-    thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    map_size = (-(-tagged.width // scale), -(-tagged.height // scale))
+    seen = see(tagged, *map_size, ahead=how.radius if tagged.num_frames > 1 else 0)
+    thumbnail = seen.thumbnail
     options = RunOptions(device=how.device, dtype=how.dtype, tile=how.tile, streams=how.streams)
     try:
         network = open_backend(how.backend, loaded.model, options)
@@ -141,7 +142,8 @@ def judge(tagged: vs.VideoNode, how: Judging) -> Judgement:
         raise vs.Error(f"predict: {error}") from error
     return Judgement(
         loaded=loaded,
-        map_size=(-(-tagged.width // scale), -(-tagged.height // scale)),
+        map_size=map_size,
+        seen=seen,
         network=network,
         features=features,
         surveyor=surveyor,
@@ -203,14 +205,6 @@ def _features(
         return out
 
     return around.modify(each, each, average_window)
-
-
-def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
-    """Return gamma-coded full-range RGBS in (about) BT.709 primaries, as trained on."""
-    with tagged.get_frame(0) as frame:
-        narrow = int(frame.props[props.PRIMARIES]) in NARROW_PRIMARIES
-    convert = {} if narrow else {"primaries": int(vs.PRIMARIES_BT709)}
-    return tagged.resize.Bicubic(width, height, format=vs.RGBS, **BICUBIC, **convert)
 
 
 def _on_cpu(backend: str, device: str | None) -> bool:

@@ -15,8 +15,8 @@ from vs_gainmap.colorimetry import HDR_TRANSFERS
 from vs_gainmap.filters.compiled import (
     LEAST_SIZE,
     can_read_planes,
+    choose_known,
     in_lanes,
-    is_known,
     planes_of,
     small_color,
     small_picture,
@@ -94,12 +94,7 @@ def measure_shown(
     )
     if not is_pq or percentile < 100 or hdr10plus or not can_read_planes(clip, _try_out):
         return by_filters
-    noted = _meter(clip)
-
-    def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
-        return noted if is_known(f.props) else by_filters
-
-    return clip.std.FrameEval(choose, prop_src=clip)
+    return choose_known(_meter(clip), by_filters, clip)
 
 
 def _meter(clip: vs.VideoNode) -> vs.VideoNode:

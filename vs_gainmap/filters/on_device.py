@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import vapoursynth as vs
 
@@ -20,32 +18,19 @@ from vs_gainmap.colorimetry import (
 from vs_gainmap.filters.comparing import LEVEL, blank_grids, read_wanted
 from vs_gainmap.filters.judging import Judgement
 from vs_gainmap.filters.light import BLACK_NITS, lit_area
-from vs_gainmap.filters.output import choose_guided, choose_light, hdr10_props, target_color
+from vs_gainmap.filters.output import (
+    Rendering,
+    choose_guided,
+    choose_light,
+    hdr10_props,
+    target_color,
+)
 from vs_gainmap.filters.smoothing import cell_grid, steady_stops, window_length
-from vs_gainmap.filters.upsampling import Upsampling
 from vs_gainmap.filters.window import hold
-from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.onboard import Judged, Levels, Look, Onboard, Steady
 from vs_gainmap.planes import PlaneFormat
 
 _INSTEAD = "leave on_device out for this clip"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendering:
-    """What `sdr_to_hdr10` is asked for; its arguments of the same names."""
-
-    sdr_white: float | None
-    peak_nits: float | None
-    strength: float
-    eotf: str | None
-    upsampling: Upsampling | None
-    format: int
-    output_chroma_location: str
-    mastering: MasteringDisplay | None
-    max_cll: int | None
-    max_fall: int | None
-    measure: bool
 
 
 def render_on_device(
@@ -65,6 +50,8 @@ def render_on_device(
     Raises:
         vs.Error: this way is not open to the clip, the backend or the format.
     """
+    if wanted.output != "pq" or wanted.dither != "none":
+        raise vs.Error('sdr_to_hdr10: on_device makes output "pq" with dither "none" only')
     if not isinstance(known.network, TorchBackend):
         raise vs.Error('sdr_to_hdr10: on_device needs backend="torch"')
     network = known.network
@@ -133,12 +120,10 @@ def render_on_device(
         props.PRIMARIES: int(vs.PRIMARIES_BT2020),
         props.RANGE: int(vs.RANGE_LIMITED),
     }
-    found = target_color(wanted.format, "pq", wanted.output_chroma_location)
+    found = target_color(wanted.format, wanted.output, wanted.output_chroma_location)
     if "chromaloc" in found:
         color[props.CHROMA_LOCATION] = found["chromaloc"]
-    color |= hdr10_props(
-        tagged, look.peak_nits, wanted.mastering, wanted.max_cll, wanted.max_fall, "pq"
-    )
+    color |= hdr10_props(tagged, look.peak_nits, wanted)
     blank = blank.std.SetFrameProps(**color)
     return network.modify(blank, [blank, *sources, *stops], render)
 
@@ -178,7 +163,7 @@ def _source(tagged: vs.VideoNode) -> tuple[PlaneFormat, PrimariesName]:
 
 
 def _target(tagged: vs.VideoNode, wanted: Rendering) -> PlaneFormat:
-    color = target_color(wanted.format, "pq", wanted.output_chroma_location)
+    color = target_color(wanted.format, wanted.output, wanted.output_chroma_location)
     layout = vs.core.get_video_format(wanted.format)
     if layout.color_family != vs.YUV or layout.sample_type != vs.INTEGER:
         raise vs.Error(f"sdr_to_hdr10: on_device makes integer YUV, not {layout.name}; {_INSTEAD}")

@@ -11,9 +11,9 @@ from vs_gainmap.filters.compiled import (
     LEAST_SIZE,
     NO_CURVE,
     can_read,
+    choose_known,
     coefficients,
     in_lanes,
-    is_known,
     planes_of,
     rows_of,
     small_color,
@@ -94,11 +94,7 @@ def look_once(
 
     blank = blank_grids(tagged, columns, 2 * rows)
     seen = in_lanes(blank, [blank, tagged, rest], see)
-
-    def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
-        return seen if is_known(f.props) else otherwise
-
-    return blank.std.FrameEval(choose, prop_src=tagged)
+    return choose_known(seen, otherwise, tagged)
 
 
 def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:

@@ -14,9 +14,9 @@ from vs_gainmap.filters.compiled import (
     LEAST_SIZE,
     NO_CURVE,
     can_read,
+    choose_known,
     coefficients,
     in_lanes,
-    is_known,
     planes_of,
     rows_of,
     small_color,
@@ -111,10 +111,7 @@ def pass_once(
     blank = vs.core.std.BlankClip(tagged, format=int(vs.YUV420P10), keep=True)
     drawn = in_lanes(blank, [tagged, rest], draw)
 
-    def choose(n: int, f: vs.VideoFrame) -> vs.VideoNode:  # noqa: ARG001
-        return drawn if is_known(f.props) else otherwise
-
-    chosen = blank.std.FrameEval(choose, prop_src=tagged)
+    chosen = choose_known(drawn, otherwise, tagged)
     said: dict[str, int] = {
         props.MATRIX: int(vs.MATRIX_BT2020_NCL),
         props.TRANSFER: int(vs.TRANSFER_ST2084),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import vapoursynth as vs
@@ -11,7 +12,7 @@ from vs_gainmap import props
 from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.colorimetry import NAMES
 from vs_gainmap.errors import MetadataError
-from vs_gainmap.filters.upsampling import UPSAMPLINGS
+from vs_gainmap.filters.upsampling import UPSAMPLINGS, Upsampling
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 Output = Literal["pq", "hlg", "linear"]
@@ -23,6 +24,25 @@ OUTPUT_TRANSFERS: dict[str, int] = {
 # Gain below 2^-16 of anything is darker than PQ can say.
 MAX_STRENGTH = 4.0
 DITHERS = ("none", "ordered", "random", "error_diffusion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """How HDR is to look and come out: arguments of `apply` of the same names."""
+
+    sdr_white: float | None = None
+    peak_nits: float | None = None
+    strength: float = 1.0
+    eotf: str | None = None
+    upsampling: Upsampling | None = None
+    format: int = int(vs.YUV420P10)
+    output: Output = "pq"
+    output_chroma_location: str = "left"
+    dither: str = "none"
+    mastering: MasteringDisplay | None = None
+    max_cll: int | None = None
+    max_fall: int | None = None
+    measure: bool = False
 
 
 def positive(name: str, value: float | None, default: float) -> float:
@@ -110,14 +130,10 @@ def target_color(format_id: int, output: str, chroma_location: str) -> dict[str,
 
 
 def hdr10_props(
-    tagged: vs.VideoNode,
-    peak_nits: float,
-    mastering: MasteringDisplay | None,
-    max_cll: int | None,
-    max_fall: int | None,
-    output: str,
+    tagged: vs.VideoNode, peak_nits: float, wanted: Rendering
 ) -> dict[str, props.PropValue]:
-    """Return the HDR10 props of an output; arguments are those of `apply`."""
+    """Return the HDR10 props of an output."""
+    mastering, max_cll, max_fall = wanted.mastering, wanted.max_cll, wanted.max_fall
     if (max_cll is None) != (max_fall is None):
         raise vs.Error("apply: max_cll and max_fall go together; give both or neither")
     try:
@@ -126,7 +142,7 @@ def hdr10_props(
                 wide = int(frame.props[props.PRIMARIES]) == int(vs.PRIMARIES_BT2020)
             name: Literal["bt2020", "p3d65"] = "bt2020" if wide else "p3d65"
             mastering = MasteringDisplay.named(name, max_nits=float(round(peak_nits)))
-        found = props.mastering_props(mastering) if output == "pq" else {}
+        found = props.mastering_props(mastering) if wanted.output == "pq" else {}
         if max_cll is not None and max_fall is not None:
             found |= props.light_props(ContentLight(max_cll=max_cll, max_fall=max_fall))
     except MetadataError as error:

@@ -13,11 +13,11 @@ from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters.carrying import carry
 from vs_gainmap.filters.judging import (
     DEFAULT_SURVEY,
+    Judgement,
     Judging,
     Scale,
     constant_props,
     judge,
-    network_picture,
 )
 from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset
@@ -101,38 +101,33 @@ def predict(
         chroma_location=chroma_location,
     )
     tagged = tag_sdr_clip(clip, overrides, "predict")
-    return predict_as(
-        tagged,
-        Judging(
-            weights=weights,
-            model=model,
-            preset=preset,
-            scale=scale,
-            tile=tile,
-            device=device,
-            dtype=dtype,
-            streams=streams,
-            backend=backend,
-            radius=radius,
-            survey=survey,
-            map_every=map_every,
-        ),
+    how = Judging(
+        weights=weights,
+        model=model,
+        preset=preset,
+        scale=scale,
+        tile=tile,
+        device=device,
+        dtype=dtype,
+        streams=streams,
+        backend=backend,
+        radius=radius,
+        survey=survey,
+        map_every=map_every,
     )
+    return predict_judged(judge(tagged, how), map_every=map_every)
 
 
-def predict_as(tagged: vs.VideoNode, how: Judging) -> vs.VideoNode:
-    """Predict the gain map of every frame of a clip that has all its color props; see `predict`."""
-    known = judge(tagged, how)
-    picture = network_picture(tagged, *known.map_size)
+def predict_judged(known: Judgement, *, map_every: int = 1) -> vs.VideoNode:
+    """Predict the gain map of every frame of a clip that has been judged; see `predict`."""
+    picture = known.seen.picture
     features, size = known.features, known.network.features_size
     preset_used = known.loaded.preset
     low, high = preset_used.min_log_gain, preset_used.max_log_gain
     try:
         gain_map = known.network.local(picture, features)
-        if how.map_every > 1 and tagged.num_frames > 1:
-            gain_map = carry(
-                gain_map, picture, features, how.map_every, size=size, low=low, high=high
-            )
+        if map_every > 1 and picture.num_frames > 1:
+            gain_map = carry(gain_map, picture, features, map_every, size=size, low=low, high=high)
         added = []
         if known.surveyor is not None and known.told is not None:
             added = [known.surveyor.local(picture, known.told), known.told]

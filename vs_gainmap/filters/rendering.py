@@ -16,6 +16,7 @@ from vs_gainmap.filters.output import (
     DITHERS,
     OUTPUT_TRANSFERS,
     Output,
+    Rendering,
     choose_guided,
     choose_light,
     hdr10_props,
@@ -104,41 +105,74 @@ def apply(
         range=range,
         chroma_location=chroma_location,
     )
-    tagged = tag_sdr_clip(clip, overrides, "apply")
-    constants = _read_constants(clip, gain_map)
-    white, peak, curve = choose_light(
+    wanted = Rendering(
         sdr_white=sdr_white,
         peak_nits=peak_nits,
         strength=strength,
         eotf=eotf,
+        upsampling=upsampling,
+        format=format,
+        output=output,
+        output_chroma_location=output_chroma_location,
+        dither=dither,
+        mastering=mastering,
+        max_cll=max_cll,
+        max_fall=max_fall,
+        measure=measure,
+    )
+    return render(tag_sdr_clip(clip, overrides, "apply"), gain_map, wanted)
+
+
+def render(
+    tagged: vs.VideoNode,
+    gain_map: vs.VideoNode,
+    wanted: Rendering,
+    *,
+    luma: vs.VideoNode | None = None,
+) -> vs.VideoNode:
+    """Apply a gain map clip to an SDR clip that has all its color props; see `apply`.
+
+    Args:
+        tagged: the SDR clip.
+        gain_map: of that clip.
+        wanted: how it is to look.
+        luma: `small_luma` at the map's size, where it is being made anyway.
+    """
+    constants = _read_constants(tagged, gain_map)
+    strength = wanted.strength
+    white, peak, curve = choose_light(
+        sdr_white=wanted.sdr_white,
+        peak_nits=wanted.peak_nits,
+        strength=strength,
+        eotf=wanted.eotf,
         own_white=constants.sdr_white,
         own_headroom=constants.headroom,
         own_eotf=constants.eotf,
     )
-    guided = choose_guided(upsampling, gain_map.width, tagged.width)
-    target = target_color(format, output, output_chroma_location)
-    if dither not in DITHERS:
-        raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {dither!r}")
-    metadata = hdr10_props(tagged, peak, mastering, max_cll, max_fall, output)
+    guided = choose_guided(wanted.upsampling, gain_map.width, tagged.width)
+    target = target_color(wanted.format, wanted.output, wanted.output_chroma_location)
+    if wanted.dither not in DITHERS:
+        raise vs.Error(f"apply: dither must be one of {', '.join(DITHERS)}, got {wanted.dither!r}")
+    metadata = hdr10_props(tagged, peak, wanted)
 
     stops = math.log2(peak / white)
     log_gain = _log_gain_expr(gain_map, constants, strength, stops)
     unchecked = _as_float(gain_map)
     gain_map = _checked(unchecked)
     conversion: dict[str, int | float | str | bool] = {
-        "format": format,
-        "transfer": OUTPUT_TRANSFERS[output],
+        "format": wanted.format,
+        "transfer": OUTPUT_TRANSFERS[wanted.output],
         "primaries": int(vs.PRIMARIES_BT2020),
-        "dither_type": dither,
+        "dither_type": wanted.dither,
         # Fast curves are per channel; HLG's OOTF (BT.2100) works on luminance.
-        "approximate_gamma": output != "hlg",
+        "approximate_gamma": wanted.output != "hlg",
         **target,
     }
     # A gain of one number per pixel commutes with the change of primaries.
     most = stops * min(strength, 1.0)
-    parts = guide(gain_map, tagged) if guided else Guided(gain_map, None)
+    parts = guide(gain_map, tagged, luma) if guided else Guided(gain_map, None)
     if constants.is_plain and can_gain_signal(
-        tagged, curve, vs.core.get_video_format(format), most
+        tagged, curve, vs.core.get_video_format(wanted.format), most
     ):
         gained = gain_signal(tagged, parts, log_gain, eotf=curve, most_stops=most, sdr_white=white)
         hdr = gained.clip.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[curve])
@@ -164,16 +198,17 @@ def apply(
             chroma_location=target["chromaloc"],
         )
         # It looks at the props by itself, without a filter's time.
-        parts = guide(unchecked, tagged) if guided else Guided(unchecked, None)
+        parts = guide(unchecked, tagged, luma) if guided else Guided(unchecked, None)
         result = pass_once(tagged, parts, grade, result)
+        gain_map = unchecked
     result = result.std.SetFrameProps(**metadata)
     # For whoever plots or logs them later.
     kept = [props.GAIN_MAP_MAX, props.SCENE_CHANGE_PREV]
     result = result.std.CopyFrameProps(gain_map, props=kept)
-    if not measure:
+    if not wanted.measure:
         return result
-    if output != "linear":
-        return measure_shown(result, is_pq=output == "pq")
+    if wanted.output != "linear":
+        return measure_shown(result, is_pq=wanted.output == "pq")
     light = hdr.resize.Bicubic(
         format=vs.RGBS,
         transfer=int(vs.TRANSFER_LINEAR),

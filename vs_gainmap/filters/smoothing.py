@@ -68,16 +68,33 @@ def smooth(
     """
     if not 0 <= radius <= MAX_RADIUS:
         raise vs.Error(f"smooth: radius must be 0 to {MAX_RADIUS}, got {radius}")
-    tagged = tag_sdr_clip(clip, ColorOverrides(), "smooth")
+    return smooth_tagged(tag_sdr_clip(clip, ColorOverrides(), "smooth"), gain_map, radius=radius)
+
+
+def smooth_tagged(
+    tagged: vs.VideoNode,
+    gain_map: vs.VideoNode,
+    *,
+    radius: int,
+    luma: vs.VideoNode | None = None,
+) -> vs.VideoNode:
+    """Do what `smooth` does for a clip that has all its color props.
+
+    Args:
+        tagged: the SDR clip.
+        gain_map: of that clip.
+        radius: 0 to 24.
+        luma: `small_luma` at the map's size, where it is being made anyway.
+    """
     if gain_map.format is None or gain_map.format.id != vs.GRAYS:
         name = gain_map.format.name if gain_map.format else "variable"
         raise vs.Error(f"smooth: gain_map must be GRAYS, as from predict(), got {name}")
-    if gain_map.num_frames != clip.num_frames:
+    if gain_map.num_frames != tagged.num_frames:
         raise vs.Error(
-            f"smooth: gain_map has {gain_map.num_frames} frames and clip {clip.num_frames}; "
+            f"smooth: gain_map has {gain_map.num_frames} frames and clip {tagged.num_frames}; "
             "trim both alike"
         )
-    if radius == 0 or clip.num_frames == 1:
+    if radius == 0 or tagged.num_frames == 1:
         return gain_map
     width, height = gain_map.width, gain_map.height
     rows, columns = cell_grid(width, height)
@@ -86,8 +103,8 @@ def smooth(
     signal = Signal.of(gain_map)
     light = signal.light(tagged)
     # As `apply` brings it up, or grain would look other than it will.
-    guided = choose_guided(None, width, clip.width)
-    rest, curve = guide(gain_map, tagged) if guided else Guided(gain_map, None)
+    guided = choose_guided(None, width, tagged.width)
+    rest, curve = guide(gain_map, tagged, luma) if guided else Guided(gain_map, None)
 
     def look(rest: vs.VideoNode) -> vs.VideoNode:
         grids = make_grids(light.luma, signal.pq(light, rest, curve), columns, rows)
@@ -102,7 +119,7 @@ def smooth(
     add = f"{span} {LEAST_RANGE!r} > x {{}} {span} / + x ?"
     spread = stops.resize.Bilinear(width, height)
     held_cells = vs.core.akarin.Expr([gain_map, spread], add.format("y"))
-    small_enough = is_small(clip.width, clip.height)
+    small_enough = is_small(tagged.width, tagged.height)
     if small_enough:
         grids = look(vs.core.akarin.Expr([rest, spread], add.format("y")))
     stops = find_shifts(stops, grids, held=small_enough)

@@ -37,16 +37,18 @@ class Guided(NamedTuple):
     curve: str | None
 
 
-def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> Guided:
+def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode, luma: vs.VideoNode | None = None) -> Guided:
     """Take a map apart into a curve over luma and a rest.
 
     Args:
         gain_map: GRAYS, any size.
         tagged: the SDR clip that it belongs to, with all its color props.
+        luma: `small_luma` at the map's size, where someone has it.
     """
     if (gain_map.width, gain_map.height) == (tagged.width, tagged.height):
         return Guided(gain_map, None)
-    luma = _luma(tagged, gain_map.width, gain_map.height)
+    if luma is None:
+        luma = small_luma(tagged, gain_map.width, gain_map.height)
     step = max(-(-gain_map.width // SAMPLES_ACROSS), 1)
     few = (max(gain_map.width // step, 1), max(gain_map.height // step, 1))
 
@@ -75,7 +77,7 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     if curve is None:
         return gain_map
     size = (tagged.width, tagged.height)
-    large = [_luma(tagged, *size), rest.resize.Bilinear(*size)]
+    large = [small_luma(tagged, *size), rest.resize.Bilinear(*size)]
     value = vs.core.akarin.Expr(large, f"x luma! y {curve} +")
     return value.std.CopyFrameProps(gain_map)
 
@@ -94,11 +96,14 @@ def curve_expr(clip: str) -> str:
     return terms
 
 
-def _luma(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
+def small_luma(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
     """Return GRAYS, full range, gamma-coded, about 0..1; smaller as the network sees it."""
     if tagged.format.color_family == vs.RGB:
         gray: dict[str, int] = {"matrix": int(vs.MATRIX_BT709)}
     else:
         tagged, gray = tagged.std.ShufflePlanes(0, vs.GRAY), {"range": int(vs.RANGE_FULL)}
+        if tagged.format.sample_type == vs.INTEGER and width < tagged.width:
+            # zimg is quickest at integers.
+            tagged = tagged.resize.Bicubic(width, height, format=vs.GRAY16, **BICUBIC)
     # Both must be averages of the same pixels, or edges get halos.
     return tagged.resize.Bicubic(width, height, format=vs.GRAYS, **BICUBIC, **gray)
