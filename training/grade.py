@@ -22,9 +22,10 @@ MASTERING_PEAKS = (600.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0, 4000.0)
 # Log-average of a picture whose level nobody knows: cd/m2, and its spread in nepers.
 USUAL_AVERAGE = 20.0
 USUAL_SPREAD = 1.1
-# Diffuse white of a film, and how far single shots are from it.
-FILM_WHITE = 140.0
-FILM_SPREAD = 0.3
+# Diffuse white of a film, between cinema's 100, BT.2408's 203 and what telephones make of daylight,
+# and how far single shots are from it.
+FILM_WHITE = 150.0
+FILM_SPREAD = 0.4
 SHOT_SPREAD = 0.4
 # How much of what sets a view apart from its scene's level a shot keeps, at least.
 LEAST_KEPT = 0.3
@@ -64,7 +65,7 @@ class Levels:
 
 
 def draw_white(rng: np.random.Generator) -> float:
-    """Draw where a film has diffuse white, cd/m2 (ITU-R BT.2408-7: 203; films often lower)."""
+    """Draw where a film has diffuse white, cd/m2 (ITU-R BT.2408-7: 203 in live production)."""
     return float(np.exp(rng.normal(math.log(FILM_WHITE), FILM_SPREAD)))
 
 
