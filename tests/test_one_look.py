@@ -33,12 +33,12 @@ def grids(
     """Return both ways: the compiled one first."""
     signal = Signal.of(gain_map)
     light = signal.light(clip)
-    rest = guide(gain_map, clip) if guided else Guided(gain_map, None)
-    pq = signal.pq(light, *rest)
-    assert can_look_once(clip, rest.rest, signal, COLUMNS, ROWS)
+    parts = guide(gain_map, clip) if guided else Guided.plain(gain_map)
+    pq = signal.pq(light, parts.rest, parts.curve)
+    assert can_look_once(clip, parts.whole, signal, COLUMNS, ROWS)
     other = make_grids(light.luma, pq, COLUMNS, ROWS)
     nothing = other.std.BlankClip(keep=True)
-    return [look_once(clip, rest, signal, COLUMNS, ROWS, nothing), other, pq]
+    return [look_once(clip, parts, signal, COLUMNS, ROWS, nothing), other, pq]
 
 
 def gray(seed: int, width: int = 192, height: int = 108) -> vs.VideoNode:

@@ -100,7 +100,7 @@ def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
     It is `sdr_to_hdr10` at radius 0.
     """
     width, height = -(-clip.width // scale), -(-clip.height // scale)
-    picture, thumbnail, luma = see(clip, width, height, ahead=0)
+    picture, thumbnail, small = see(clip, width, height, ahead=0)
     stage = torch.empty(1, 3, height, width)
     constants = flat_gain_map(clip, scale).get_frame(0)
     base = picture.std.ShufflePlanes(0, vs.GRAY)
@@ -116,7 +116,7 @@ def _without_network(clip: vs.VideoNode, scale: int) -> vs.VideoNode:
         return out
 
     made = base.std.ModifyFrame([base, picture, thumbnail], copies)
-    return render(clip, made, Rendering(), luma=luma)
+    return render(clip, made, Rendering(), small=small)
 
 
 def _steady(clip: vs.VideoNode, gain_map: vs.VideoNode, *, measure: bool = False) -> vs.VideoNode:

@@ -71,6 +71,15 @@ def small_picture(
     return (y, cb, cr), gain_map
 
 
+def small_rows(small: vs.VideoFrame | None) -> NDArray[Any]:
+    """Return the small picture's luma, or something of the same type where there is no curve."""
+    if small is not None:
+        return rows_of(small, 0)
+    nothing = np.zeros((1, 1), np.uint16)
+    nothing.flags.writeable = False
+    return nothing
+
+
 def small_color(kind: type[np.uint8] | type[np.uint16]) -> Color:
     """Return a color for `small_picture`."""
     return Color(

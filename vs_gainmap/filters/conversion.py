@@ -142,8 +142,8 @@ def sdr_to_hdr10(
     if on_device:
         return render_on_device(tagged, known, wanted, radius=radius)
     gain_map = predict_judged(known, map_every=map_every)
-    luma = known.seen.luma
+    small = known.seen.small
     if radius == 0:
-        return render(tagged, gain_map, wanted, luma=luma)
-    # Rendering comes windows later, when that luma is no longer at hand.
-    return render(tagged, smooth_tagged(tagged, gain_map, radius=radius, luma=luma), wanted)
+        return render(tagged, gain_map, wanted, small=small)
+    # Rendering comes windows later, when that picture is no longer at hand.
+    return render(tagged, smooth_tagged(tagged, gain_map, radius=radius, small=small), wanted)

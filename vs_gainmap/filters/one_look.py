@@ -18,6 +18,7 @@ from vs_gainmap.filters.compiled import (
     rows_of,
     small_color,
     small_picture,
+    small_rows,
     source_color,
 )
 from vs_gainmap.filters.upsampling import Guided
@@ -65,9 +66,9 @@ def look_once(
         rows: of cells.
         otherwise: the same by other filters, for frames whose color is not among those known.
     """
-    rest, curve = gain_map
+    whole, guided = gain_map.whole, gain_map.codes is not None
     width, height = tagged.width, tagged.height
-    size = (width, height, rest.width, rest.height)
+    size = (width, height, whole.width, whole.height)
     step = 2 if is_large(width, height) else 1
     samples = -(-height // step) * (width // step)
     wanted = samples - 1 - top_place(samples)
@@ -84,16 +85,17 @@ def look_once(
         near, places = np.empty(MOST_NEAR, np.float32), np.empty((MOST_NEAR, 2), np.uint16)
         counts = np.empty(BINS, np.int64)
         level, amount = look(
-            planes_of(f[1]), rows_of(f[2], 0), cells, near, places, counts, size, step, wanted,
-            NEAR_LEVEL, parameters(color), gain, curve is not None,
-            NO_CURVE if curve is None else coefficients(given),
+            planes_of(f[1]), rows_of(f[2], 0), small_rows(f[3] if guided else None), cells, near,
+            places, counts, size, step, wanted, NEAR_LEVEL, parameters(color), gain, guided,
+            coefficients(given) if guided else NO_CURVE,
         )  # fmt: skip
         np.copyto(np.asarray(out[0]), cells.reshape(2 * rows, columns))
         put_highlights(out, Highlights(level, near[:amount], places[:amount], counts))
         return out
 
     blank = blank_grids(tagged, columns, 2 * rows)
-    seen = in_lanes(blank, [blank, tagged, rest], see)
+    codes = [] if gain_map.codes is None else [gain_map.codes]
+    seen = in_lanes(blank, [blank, tagged, whole, *codes], see)
     return choose_known(seen, otherwise, tagged)
 
 
@@ -104,7 +106,7 @@ def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
     planes, gain_map = small_picture(kind)
     side = LEAST_SIZE
     look(
-        planes, gain_map, np.empty((2, 4, 4)),
+        planes, gain_map, small_rows(None), np.empty((2, 4, 4)),
         np.empty(64, np.float32), np.empty((64, 2), np.uint16), np.empty(BINS, np.int64),
         (side, side, side, side), 1, 2, NEAR_LEVEL,
         parameters(small_color(kind)), gain_parameters(0.0, 1.0, 1.0, 1.0, 1.0), False, NO_CURVE,

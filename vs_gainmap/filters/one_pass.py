@@ -21,6 +21,7 @@ from vs_gainmap.filters.compiled import (
     rows_of,
     small_color,
     small_picture,
+    small_rows,
     source_color,
 )
 from vs_gainmap.filters.output import require_gain_map_max
@@ -78,8 +79,8 @@ def pass_once(
     Returns:
         YUV420P10, PQ, BT.2020, limited range, with the clip's other props.
     """
-    rest, curve = gain_map
-    size = (tagged.width, tagged.height, rest.width, rest.height)
+    whole, guided = gain_map.whole, gain_map.codes is not None
+    size = (tagged.width, tagged.height, whole.width, whole.height)
     form = vs.core.get_video_format(vs.YUV420P10)
 
     def draw(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
@@ -103,13 +104,15 @@ def pass_once(
             grade.strength,
         )
         render(
-            planes_of(f[0]), rows_of(f[1], 0), planes_of(out), size, parameters(color), gain,
-            curve is not None, NO_CURVE if curve is None else coefficients(given),
+            planes_of(f[0]), rows_of(f[1], 0), small_rows(f[2] if guided else None),
+            planes_of(out), size, parameters(color), gain, guided,
+            coefficients(given) if guided else NO_CURVE,
         )  # fmt: skip
         return out
 
     blank = vs.core.std.BlankClip(tagged, format=int(vs.YUV420P10), keep=True)
-    drawn = in_lanes(blank, [tagged, rest], draw)
+    codes = [] if gain_map.codes is None else [gain_map.codes]
+    drawn = in_lanes(blank, [tagged, whole, *codes], draw)
 
     chosen = choose_known(drawn, otherwise, tagged)
     said: dict[str, int] = {
@@ -133,6 +136,6 @@ def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
     made = tuple(np.zeros(size, np.uint16) for size in sizes)
     gain = gain_parameters(0.0, 1.0, 1.0, 1.0, 1.0)
     render(
-        planes, gain_map, (made[0], made[1], made[2]), (side, side, side, side),
+        planes, gain_map, small_rows(None), (made[0], made[1], made[2]), (side, side, side, side),
         parameters(small_color(kind)), gain, False, NO_CURVE,
     )  # fmt: skip

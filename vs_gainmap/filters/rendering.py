@@ -128,7 +128,7 @@ def render(
     gain_map: vs.VideoNode,
     wanted: Rendering,
     *,
-    luma: vs.VideoNode | None = None,
+    small: vs.VideoNode | None = None,
 ) -> vs.VideoNode:
     """Apply a gain map clip to an SDR clip that has all its color props; see `apply`.
 
@@ -136,7 +136,7 @@ def render(
         tagged: the SDR clip.
         gain_map: of that clip.
         wanted: how it is to look.
-        luma: `small_luma` at the map's size, where it is being made anyway.
+        small: the clip at the map's size, as for `guide`, where it is being made anyway.
     """
     constants = _read_constants(tagged, gain_map)
     strength = wanted.strength
@@ -170,7 +170,7 @@ def render(
     }
     # A gain of one number per pixel commutes with the change of primaries.
     most = stops * min(strength, 1.0)
-    parts = guide(gain_map, tagged, luma) if guided else Guided(gain_map, None)
+    parts = guide(gain_map, tagged, small) if guided else Guided.plain(gain_map)
     if constants.is_plain and can_gain_signal(
         tagged, curve, vs.core.get_video_format(wanted.format), most
     ):
@@ -198,7 +198,7 @@ def render(
             chroma_location=target["chromaloc"],
         )
         # It looks at the props by itself, without a filter's time.
-        parts = guide(unchecked, tagged, luma) if guided else Guided(unchecked, None)
+        parts = guide(unchecked, tagged, small) if guided else Guided.plain(unchecked)
         result = pass_once(tagged, parts, grade, result)
         gain_map = unchecked
     result = result.std.SetFrameProps(**metadata)

@@ -1,4 +1,4 @@
-"""What a network is shown of a clip, and the luma of it that leads its map up again."""
+"""What a network is shown of a clip, and the small picture that leads its map up again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.colorimetry import NARROW_PRIMARIES
-from vs_gainmap.filters.upsampling import BICUBIC, small_luma
+from vs_gainmap.filters.upsampling import BICUBIC
 from vs_gainmap.filters.window import IN_FLIGHT, hold
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
@@ -24,8 +24,8 @@ class Seen(NamedTuple):
     """RGBS at the map's size, gamma-coded, full range, in (about) BT.709 primaries."""
     thumbnail: vs.VideoNode
     """The same, 256x256."""
-    luma: vs.VideoNode
-    """GRAYS at the map's size, gamma-coded, about 0..1."""
+    small: vs.VideoNode | None
+    """YUV444P16 at the map's size, where both are made of it."""
 
 
 def see(tagged: vs.VideoNode, width: int, height: int, *, ahead: int) -> Seen:
@@ -42,14 +42,14 @@ def see(tagged: vs.VideoNode, width: int, height: int, *, ahead: int) -> Seen:
     if not smaller or whole.color_family != vs.YUV or whole.sample_type != vs.INTEGER:
         picture = network_picture(tagged, width, height)
         thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-        return Seen(picture, thumbnail, small_luma(tagged, width, height))
+        return Seen(picture, thumbnail, None)
     # zimg is quickest at integers, and 16 bits are finer than any that come in.
     small = tagged.resize.Bicubic(width, height, format=vs.YUV444P16, **BICUBIC)
     shared = min(width, height) >= THUMBNAIL_SIZE and width * height <= MOST_HELD
     if shared and ahead:
         small = hold(small, ahead + IN_FLIGHT)
     thumbnail = network_picture(small if shared else tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    return Seen(network_picture(small, width, height), thumbnail, small_luma(small, width, height))
+    return Seen(network_picture(small, width, height), thumbnail, small)
 
 
 def network_picture(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:

@@ -76,7 +76,7 @@ def smooth_tagged(
     gain_map: vs.VideoNode,
     *,
     radius: int,
-    luma: vs.VideoNode | None = None,
+    small: vs.VideoNode | None = None,
 ) -> vs.VideoNode:
     """Do what `smooth` does for a clip that has all its color props.
 
@@ -84,7 +84,7 @@ def smooth_tagged(
         tagged: the SDR clip.
         gain_map: of that clip.
         radius: 0 to 24.
-        luma: `small_luma` at the map's size, where it is being made anyway.
+        small: the clip at the map's size, as for `guide`, where it is being made anyway.
     """
     if gain_map.format is None or gain_map.format.id != vs.GRAYS:
         name = gain_map.format.name if gain_map.format else "variable"
@@ -104,15 +104,16 @@ def smooth_tagged(
     light = signal.light(tagged)
     # As `apply` brings it up, or grain would look other than it will.
     guided = choose_guided(None, width, tagged.width)
-    rest, curve = guide(gain_map, tagged, luma) if guided else Guided(gain_map, None)
+    parts = guide(gain_map, tagged, small) if guided else Guided.plain(gain_map)
 
-    def look(rest: vs.VideoNode) -> vs.VideoNode:
-        grids = make_grids(light.luma, signal.pq(light, rest, curve), columns, rows)
-        if can_look_once(tagged, rest, signal, columns, rows):
-            grids = look_once(tagged, Guided(rest, curve), signal, columns, rows, grids)
+    def look(parts: Guided) -> vs.VideoNode:
+        pq = signal.pq(light, parts.rest, parts.curve)
+        grids = make_grids(light.luma, pq, columns, rows)
+        if can_look_once(tagged, parts.whole, signal, columns, rows):
+            grids = look_once(tagged, parts, signal, columns, rows, grids)
         return grids
 
-    grids = hold(look(rest), held)
+    grids = hold(look(parts), held)
     stops = steady_stops(grids, rows, radius)
     span = f"x.{props.GAIN_MAP_MAX} {signal.low} -"
     # A map whose range is nothing has no room for a correction.
@@ -121,10 +122,14 @@ def smooth_tagged(
     held_cells = vs.core.akarin.Expr([gain_map, spread], add.format("y"))
     small_enough = is_small(tagged.width, tagged.height)
     if small_enough:
-        grids = look(vs.core.akarin.Expr([rest, spread], add.format("y")))
+        whole, rest = (
+            vs.core.akarin.Expr([part, spread], add.format("y"))
+            for part in (parts.whole, parts.rest)
+        )
+        grids = look(parts._replace(whole=whole, rest=rest))
     stops = find_shifts(stops, grids, held=small_enough)
-    small = signal.small_light(tagged, width, height)
-    found = small.std.CopyFrameProps(stops, props=[REST, TOP, ZERO])
+    small_light = signal.small_light(tagged, width, height)
+    found = small_light.std.CopyFrameProps(stops, props=[REST, TOP, ZERO])
     part = f"{signal.log_hdr('y', 'x')} y.{ZERO} - {ZERO_STOPS - FULL_STOPS!r} / 0 1 clamp"
     return vs.core.akarin.Expr(
         [held_cells, found], add.format(f"y.{TOP} y.{REST} - {part} * y.{REST} +")

@@ -26,29 +26,42 @@ BICUBIC = {"filter_param_a": 0.0, "filter_param_b": 0.5}
 
 
 class Guided(NamedTuple):
-    """A map as a curve over luma and a rest.
+    """A map as a curve over luma and a rest, or, without a curve, the map itself."""
 
-    `rest` is GRAYS at the map's own size with the map's props; with a `curve`, the expression
-    of what is to be added for luma `luma@` (0 = black, 1 = white), reading the props of clip y,
-    without one it is the map itself.
-    """
-
+    whole: vs.VideoNode
+    """GRAYS, the map, with the curve in its props."""
     rest: vs.VideoNode
-    curve: str | None
+    """GRAYS at the map's own size with the map's props: what the curve does not explain."""
+    curve: str | None = None
+    """Expression of what is to be added for luma `luma@` (0 = black, 1 = white), reading the
+    props of clip y."""
+    codes: vs.VideoNode | None = None
+    """GRAY16, the small picture's luma, of clips in integer YUV."""
+
+    @classmethod
+    def plain(cls, gain_map: vs.VideoNode) -> Guided:
+        """Return a map without a curve."""
+        return cls(gain_map, gain_map)
 
 
-def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode, luma: vs.VideoNode | None = None) -> Guided:
+def guide(
+    gain_map: vs.VideoNode, tagged: vs.VideoNode, small: vs.VideoNode | None = None
+) -> Guided:
     """Take a map apart into a curve over luma and a rest.
 
     Args:
         gain_map: GRAYS, any size.
         tagged: the SDR clip that it belongs to, with all its color props.
-        luma: `small_luma` at the map's size, where someone has it.
+        small: YUV444P16 or GRAY16, the clip at the map's size, where someone has it.
     """
     if (gain_map.width, gain_map.height) == (tagged.width, tagged.height):
-        return Guided(gain_map, None)
-    if luma is None:
-        luma = small_luma(tagged, gain_map.width, gain_map.height)
+        return Guided.plain(gain_map)
+    if small is not None:
+        luma = small_luma(small, gain_map.width, gain_map.height)
+        codes = small.std.ShufflePlanes(0, vs.GRAY)
+    else:
+        codes = _small_codes(tagged, gain_map.width, gain_map.height)
+        luma = small_luma(tagged if codes is None else codes, gain_map.width, gain_map.height)
     step = max(-(-gain_map.width // SAMPLES_ACROSS), 1)
     few = (max(gain_map.width // step, 1), max(gain_map.height // step, 1))
 
@@ -57,10 +70,12 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode, luma: vs.VideoNode | Non
         put_curve(out, np.asarray(f[1][0]), np.asarray(f[2][0]))
         return out
 
-    seen = [clip.resize.Point(*few) for clip in (luma, gain_map)]
+    # Chosen before they become floats: where a compiled pass takes the codes, no others do.
+    chosen = small_luma((luma if codes is None else codes).resize.Point(*few), *few)
+    seen = [chosen, gain_map.resize.Point(*few)]
     fitted = gain_map.std.ModifyFrame([gain_map, *seen], fit)
     rest = vs.core.akarin.Expr([fitted, luma], f"y luma! x {curve_expr('x')} -")
-    return Guided(rest, curve_expr("y"))
+    return Guided(fitted, rest, curve_expr("y"), codes)
 
 
 def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNode:
@@ -73,12 +88,12 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     Returns:
         GRAYS at the picture's size, with the map's props; the map itself where the sizes agree.
     """
-    rest, curve = guide(gain_map, tagged)
-    if curve is None:
+    parts = guide(gain_map, tagged)
+    if parts.curve is None:
         return gain_map
     size = (tagged.width, tagged.height)
-    large = [small_luma(tagged, *size), rest.resize.Bilinear(*size)]
-    value = vs.core.akarin.Expr(large, f"x luma! y {curve} +")
+    large = [small_luma(tagged, *size), parts.rest.resize.Bilinear(*size)]
+    value = vs.core.akarin.Expr(large, f"x luma! y {parts.curve} +")
     return value.std.CopyFrameProps(gain_map)
 
 
@@ -102,8 +117,14 @@ def small_luma(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
         gray: dict[str, int] = {"matrix": int(vs.MATRIX_BT709)}
     else:
         tagged, gray = tagged.std.ShufflePlanes(0, vs.GRAY), {"range": int(vs.RANGE_FULL)}
-        if tagged.format.sample_type == vs.INTEGER and width < tagged.width:
-            # zimg is quickest at integers.
-            tagged = tagged.resize.Bicubic(width, height, format=vs.GRAY16, **BICUBIC)
     # Both must be averages of the same pixels, or edges get halos.
     return tagged.resize.Bicubic(width, height, format=vs.GRAYS, **BICUBIC, **gray)
+
+
+def _small_codes(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode | None:
+    """Return the luma of integer YUV in 16 bits, at which zimg is quickest; None of the rest."""
+    form = tagged.format
+    if form.color_family == vs.RGB or form.sample_type != vs.INTEGER:
+        return None
+    luma = tagged.std.ShufflePlanes(0, vs.GRAY)
+    return luma.resize.Bicubic(width, height, format=vs.GRAY16, **BICUBIC)

@@ -92,6 +92,7 @@ def _write_chroma(
 def render(
     source: tuple[Row, Row, Row],
     gain_map: Row,
+    small: Row,
     target: tuple[Row, Row, Row],
     size: tuple[int, int, int, int],
     p: Parameters,
@@ -105,11 +106,13 @@ def render(
         source: Y (H, at least W), Cb and Cr (H / 2, at least W / 2); uint8 or uint16, rows
             contiguous.
         gain_map: (h, at least w), float32.
+        small: (h, at least w), uint16: luma of the picture at the map's size, in its own range
+            spread to 16 bits. Only looked at when `guided`.
         target: of the same sizes, uint16; written, BT.2020 PQ codes of 10 bits.
         size: W and H, even and at least 8; w and h, at most W and H.
         p: from `parameters`.
         gain: from `gain_parameters`.
-        guided: whether the map is only what a curve leaves.
+        guided: whether the map goes up as a curve over luma and what that leaves of it.
         curve: coefficients of the powers of 2 luma - 1, nine of them.
     """
     width, height, map_width, _ = size
@@ -124,7 +127,7 @@ def render(
     # A row of chroma is made when the last row of luma that it needs is there.
     for y in range(height + 3):
         if y < height:
-            open_row(source, gain_map, y, size, p, gain, guided, curve, desk)
+            open_row(source, gain_map, small, y, size, p, gain, guided, curve, desk)
             _convert(even.luma, even.blue, even.red, even.stops, p, made, blue, red, n)
             _convert(
                 odd.luma, odd.blue, odd.red, odd.stops, p, other_made, other_blue, other_red, n

@@ -163,6 +163,7 @@ def _find_level(signal: Row, ends: Row, counts: Row, wanted: int) -> float:
 def look(
     source: tuple[Row, Row, Row],
     gain_map: Row,
+    small: Row,
     cells: Row,
     near: Row,
     places: Row,
@@ -181,6 +182,7 @@ def look(
     Args:
         source: as for `kernel.render`, as are all arguments of the same names.
         gain_map: likewise.
+        small: likewise.
         cells: (2, rows, columns), float64; written: mean luma, and the HDR's mean PQ signal. At
             most as many as there are pairs of pixels to look at.
         near: (K,), float32, K even; written: PQ signal of samples near the level, less it. Of more
@@ -212,7 +214,7 @@ def look(
     for i in range(count):
         y = i * step
         row = y * rows // height
-        open_row(source, gain_map, y, size, p, gain, guided, curve, desk)
+        open_row(source, gain_map, small, y, size, p, gain, guided, curve, desk)
         seen = signal[i * sides]
         _see(even.luma, even.blue, even.red, even.stops, p, seen, n)
         _add(even.luma, sums[0], n)

@@ -48,6 +48,8 @@ class Parameters(NamedTuple):
 
     luma: Floats
     """Code of black, and what a code counts."""
+    small: Floats
+    """The same of the small picture, which has 16 bits."""
     middle: np.float32
     """Code of no chroma."""
     across: tuple[Floats, Floats]
@@ -112,6 +114,7 @@ def parameters(color: Color) -> Parameters:
     log[0] += (math.log2(color.sdr_white / PQ_PEAK_NITS) - 127) / HALF_STOPS + 1
     return Parameters(
         luma=_floats([0.0 if color.full_range else 16 * scale, 1 / span]),
+        small=_floats([0.0, 1 / 65535] if color.full_range else [4096.0, 1 / 56064]),
         middle=np.float32(128 * scale),
         across=_enlarge(color.right),
         along=_enlarge(color.down),

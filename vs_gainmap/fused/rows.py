@@ -142,6 +142,21 @@ def read_map(
     spread(padded, other_places, odd)
 
 
+@inlined
+def curve_value(luma: Any, c: Floats) -> Any:
+    """Return the value of a curve over luma, 0..1 and what lies outside."""
+    x = min(max(luma, ZERO), ONE) * F(2) - ONE
+    high = c[4] + x * (c[5] + x * (c[6] + x * (c[7] + x * c[8])))
+    return c[0] + x * (c[1] + x * (c[2] + x * (c[3] + x * high)))
+
+
+@compiled
+def take_curve(row: Row, codes: Row, luma: Floats, c: Floats, out: Row) -> None:
+    """Leave of a row of the map what the curve over the small picture's luma does not explain."""
+    for k in range(len(out)):
+        out[k] = row[k] - curve_value((F(codes[k]) - luma[0]) * luma[1], c)
+
+
 @compiled
 def find_stops(a: Row, b: Row, share: Any, gain: Floats, out: Row, n: int) -> None:
     """Make the log gain of what lies between two rows of the map."""
@@ -155,10 +170,8 @@ def find_guided_stops(
 ) -> None:
     """Make it with the curve over luma added."""
     for k in range(n):
-        x = min(max(luma[k], ZERO), ONE) * F(2) - ONE
-        high = c[4] + x * (c[5] + x * (c[6] + x * (c[7] + x * c[8])))
-        curve = c[0] + x * (c[1] + x * (c[2] + x * (c[3] + x * high)))
-        out[k] = gain_stops(a[k] + share * (b[k] - a[k]) + curve, gain)
+        rest = a[k] + share * (b[k] - a[k])
+        out[k] = gain_stops(rest + curve_value(luma[k], c), gain)
 
 
 @compiled
@@ -196,6 +209,9 @@ class Desk(NamedTuple):
     map_rows: Row
     """(2, 2, n): two rows of the map, even and odd columns."""
     map_row: Row
+    """One, padded."""
+    rest: Row
+    """What the curve leaves of it."""
     held: Row
     """Which rows these are."""
     places: tuple[Row, Row]
@@ -213,6 +229,7 @@ def make_desk(n: int, map_width: int) -> Desk:
         np.empty(n + 2 * PAD, np.float32),
         np.empty((2, 2, n), np.float32),
         np.empty(map_width + 2, np.float32),
+        np.empty(map_width, np.float32),
         np.full(2, -1),
         find_places(map_width, 0, n),
         find_places(map_width, 1, n),
@@ -237,8 +254,9 @@ def open_colors(
 
 @compiled
 def open_row(
-    source: tuple[Row, Row, Row], gain_map: Row, y: int, size: tuple[int, int, int, int],
-    p: Parameters, gain: Floats, guided: bool, curve: Floats, desk: Desk,
+    source: tuple[Row, Row, Row], gain_map: Row, small: Row, y: int,
+    size: tuple[int, int, int, int], p: Parameters, gain: Floats, guided: bool, curve: Floats,
+    desk: Desk,
 ) -> None:  # fmt: skip
     """Read row y of a picture and of its map onto the desk; arguments as for `render`."""
     width, height, map_width, map_height = size
@@ -252,8 +270,12 @@ def open_row(
         if desk.held[row & 1] != row:
             desk.held[row & 1] = row
             kept = desk.map_rows[row & 1]
+            if guided:
+                take_curve(gain_map[row], small[row], p.small, curve, desk.rest)
+            else:
+                desk.rest[:] = gain_map[row, :map_width]
             read_map(
-                gain_map[row], map_width, desk.places, desk.other_places, desk.map_row, kept[0],
+                desk.rest, map_width, desk.places, desk.other_places, desk.map_row, kept[0],
                 kept[1],
             )  # fmt: skip
     a, b = desk.map_rows[above & 1], desk.map_rows[below & 1]
