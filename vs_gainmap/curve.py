@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +51,7 @@ def _powers(luma: Picture) -> Picture:
     return np.vander(2 * luma - 1, DEGREE + 1, increasing=True)
 
 
+@cache
 def _stiffness() -> Picture:
     """Return the matrix of what bends and slopes cost."""
     curve = _powers(np.linspace(0, 1, 17))
