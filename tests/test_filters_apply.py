@@ -292,3 +292,10 @@ def test_no_strength_goes_beyond_the_peak(output: str, monkeypatch: pytest.Monke
             if output == "pq":
                 nits = pq_eotf(torch.tensor((plane.max() - 64) / 876))
             assert float(nits) == pytest.approx(700, rel=0.02)
+
+
+def test_a_format_that_is_none_is_named() -> None:
+    clip = noise(**BT709, _ChromaLocation=0)
+    for wrong in ("YUV420P10", None):
+        with pytest.raises(vs.Error, match=f"must be a VapourSynth format, got {wrong}"):
+            apply(clip, flat_map(clip, 0.5, 1.0), format=wrong)  # type: ignore[arg-type]

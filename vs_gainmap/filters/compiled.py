@@ -20,6 +20,9 @@ from vs_gainmap.fused.readiness import find_fault, is_wanted
 
 LEAST_SIZE = 16
 NO_CURVE: Floats = (np.float32(0),) * (DEGREE + 1)
+_NOTHING = np.zeros((1, 1), np.uint16)
+# As the rows of frames are: the kernels are compiled for arrays that can't be written.
+_NOTHING.flags.writeable = False
 
 TryOut = Callable[[type[np.uint8] | type[np.uint16]], None]
 
@@ -73,11 +76,7 @@ def small_picture(
 
 def small_rows(small: vs.VideoFrame | None) -> NDArray[Any]:
     """Return the small picture's luma, or something of the same type where there is no curve."""
-    if small is not None:
-        return rows_of(small, 0)
-    nothing = np.zeros((1, 1), np.uint16)
-    nothing.flags.writeable = False
-    return nothing
+    return _NOTHING if small is None else rows_of(small, 0)
 
 
 def small_color(kind: type[np.uint8] | type[np.uint16]) -> Color:

@@ -127,7 +127,7 @@ def sdr_to_hdr10(
         strength=strength,
         eotf=eotf,
         upsampling=upsampling,
-        format=int(format),
+        format=format,
         output=output,
         output_chroma_location=output_chroma_location,
         dither=dither,

@@ -103,8 +103,8 @@ def target_color(format_id: int, output: str, chroma_location: str) -> dict[str,
         known = ", ".join(OUTPUT_TRANSFERS)
         raise vs.Error(f"apply: output must be one of {known}, got {output!r}")
     try:
-        target = vs.core.get_video_format(format_id)
-    except vs.Error as error:
+        target = vs.core.get_video_format(int(format_id))
+    except (vs.Error, TypeError, ValueError) as error:
         raise vs.Error(f"apply: format must be a VapourSynth format, got {format_id}") from error
     floating = target.sample_type == vs.FLOAT
     if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
