@@ -193,9 +193,9 @@ def _skin(args: argparse.Namespace) -> None:
         summary,
         write_json,
     )
-    from training.pairs import read_index
     from training.skin import measure_skin
     from training.validate import split_views
+    from training.views import read_index
     from vs_gainmap.weights import load_weights
 
     sets = [load_weights(name, preset=args.preset) for name in args.weights]

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from training.config import Config, ConfigError, TrainingError
 from training.memory import keep_memory
-from training.pairs import PairDataset, View, read_index
+from training.pairs import PairDataset
 from training.scenes import INDEX
 from training.validate import split_views
+from training.views import View, read_index
 from vs_gainmap.errors import GainMapError, MediaError
 
 Item = dict[str, Tensor]

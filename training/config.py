@@ -123,10 +123,12 @@ class LossConfig:
 
     `teacher` names weights (a bundled set or a file) that say what a picture's level is likely
     to be: a share `taught` of the `pq` and `log_gain` terms is then measured against them.
+    Every `every`th pixel of every `every`th row is scored (`thin.py`); GMNet needs all.
     """
 
     teacher: str = ""
     taught: float = 0.7
+    every: int = 1
 
     pq: float = 10.0
     log_gain: float = 0.3
@@ -135,6 +137,9 @@ class LossConfig:
     shape: float = 0.0
     qmax: float = 0.3
     outside: float = 0.1
+
+    def __post_init__(self) -> None:
+        _at_least(self, "loss", 1, "every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +204,13 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        if self.loss.every > 1 and self.model.kind != "grid":
+            raise ConfigError(
+                f'config: loss.every must be 1 where model.kind is "{self.model.kind}", '
+                f"got {self.loss.every}"
+            )
 
 
 def build[T](cls: type[T], values: dict[str, Any], where: str = "") -> T:

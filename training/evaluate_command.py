@@ -24,10 +24,10 @@ from training.evaluate import (
 )
 from training.items import items_from_layout, items_from_video, items_from_views, read_preset
 from training.metrics import Scorer
-from training.pairs import read_index
 from training.photo_items import as_it_is, for_photos, items_from_photos
 from training.report import WorstCases, write_html
 from training.validate import split_views
+from training.views import read_index
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.weights import load_weights

@@ -15,24 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.lighting import Lighting
 from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
 
 MASTERING_PEAKS = (600.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0, 4000.0)
 
-# Log-average of a picture whose level nobody knows: cd/m2, and its spread in nepers.
-USUAL_AVERAGE = 20.0
-USUAL_SPREAD = 1.1
-# Diffuse white of a film, between cinema's 100, BT.2408's 203 and what telephones make of daylight,
-# and how far single shots are from it.
-FILM_WHITE = 150.0
-FILM_SPREAD = 0.4
-SHOT_SPREAD = 0.4
-# How much of what sets a view apart from its scene's level a shot keeps, at least.
-LEAST_KEPT = 0.3
 # Log-averages that a colorist leaves a picture at, cd/m2.
 DARKEST, LIGHTEST = 0.5, 200.0
-# What a picture's own scale may say of a level; beyond, its 1.0 is no diffuse white.
-DARKEST_LEVEL, LIGHTEST_LEVEL = 1e-4, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,41 +30,6 @@ class Master:
 
     nits: Tensor
     peak_nits: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
-    """How light a view is where 1.0 is diffuse white, as log-averages of luminance.
-
-    OpenEXR puts diffuse white at 1.0 (middle grey at 0.18), gain map photos put SDR white
-    there, and who publishes a panorama exposes it so that it looks right with display white
-    there: snow at noon has 0.2 to 0.5, streets at night have 0.02 to 0.07.
-    """
-
-    view: float
-    scene: float
-    """Of the whole panorama or photograph that the view is out of."""
-
-    @classmethod
-    def known(cls, *, view: float, scene: float) -> Levels | None:
-        """Return levels, or None where a picture's scale is another than that."""
-        if DARKEST_LEVEL < scene < LIGHTEST_LEVEL and view > 0 and math.isfinite(view):
-            return cls(view=view, scene=scene)
-        return None
-
-
-def draw_white(rng: np.random.Generator) -> float:
-    """Draw where a film has diffuse white, cd/m2 (ITU-R BT.2408-7: 203 in live production)."""
-    return float(np.exp(rng.normal(math.log(FILM_WHITE), FILM_SPREAD)))
-
-
-def place_white(levels: Levels, white_nits: float, rng: np.random.Generator) -> float:
-    """Return about which log-average a shot gets that has its diffuse white in place, cd/m2.
-
-    A camera is exposed for the scene or anew for the shot, or something between the two.
-    """
-    kept = rng.uniform(LEAST_KEPT, 1.0)
-    return white_nits * levels.scene * math.pow(levels.view / levels.scene, kept)
 
 
 def draw_peak(rng: np.random.Generator) -> float:
@@ -104,22 +58,20 @@ class Grade:
 
     @classmethod
     def draw(
-        cls, rng: np.random.Generator, *, peak_nits: float, placed_nits: float | None = None
+        cls, rng: np.random.Generator, *, peak_nits: float, average_nits: float | None = None
     ) -> Grade:
         """Draw a grade as films and broadcasts have it, dark scenes included.
 
         Args:
             rng: of everything drawn.
             peak_nits: of the film.
-            placed_nits: log-average at which diffuse white is in its place, see `place_white`;
-                None where nobody knows.
+            average_nits: log-average to reach, see `lighting.Lighting`; None draws any film's.
         """
+        if average_nits is None:
+            average_nits = Lighting.draw(rng).draw_average(None, rng)
         warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
-        about = USUAL_AVERAGE if placed_nits is None else placed_nits
-        spread = USUAL_SPREAD if placed_nits is None else SHOT_SPREAD
-        average = math.exp(rng.normal(math.log(about), spread))
         return cls(
-            average_nits=min(max(average, DARKEST), LIGHTEST),
+            average_nits=min(max(average_nits, DARKEST), LIGHTEST),
             peak_nits=peak_nits,
             contrast=rng.uniform(0.85, 1.35),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.grade import Grade, Levels, Master, place_white, quantize_pq
-from training.pairs import Film, make_sdr
+from training.grade import Grade, Master, quantize_pq
+from training.lighting import Levels
+from training.pairs import Film
 from training.scenes import Camera, log_average, perspective
 from training.shots import RATE, Delivery, deliver_signals
 from training.sources import Still
@@ -125,14 +126,14 @@ class MotionWriter:
         if level <= 0 or not math.isfinite(level):
             return None
         levels = Levels.known(view=level, scene=log_average(still.linear, panorama=True))
-        placed = None if levels is None else place_white(levels, film.white_nits, rng)
-        grade = Grade.draw(rng, peak_nits=film.mastering_nits, placed_nits=placed)
+        average = film.lighting.draw_average(levels, rng)
+        grade = Grade.draw(rng, peak_nits=film.mastering_nits, average_nits=average)
         signals = []
         masters = []
         for camera in cameras:
             light = perspective(still.linear, camera, *self.size) * (0.18 / level)
             master = Master(nits=quantize_pq(grade(light)), peak_nits=film.told_nits())
-            sdr = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
+            sdr = film.make_sdr(master)
             masters.append(master.nits)
             signals.append(sdr)
         write_pq(masters, self.out / f"{name}_hdr.mkv")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,33 +16,32 @@ from training.degrade import Degradation
 from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
 from training.grade import (
     Grade,
-    Levels,
     Master,
     add_caption,
     draw_letterbox,
     draw_peak,
-    draw_white,
     letterbox,
-    place_white,
     quantize_pq,
     regrade,
 )
+from training.lighting import Levels, Lighting
 from training.mixes import MIXES
 from training.operators import Light, Operator, draw_operator
 from training.operators.itu import eetf
-from training.scenes import INDEX
 from training.vary import Title, Variation, draw_dim, draw_fade
+from training.views import View
 from vs_gainmap.color import (
     SDR_EOTFS,
     convert_primaries,
     luminance,
 )
-from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
 # Keeps a film's draws apart from its pictures'.
 FILM_STREAM = 1
+# How many films are exposed anew for every picture, where an operator exposes for the picture.
+ANEW = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +57,9 @@ class Film:
     """Peak of the grade."""
     told: float
     """Peak the operator is told: times `mastering_nits`, or 0 for the display's class."""
-    white_nits: float
-    """Where its scenes have diffuse white."""
+    lighting: Lighting
+    adapting: float
+    """How much an operator that exposes for the picture makes up for; see `Light`."""
 
     @classmethod
     def draw(
@@ -82,7 +79,19 @@ class Film:
             wide=bool(rng.random() < 0.5),
             mastering_nits=draw_peak(rng),
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
-            white_nits=draw_white(rng),
+            lighting=Lighting.draw(rng),
+            adapting=1.0 if rng.random() < ANEW else rng.uniform(0.0, 1.0),
+        )
+
+    def make_sdr(self, master: Master) -> Tensor:
+        """Make the SDR of one of its masters: see `make_sdr`."""
+        return make_sdr(
+            master,
+            self.operator,
+            wide=self.wide,
+            encoding=self.encoding,
+            usual_nits=self.lighting.usual_nits,
+            adapting=self.adapting,
         )
 
     def told_nits(self) -> float:
@@ -100,60 +109,6 @@ class Pair(NamedTuple):
     hdr: Tensor
     """(3, H, W), linear, BT.2020, 1.0 = SDR white of the preset, at most its peak."""
     operator: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A row of the cache's index."""
-
-    path: Path
-    scene: str
-    graded: bool
-    levels: Levels | None = None
-    """How light the view was where 1.0 is diffuse white; None where nobody said."""
-
-    shrink: int = 1
-    skin: Path | None = None
-    """Where skin is, for views that know it: 8 bits, share of each pixel."""
-
-    def load(self) -> Tensor:
-        """Return (3, H, W), float32, averaged over squares of `shrink` pixels."""
-        picture = torch.from_numpy(np.load(self.path).astype(np.float32))
-        if self.shrink == 1:
-            return picture
-        return functional.avg_pool2d(picture[None], self.shrink)[0]
-
-    def load_skin(self) -> Tensor | None:
-        """Return (1, H, W), 0..1, the share of skin; None where nobody said."""
-        if self.skin is None:
-            return None
-        mask = cv2.imread(str(self.skin), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise MediaError(f"training: {self.skin} can't be read")
-        share = torch.from_numpy(mask.astype(np.float32) / 255)[None]
-        return share if self.shrink == 1 else functional.avg_pool2d(share[None], self.shrink)[0]
-
-
-def read_index(folder: Path) -> list[View]:
-    """Read the index that `scenes.render_views` or `staging.command` wrote.
-
-    Raises:
-        MediaError: there is none.
-    """
-    try:
-        rows = json.loads((folder / INDEX).read_text())
-    except OSError as error:
-        raise MediaError(f"training: no views in {folder}; run `render` first") from error
-    return [
-        View(
-            path=folder / row["file"],
-            scene=row["scene"],
-            graded=row["graded"],
-            levels=Levels(view=row["level"], scene=row["scene_level"]) if "level" in row else None,
-            skin=folder / row["skin"] if "skin" in row else None,
-        )
-        for row in rows
-    ]
 
 
 def draw_master(
@@ -177,8 +132,8 @@ def draw_master(
     """
     if rng.random() < 0.5:
         view = view.flip(-1)
-    placed = None if levels is None else place_white(levels, film.white_nits, rng)
-    grade = Grade.draw(rng, peak_nits=film.mastering_nits, placed_nits=placed)
+    average = film.lighting.draw_average(levels, rng)
+    grade = Grade.draw(rng, peak_nits=film.mastering_nits, average_nits=average)
     grade = replace(grade, average_nits=dim * grade.average_nits)
     nits = regrade(view, rng) if graded else grade(view)
     peak = float(nits.max())
@@ -193,14 +148,33 @@ def draw_master(
     return Master(nits=quantize_pq(nits), peak_nits=peak)
 
 
-def make_sdr(master: Master, operator: Operator, *, wide: bool, encoding: Encoding) -> Tensor:
-    """Tone map a master in BT.2020 (`wide`) or BT.709, clip to BT.709, encode: (3, H, W), 0..1."""
+def make_sdr(
+    master: Master,
+    operator: Operator,
+    *,
+    wide: bool,
+    encoding: Encoding,
+    usual_nits: float | None = None,
+    adapting: float = 1.0,
+) -> Tensor:
+    """Tone map a master in BT.2020 (`wide`) or BT.709, clip to BT.709, encode: (3, H, W), 0..1.
+
+    `usual_nits` and `adapting` are of the film; see `Light`.
+    """
+    rgb = master.nits
+    if not wide:
+        rgb = convert_primaries(rgb, "bt2020", "bt709").clamp(min=0.0)
+    linear = operator(
+        Light(
+            rgb=rgb,
+            peak_nits=master.peak_nits,
+            primaries="bt2020" if wide else "bt709",
+            usual_nits=usual_nits,
+            adapting=adapting,
+        )
+    )
     if wide:
-        light = Light(rgb=master.nits, peak_nits=master.peak_nits)
-        linear = convert_primaries(operator(light), "bt2020", "bt709")
-    else:
-        rgb = convert_primaries(master.nits, "bt2020", "bt709").clamp(min=0.0)
-        linear = operator(Light(rgb=rgb, peak_nits=master.peak_nits, primaries="bt709"))
+        linear = convert_primaries(linear, "bt2020", "bt709")
     return encode_sdr(linear.clamp(0.0, 1.0), encoding)
 
 
@@ -244,7 +218,7 @@ def make_pair(
         others = [vary_with[int(rng.integers(len(vary_with)))] for _ in variation.insets]
         picture = variation(picture, [other.load() for other in others if not other.graded])
     master = draw_master(picture, rng, film, graded=view.graded, levels=view.levels, dim=dim)
-    signal = make_sdr(master, film.operator, wide=film.wide, encoding=film.encoding)
+    signal = film.make_sdr(master)
     truth = show(master, preset, rolled=bool(rng.random() < 0.15))
     title = Title.draw(rng, *signal.shape[-2:]) if vary_with else None
     if title is not None:

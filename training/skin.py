@@ -15,7 +15,8 @@ from torch import Tensor
 from training.evaluate import Item, Method, Row
 from training.grade import Grade, Master, draw_peak, quantize_pq
 from training.operators import OPERATORS
-from training.pairs import View, make_sdr, show
+from training.pairs import make_sdr, show
+from training.views import View
 from vs_gainmap.color import luminance, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

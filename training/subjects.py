@@ -20,11 +20,12 @@ from training.evaluate import Item, Method, Output
 from training.grade import Grade, Master, letterbox, quantize_pq
 from training.metrics import delta_e_itp, ictcp
 from training.operators import OPERATORS
-from training.pairs import make_sdr, make_thumbnail, read_index, show
+from training.pairs import make_sdr, make_thumbnail, show
 from training.scenes import Camera, as_stored, perspective
 from training.sources import find_sources, read_still
 from training.staging.command import view_name
 from training.validate import for_sdr_screen
+from training.views import read_index
 from vs_gainmap.color import convert_primaries, luminance, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

@@ -32,6 +32,7 @@ from training.config import (
 from training.films import draw_among
 from training.loss import gain_map_loss
 from training.memory import keep_memory
+from training.thin import thin
 from training.validate import Example, make_examples, picture, table, validate
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
@@ -167,7 +168,7 @@ def train(
     rank = fabric.global_rank
     batches = endless(dataset, config, start, rank, fabric.world_size)
     for step in range(start, end):
-        batch = fabric.to_device(next(batches))
+        batch = thin(fabric.to_device(next(batches)), config.loss.every, step)
         sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)
         thumbnail = batch["thumbnail"].contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
@@ -179,7 +180,10 @@ def train(
         # Dropout, too, is a function of the step.
         torch.manual_seed(hash((config.run.seed, step, rank)))
         if surveyed:
-            gain_map, qmax_norm = model(sdr, thumbnail, draw_among(config, step, rank).to(sdr))
+            among = draw_among(config, step, rank).to(sdr)
+            gain_map, qmax_norm = model(sdr, thumbnail, among, batch["window"])
+        elif isinstance(bare, GridNet):
+            gain_map, qmax_norm = model(sdr, thumbnail, None, batch["window"])
         else:
             gain_map, qmax_norm = model(sdr, thumbnail)
         # A flat map means a dead local branch: watch it beside the loss.

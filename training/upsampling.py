@@ -22,8 +22,9 @@ from torch import Tensor
 from training.evaluate import Item
 from training.items import items_from_video, items_from_views
 from training.metrics import pq_psnr
-from training.pairs import make_thumbnail, read_index
+from training.pairs import make_thumbnail
 from training.validate import split_views, to_nits
+from training.views import read_index
 from training.way_up import WayUp, as_clip, go_down, go_up, tagged
 from vs_gainmap.filters.upsampling import guided_upsample
 from vs_gainmap.gainmap import render_hdr

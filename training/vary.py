@@ -24,7 +24,7 @@ KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 # Share of the pictures that are dark scenes, beside those that grades make.
 DIMMED = 0.1
 # Share of the pictures with a title that was put onto the SDR, and of these, on black.
-TITLED = 0.05
+TITLED = 0.1
 CARDS = 0.3
 # Share of the pictures that are on their way to black or from it.
 FADED = 0.08

@@ -11,8 +11,8 @@ import pytest
 from training.__main__ import main
 from training.held_out import HELD_OUT_SCENES, choose_held_out
 from training.layout import list_layout
-from training.pairs import View, read_index
 from training.validate import make_examples, split_views
+from training.views import View, read_index
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -119,10 +119,9 @@ Formula = Callable[[float, float], float]
 USUAL: dict[str, list[Formula]] = {
     "clip": [
         lambda n, _: min(n / 203, 1),
-        lambda n, _: min(n / 203, 1),
         lambda n, _: min(n / 100, 1),
     ],
-    "bt2390": [lambda n, p: bt2390(n, p, 203)] * 3 + [lambda n, p: bt2390(n, p, 100)],
+    "bt2390": [lambda n, p: bt2390(n, p, 203)] * 3 + [lambda n, p: bt2390(n, p, 100)] * 2,
     "bt2446a": [bt2446a, lambda n, _: bt2446a(n, 1000)],
     "bt2446c": [lambda n, _: bt2446c(n)],
     "hable": [lambda n, p: hable(n / 100) / hable(p / 100)],
@@ -132,11 +131,13 @@ USUAL: dict[str, list[Formula]] = {
         lambda n, _: n / (n + 203),
         lambda n, _: n / (n + 203),
         lambda n, _: n / (n + 100),
+        lambda n, _: n / (n + 100),
     ],
     "filmic": [lambda n, _: min(hable(2 * n / 203) / hable(11.2), 1)],
     "aces_narkowicz": [lambda n, _: aces_narkowicz(0.6 * n / 203)],
     "aces_hill": [lambda n, _: aces_hill(1.4 * n / 203)],
-    "soft_knee": [lambda n, p: knee(n / 203, 0.7, p / 203)],
+    "soft_knee": [lambda n, p: knee(n / 203, 0.7, p / 203)] * 2
+    + [lambda n, p: knee(n / 100, 0.7, p / 100)],
     "camera": [lambda n, _: camera(n)],
 }
 # Those whose curve follows what else is in the picture are measured below.

@@ -18,13 +18,13 @@ from training.pairs import (
     PairDataset,
     make_pair,
     make_thumbnail,
-    read_index,
     robust_qmax,
     show,
     true_log_gain,
 )
 from training.scenes import Camera, log_average, perspective, render_views
 from training.sources import Still, read_still
+from training.views import read_index
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

@@ -13,9 +13,9 @@ import torch
 from training.__main__ import main
 from training.evaluate import Item, Output, format_table, summary
 from training.operators import OPERATORS
-from training.pairs import read_index
 from training.skin import measure_skin, skin_errors, with_skin
 from training.staging.tones import skin_color
+from training.views import read_index
 from vs_gainmap.color import pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from training.__main__ import main
-from training.pairs import View, read_index
 from training.scenes import log_average
 from training.staging import blender, command
 from training.staging.blender import Rendered, render
@@ -32,6 +31,7 @@ from training.staging.shapes import Mesh, Strands, blob, curve, grid, lathe, rot
 from training.staging.things import MAKERS, thing_parts
 from training.staging.tones import TONES, black_body, lab, skin_color, srgb
 from training.validate import split_views
+from training.views import View, read_index
 from vs_gainmap.color import convert_primaries, luminance
 from vs_gainmap.errors import MediaError
 

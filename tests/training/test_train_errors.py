@@ -63,6 +63,8 @@ def small(layout: Path, out: Path, **changes: str) -> list[str]:
         ({"run": {"precision": "16-mixed"}}, "must be one of 32-true, bf16-mixed"),
         ({"data": {"crop": 63}}, r"data\.crop must be even, got 63"),
         ({"data": {"batch": 5, "film": 2}}, "multiple of data.film, got 5 and 2"),
+        ({"loss": {"every": 0}}, r"loss\.every must be at least 1, got 0"),
+        ({"loss": {"every": 2}}, r'loss\.every must be 1 where model\.kind is "gmnet", got 2'),
         ({"preset": {"eotf": "gamma23"}}, r"preset\.eotf must be one of"),
         ({"data": {"held_out": "night_*"}}, r"data\.held_out must be a list of str, got 'night"),
         ({"data": 3}, "data must be a section"),

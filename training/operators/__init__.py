@@ -51,7 +51,7 @@ USUAL_SHARE = 0.7
 # graded at 100, and tools that map light for light (npl=100, BT.2446 C) keep it there.
 OPERATORS: dict[str, OperatorEntry] = {
     "clip": OperatorEntry(
-        make=HardClip, usual=(HardClip(), HardClip(), HardClip(white_nits=100.0)), weight=1.5
+        make=HardClip, usual=(HardClip(), HardClip(white_nits=100.0)), weight=1.5
     ),
     "bt2390": OperatorEntry(
         make=Bt2390,
@@ -60,6 +60,7 @@ OPERATORS: dict[str, OperatorEntry] = {
             Bt2390(over="channel"),
             Bt2390(over="luminance"),
             Bt2390(target_nits=100.0),
+            Bt2390(target_nits=100.0, over="channel"),
         ),
         weight=1.8,
     ),
@@ -71,7 +72,12 @@ OPERATORS: dict[str, OperatorEntry] = {
     "spline": OperatorEntry(make=Spline, usual=(Spline(), Spline(average_known=False)), weight=1.5),
     "reinhard": OperatorEntry(
         make=Reinhard,
-        usual=(Reinhard(), Reinhard(over="channel"), Reinhard(white_nits=100.0)),
+        usual=(
+            Reinhard(),
+            Reinhard(over="channel"),
+            Reinhard(white_nits=100.0),
+            Reinhard(white_nits=100.0, over="channel"),
+        ),
         weight=1.5,
     ),
     "filmic": OperatorEntry(make=Filmic, usual=(Filmic(),)),
@@ -80,7 +86,9 @@ OPERATORS: dict[str, OperatorEntry] = {
         make=AcesHill, usual=(AcesHill(exposure=1.4),), weight=0.0, held_out=True
     ),
     "drago": OperatorEntry(make=Drago, usual=(Drago(),), weight=0.0, held_out=True),
-    "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),)),
+    "soft_knee": OperatorEntry(
+        make=SoftKnee, usual=(SoftKnee(), SoftKnee(), SoftKnee(white_nits=100.0))
+    ),
     "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=1.5),
     "bilateral": OperatorEntry(make=Bilateral, usual=(Bilateral(),), weight=0.8),
     "local_reinhard": OperatorEntry(make=LocalReinhard, usual=(LocalReinhard(),), weight=0.8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -159,7 +160,9 @@ class Bilateral:
         base = base_layer(log_y, stops=1.3, sigma=self.sigma)
         low, high = (float(torch.quantile(base, q)) for q in (0.02, self.white_share))
         factor = min(self.stops / max(high - low, 0.1), 1.0)
-        log_out = (base - high) * factor + (log_y - base)
+        # A film's picture that is darker than usual stays somewhat darker.
+        white = high - math.log2(light.log_average() / light.adaptation())
+        log_out = (base - white) * factor + (log_y - base)
         return (light.rgb * (torch.exp2(log_out) / y)).clamp(0.0, 1.0)
 
     @classmethod
@@ -178,7 +181,7 @@ class LocalReinhard:
     def __call__(self, light: Light) -> Tensor:
         """Divide light by 1 plus its blurred surround."""
         y = light.luminance()
-        scale = self.key / max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+        scale = self.key / light.adaptation()
         x = y * scale
         spatial = self.sigma * max(x.shape)
         surround = torch.from_numpy(cv2.GaussianBlur(x[0].numpy(), (0, 0), spatial))[None]

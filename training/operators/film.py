@@ -140,8 +140,7 @@ class Reinhard:
         """Map x to x (1 + x / burn^2) / (1 + x)."""
         scale = 1 / self.white_nits
         if self.key is not None:
-            y = light.luminance()
-            scale = self.key / max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+            scale = self.key / light.adaptation()
 
         def curve(nits: Tensor) -> Tensor:
             x = nits * scale
@@ -221,8 +220,7 @@ class Drago:
 
     def __call__(self, light: Light) -> Tensor:
         """Map luminance in units of the world adaptation level."""
-        y = light.luminance()
-        adaptation = max(float(torch.exp(torch.log(y + 0.01).mean())), 0.02)
+        adaptation = light.adaptation()
         top = max(light.peak_nits / adaptation, 1.0)
         power = math.log(self.bias) / math.log(0.5)
 

@@ -372,14 +372,19 @@ class GridNet(nn.Module):
         return sliced + added
 
     def forward(
-        self, sdr_signal: Tensor, thumbnail: Tensor, among: Tensor | None = None
+        self,
+        sdr_signal: Tensor,
+        thumbnail: Tensor,
+        among: Tensor | None = None,
+        window: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Judge and slice.
 
         Args:
             sdr_signal: (N, 3, H, W), full range, 0..1.
-            thumbnail: (N, 3, 256, 256), the same picture.
+            thumbnail: (N, 3, 256, 256), of the whole pictures.
             among: see `analyze`.
+            window: see `predict`.
 
         Returns:
             The map (N, 1, H, W) and qmax_norm (N, 1, 1, 1).
@@ -390,4 +395,4 @@ class GridNet(nn.Module):
         if thumbnail.shape[-2:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
             raise ValueError(f"GridNet: the thumbnail must be 256x256, got {thumbnail.shape[-2:]}")
         features = self.analyze(thumbnail, among=among)
-        return self.predict(sdr_signal, features), features.qmax_norm
+        return self.predict(sdr_signal, features, window), features.qmax_norm

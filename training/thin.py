@@ -1,0 +1,34 @@
+"""Score every nth pixel of every nth row: what is global needs pictures, not pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
+    """Take a lattice of pixels out of a batch, another one at every step.
+
+    Args:
+        batch: `sdr` and `hdr` (N, 3, H, W), and `window` (N, 4), see `pairs.PairDataset`; the
+            rest, thumbnails among it, is of whole pictures and stays.
+        every: columns and rows from one pixel to the next; 1 returns the batch.
+        step: of the run; `every` squared steps see all pixels once.
+
+    Returns:
+        The batch with fewer pixels, whose `window` keeps each where it was.
+    """
+    if every == 1:
+        return batch
+    top, left = step // every % every, step % every
+    height, width = batch["sdr"].shape[-2:]
+    thinned = {name: batch[name][..., top::every, left::every] for name in ("sdr", "hdr")}
+    rows, columns = thinned["sdr"].shape[-2:]
+    # A pixel of the lattice is as large as every x every of the picture, around its middle.
+    middle = (every - 1) / 2
+    y, x = (top - middle) / height, (left - middle) / width
+    inside = [y, x, y + rows * every / height, x + columns * every / width]
+    window = batch["window"]
+    corner, size = window[:, :2].repeat(1, 2), (window[:, 2:] - window[:, :2]).repeat(1, 2)
+    placed = corner + size * torch.tensor(inside).to(window)
+    return {**batch, **thinned, "window": placed}

@@ -1,0 +1,96 @@
+"""The cache of views that `render` and `stage` fill: its index, and how a view is loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.lighting import Levels
+from training.scenes import INDEX
+from vs_gainmap.errors import MediaError
+
+# What shrunk views may take of the memory of each process that loads them.
+KEPT_BYTES = 2**30
+
+
+class _Shrunk:
+    """Shrunk views, as half floats: a small run comes back to each many times."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[Path, int], Tensor] = {}
+        self.room = KEPT_BYTES
+
+    def load(self, path: Path, shrink: int) -> Tensor:
+        """Return (3, H, W), half floats, averaged over squares of `shrink` pixels."""
+        known = self.kept.get((path, shrink))
+        if known is not None:
+            return known
+        picture = torch.from_numpy(np.load(path).astype(np.float32))
+        shrunk = functional.avg_pool2d(picture[None], shrink)[0].half()
+        if shrunk.nbytes <= self.room:
+            self.room -= shrunk.nbytes
+            self.kept[path, shrink] = shrunk
+        return shrunk
+
+
+_SHRUNK = _Shrunk()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A row of the cache's index."""
+
+    path: Path
+    scene: str
+    graded: bool
+    levels: Levels | None = None
+    """How light the view was where 1.0 is diffuse white; None where nobody said."""
+
+    shrink: int = 1
+    skin: Path | None = None
+    """Where skin is, for views that know it: 8 bits, share of each pixel."""
+
+    def load(self) -> Tensor:
+        """Return (3, H, W), float32, averaged over squares of `shrink` pixels."""
+        if self.shrink == 1:
+            return torch.from_numpy(np.load(self.path).astype(np.float32))
+        return _SHRUNK.load(self.path, self.shrink).float()
+
+    def load_skin(self) -> Tensor | None:
+        """Return (1, H, W), 0..1, the share of skin; None where nobody said."""
+        if self.skin is None:
+            return None
+        mask = cv2.imread(str(self.skin), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise MediaError(f"training: {self.skin} can't be read")
+        share = torch.from_numpy(mask.astype(np.float32) / 255)[None]
+        return share if self.shrink == 1 else functional.avg_pool2d(share[None], self.shrink)[0]
+
+
+def read_index(folder: Path) -> list[View]:
+    """Read the index that `scenes.render_views` or `staging.command` wrote.
+
+    Raises:
+        MediaError: there is none.
+    """
+    try:
+        rows = json.loads((folder / INDEX).read_text())
+    except OSError as error:
+        raise MediaError(f"training: no views in {folder}; run `render` first") from error
+    return [
+        View(
+            path=folder / row["file"],
+            scene=row["scene"],
+            graded=row["graded"],
+            levels=Levels(view=row["level"], scene=row["scene_level"]) if "level" in row else None,
+            skin=folder / row["skin"] if "skin" in row else None,
+        )
+        for row in rows
+    ]
