@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-# Diffuse white of a film, between cinema's 100, BT.2408's 203 and what telephones make of daylight,
-# and how far single shots are from it: cd/m2, and spreads in nepers.
-FILM_WHITE = 150.0
-FILM_SPREAD = 0.4
+
+class Kind(NamedTuple):
+    """A kind of film."""
+
+    share: float
+    white_nits: float
+    """Where it usually has diffuse white."""
+    average_nits: float
+    """Usual log-average of its pictures."""
+
+
+# Cinema is graded for the dark, with white about where a projector has it; live production puts
+# it at 203 (ITU-R BT.2408-7, clause 2); telephones and demonstrations are brighter: of four HDR10
+# clips of telephones and test suites three have log-averages of 69 to 95 cd/m2, the fourth has 5.
+KINDS = {
+    "cinema": Kind(0.35, 120.0, 12.0),
+    "television": Kind(0.3, 203.0, 30.0),
+    "telephone": Kind(0.35, 320.0, 75.0),
+}
+# How far films are from what is usual of their kind, and shots from their film: nepers.
+FILM_SPREAD = 0.35
 SHOT_SPREAD = 0.4
 # How much of what sets a view apart from its scene's level a shot keeps, at least.
 LEAST_KEPT = 0.3
-# The same where a colorist goes by mood instead: log-averages of pictures, whatever they show.
-FILM_AVERAGE = 20.0
+# The same where a colorist goes by mood instead: log-averages, whatever a picture shows.
 MOOD_SPREAD = 0.5
-PICTURE_SPREAD = 0.9
+PICTURE_SPREAD = 0.8
 # How many films have diffuse white in its place.
 PLACED = 0.5
 # Log-average of an average scene where 1.0 is diffuse white.
@@ -64,9 +81,11 @@ class Lighting:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Lighting:
         """Draw a film's."""
+        kinds = list(KINDS.values())
+        kind = kinds[int(rng.choice(len(kinds), p=[each.share for each in kinds]))]
         return cls(
-            white_nits=_near(FILM_WHITE, FILM_SPREAD, rng),
-            average_nits=_near(FILM_AVERAGE, MOOD_SPREAD, rng),
+            white_nits=_near(kind.white_nits, FILM_SPREAD, rng),
+            average_nits=_near(kind.average_nits, MOOD_SPREAD, rng),
             placed=bool(rng.random() < PLACED),
         )
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from training.grade import DARKEST, LIGHTEST, Grade
 from training.lighting import (
-    FILM_AVERAGE,
-    FILM_WHITE,
+    KINDS,
+    MOOD_SPREAD,
     PICTURE_SPREAD,
     PLACED,
     SHOT_SPREAD,
@@ -105,11 +105,17 @@ def test_shots_are_around_where_white_is_placed_or_as_the_mood_wants_them() -> N
 
 def test_films_differ_in_where_they_have_their_light() -> None:
     rng = np.random.default_rng(3)
-    films = [Lighting.draw(rng) for _ in range(800)]
-    assert np.median([film.white_nits for film in films]) == pytest.approx(FILM_WHITE, rel=0.05)
-    averages = [film.average_nits for film in films]
-    assert np.median(averages) == pytest.approx(FILM_AVERAGE, rel=0.08)
-    assert np.mean([film.placed for film in films]) == pytest.approx(PLACED, abs=0.06)
+    films = [Lighting.draw(rng) for _ in range(3000)]
+    assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
+    whites, averages = (
+        sum(kind.share * math.log(kind[column]) for kind in KINDS.values()) for column in (1, 2)
+    )
+    assert np.log([film.white_nits for film in films]).mean() == pytest.approx(whites, abs=0.05)
+    drawn = np.log([film.average_nits for film in films])
+    assert drawn.mean() == pytest.approx(averages, abs=0.08)
+    # Kinds lie farther apart than the films of one.
+    assert drawn.std() > 1.4 * MOOD_SPREAD
+    assert np.mean([film.placed for film in films]) == pytest.approx(PLACED, abs=0.04)
 
 
 def test_a_grade_keeps_within_what_a_colorist_leaves_a_picture_at() -> None:
