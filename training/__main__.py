@@ -25,6 +25,14 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--length", type=int, default=48, help="frames of each short video")
     render.add_argument("--seed", type=int, default=0)
 
+    build = commands.add_parser("build", help="places, drawn and rendered whole -> panoramas")
+    build.add_argument("out", type=Path, help="what is there is kept")
+    build.add_argument("--count", type=int, default=60, help="panoramas")
+    build.add_argument("--width", type=int, default=1024)
+    build.add_argument("--samples", type=int, default=24, help="rays a pixel, then denoised")
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
+
     stage = commands.add_parser("stage", help="people and things in panoramas -> cached views")
     stage.add_argument("sources", type=Path, nargs="+", help="folders with HDR panoramas")
     stage.add_argument("--out", type=Path, required=True, help="what is there is kept")
@@ -266,7 +274,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.command == "render":
             return _render(args)
-        if args.command == "stage":
+        if args.command == "build":
+            from training.staging.places import PlaceSettings, build_places
+
+            settings = PlaceSettings(width=args.width, samples=args.samples, seed=args.seed)
+            number = build_places(args.out, settings, count=args.count, threads=args.threads)
+            print(f"{number} panoramas rendered into {args.out}")
+        elif args.command == "stage":
             from training.staging.command import StageSettings, stage_views
 
             width, height = args.size

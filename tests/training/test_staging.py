@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import subprocess
@@ -295,16 +294,6 @@ def test_a_missing_blender_is_one_clear_line(
     error = capsys.readouterr().err.strip()
     assert "pip install -e .[stage]" in error
     assert "\n" not in error
-
-
-@pytest.fixture
-def with_blender(*, in_ci: bool) -> None:
-    """Skip without Blender; where CI must have installed it, that is a failure."""
-    if importlib.util.find_spec("bpy") is not None:
-        return
-    if in_ci and sys.version_info[:2] == (3, 13):
-        pytest.fail("bpy is missing: CI must install the extra 'stage'")
-    pytest.skip("no Blender: pip install -e .[stage] (Python 3.13)")
 
 
 def render_apart(scene: Staging, panorama: np.ndarray) -> Rendered:

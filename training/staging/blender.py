@@ -46,7 +46,7 @@ def load_bpy() -> Any:
         import bpy
     except ImportError as error:
         raise MediaError(
-            "stage: Blender's package bpy is missing; pip install -e .[stage], with the Python "
+            "training: Blender's package bpy is missing; pip install -e .[stage], with the Python "
             "that it is made for (3.13)"
         ) from error
     return bpy
@@ -87,7 +87,8 @@ def _add_strands(bpy: Any, strands: Strands, made: Any) -> None:
     bpy.context.scene.collection.objects.link(bpy.data.objects.new("hair", data))
 
 
-def _add_parts(bpy: Any, parts: list[Part]) -> None:
+def add_parts(bpy: Any, parts: list[Part]) -> None:
+    """Build meshes and hair, each material once."""
     made: dict[Material, Any] = {}
     for part in parts:
         if part.material not in made:
@@ -98,7 +99,8 @@ def _add_parts(bpy: Any, parts: list[Part]) -> None:
             _add_mesh(bpy, part, part.shape, made[part.material])
 
 
-def _aim(thing: Any, position: tuple[float, ...], target: tuple[float, ...], roll: float) -> None:
+def aim(thing: Any, position: tuple[float, ...], target: tuple[float, ...], roll: float) -> None:
+    """Place a camera or a lamp and turn it towards a target."""
     from mathutils import Quaternion, Vector
 
     way = Vector(target) - Vector(position)
@@ -118,7 +120,7 @@ def _add_camera(bpy: Any, shot: Shot) -> None:
     camera = bpy.data.objects.new("camera", data)
     bpy.context.scene.collection.objects.link(camera)
     bpy.context.scene.camera = camera
-    _aim(camera, shot.position, shot.target, shot.roll)
+    aim(camera, shot.position, shot.target, shot.roll)
 
 
 def _add_light(bpy: Any, light: AreaLight, shot: Shot) -> None:
@@ -137,10 +139,11 @@ def _add_light(bpy: Any, light: AreaLight, shot: Shot) -> None:
     thing = bpy.data.objects.new("light", data)
     thing.visible_camera = False
     bpy.context.scene.collection.objects.link(thing)
-    _aim(thing, position, shot.target, 0.0)
+    aim(thing, position, shot.target, 0.0)
 
 
-def _add_world(bpy: Any, panorama: np.ndarray, turn: float) -> None:
+def add_world(bpy: Any, panorama: np.ndarray, turn: float, detail: int = 512) -> None:
+    """Surround the scene with a panorama, (3, H, 2H), turned by degrees."""
     height, width = panorama.shape[1:]
     image = bpy.data.images.new("panorama", width, height, float_buffer=True)
     image.colorspace_settings.name = "Non-Color"
@@ -163,12 +166,13 @@ def _add_world(bpy: Any, panorama: np.ndarray, turn: float) -> None:
     tree.links.new(texture.outputs[0], shine.inputs[0])
     tree.links.new(shine.outputs[0], out.inputs[0])
     # Built anew for every view: as fine as the lamps in a panorama need, no finer.
-    world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", 512
+    world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", detail
 
 
-def _settings(
+def set_renderer(
     bpy: Any, width: int, height: int, *, samples: int, seed: int, threads: int, lamps: bool
 ) -> None:
+    """Set size, samples, and how far light is followed; write every pass into one EXR."""
     scene = bpy.context.scene
     render, cycles = scene.render, scene.cycles
     render.engine = "CYCLES"
@@ -224,6 +228,16 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
+def run_renderer(bpy: Any) -> Rendered:
+    """Render what was set up."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "view.exr"
+        bpy.context.scene.render.filepath = str(path)
+        with _quiet():
+            bpy.ops.render.render(write_still=True)
+        return _read(path)
+
+
 def render(
     staging: Staging, panorama: np.ndarray, *, width: int, height: int, samples: int, threads: int
 ) -> Rendered:
@@ -244,15 +258,10 @@ def render(
     bpy.ops.wm.read_factory_settings(use_empty=True)
     lamps = any(thing.surface.emission for thing in staging.things)
     seed = staging.seed % 2**31
-    _settings(bpy, width, height, samples=samples, seed=seed, threads=threads, lamps=lamps)
-    _add_world(bpy, panorama, staging.turn)
-    _add_parts(bpy, staging_parts(staging))
+    set_renderer(bpy, width, height, samples=samples, seed=seed, threads=threads, lamps=lamps)
+    add_world(bpy, panorama, staging.turn)
+    add_parts(bpy, staging_parts(staging))
     for light in staging.lights:
         _add_light(bpy, light, staging.shot)
     _add_camera(bpy, staging.shot)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "view.exr"
-        bpy.context.scene.render.filepath = str(path)
-        with _quiet():
-            bpy.ops.render.render(write_still=True)
-        return _read(path)
+    return run_renderer(bpy)
