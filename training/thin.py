@@ -10,8 +10,8 @@ def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
     """Take a lattice of pixels out of a batch, another one at every step.
 
     Args:
-        batch: `sdr` and `hdr` (N, 3, H, W), and `window` (N, 4), see `pairs.PairDataset`; the
-            rest, thumbnails among it, is of whole pictures and stays.
+        batch: `sdr` and `hdr` (N, 3, H, W), and `window` (N, 4), see `pairs.PairDataset`, without
+            which they are taken for whole; the rest, thumbnails among it, stays.
         every: columns and rows from one pixel to the next; 1 returns the batch.
         step: of the run; `every` squared steps see all pixels once.
 
@@ -28,7 +28,8 @@ def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
     middle = (every - 1) / 2
     y, x = (top - middle) / height, (left - middle) / width
     inside = [y, x, y + rows * every / height, x + columns * every / width]
-    window = batch["window"]
+    whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(batch["sdr"]), 4)
+    window = batch.get("window", whole.to(batch["sdr"]))
     corner, size = window[:, :2].repeat(1, 2), (window[:, 2:] - window[:, :2]).repeat(1, 2)
     placed = corner + size * torch.tensor(inside).to(window)
     return {**batch, **thinned, "window": placed}

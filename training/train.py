@@ -181,9 +181,9 @@ def train(
         torch.manual_seed(hash((config.run.seed, step, rank)))
         if surveyed:
             among = draw_among(config, step, rank).to(sdr)
-            gain_map, qmax_norm = model(sdr, thumbnail, among, batch["window"])
+            gain_map, qmax_norm = model(sdr, thumbnail, among, batch.get("window"))
         elif isinstance(bare, GridNet):
-            gain_map, qmax_norm = model(sdr, thumbnail, None, batch["window"])
+            gain_map, qmax_norm = model(sdr, thumbnail, None, batch.get("window"))
         else:
             gain_map, qmax_norm = model(sdr, thumbnail)
         # A flat map means a dead local branch: watch it beside the loss.

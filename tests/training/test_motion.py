@@ -28,7 +28,8 @@ def panoramas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hdr")
     rng = np.random.default_rng(5)
     for name, size in (("meadow", (256, 128)), ("photo", (96, 64))):
-        light = np.exp(cv2.resize(rng.normal(0, 1.5, (16, 32, 3)), size)).astype(np.float32)
+        noise = rng.normal(0, 1.5, (16, 32, 1)) + rng.normal(0, 0.5, (16, 32, 3))
+        light = (0.15 * np.exp(cv2.resize(noise, size))).astype(np.float32)
         cv2.imwrite(str(folder / f"{name}.hdr"), light)
     return folder
 

@@ -53,3 +53,12 @@ def test_the_network_says_the_same_of_a_pixel_with_the_others_and_without(
             got, _ = model(part["sdr"], part["thumbnail"], None, part["window"])
             here = expected[..., step // every :: every, step % every :: every]
             torch.testing.assert_close(got, here, atol=1e-5, rtol=1e-5)
+
+
+def test_pictures_without_a_window_are_whole() -> None:
+    whole = batch()
+    bare = {name: value for name, value in whole.items() if name != "window"}
+    for step in range(4):
+        placed = thin(bare, 2, step)["window"]
+        assert torch.equal(placed[0], thin(whole, 2, step)["window"][0])
+        assert torch.equal(placed[1], placed[0])
