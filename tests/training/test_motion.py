@@ -99,7 +99,7 @@ def test_render_makes_stills_and_videos(panoramas: Path, tmp_path: Path) -> None
         luma = sdr[3].to_ndarray()[:48].astype(float).ravel()
         own, other = (_agreement(luma, picture) for picture in (hdr[3], hdr[3].flip(-1)))
         assert own > 0.8
-        assert other < 0.4
+        assert other < own - 0.3
     assert render(tmp_path / "b") == rows
     assert (videos / rows[0]["hdr"]).read_bytes()[-2000:] == (
         tmp_path / "b/motion" / rows[0]["hdr"]
