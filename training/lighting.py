@@ -84,8 +84,8 @@ class Lighting:
         kinds = list(KINDS.values())
         kind = kinds[int(rng.choice(len(kinds), p=[each.share for each in kinds]))]
         return cls(
-            white_nits=_near(kind.white_nits, FILM_SPREAD, rng),
-            average_nits=_near(kind.average_nits, MOOD_SPREAD, rng),
+            white_nits=draw_near(kind.white_nits, FILM_SPREAD, rng),
+            average_nits=draw_near(kind.average_nits, MOOD_SPREAD, rng),
             placed=bool(rng.random() < PLACED),
         )
 
@@ -102,8 +102,8 @@ class Lighting:
             rng: of what is drawn.
         """
         if self.placed and levels is not None:
-            return _near(self.place_white(levels, rng), SHOT_SPREAD, rng)
-        return _near(self.average_nits, PICTURE_SPREAD, rng)
+            return draw_near(self.place_white(levels, rng), SHOT_SPREAD, rng)
+        return draw_near(self.average_nits, PICTURE_SPREAD, rng)
 
     def place_white(self, levels: Levels, rng: np.random.Generator) -> float:
         """Return about which log-average a shot gets that has its diffuse white in place, cd/m2.
@@ -114,5 +114,6 @@ class Lighting:
         return self.white_nits * levels.scene * math.pow(levels.view / levels.scene, kept)
 
 
-def _near(nits: float, spread: float, rng: np.random.Generator) -> float:
+def draw_near(nits: float, spread: float, rng: np.random.Generator) -> float:
+    """Draw light around some light; `spread` in nepers."""
     return float(np.exp(rng.normal(math.log(nits), spread)))

@@ -83,14 +83,17 @@ class Film:
             adapting=1.0 if rng.random() < ANEW else rng.uniform(0.0, 1.0),
         )
 
-    def make_sdr(self, master: Master) -> Tensor:
-        """Make the SDR of one of its masters: see `make_sdr`."""
+    def make_sdr(self, master: Master, *, graded: bool = False) -> Tensor:
+        """Make the SDR of one of its masters: see `make_sdr`.
+
+        What came `graded` has a level of its own, to which the film's says nothing.
+        """
         return make_sdr(
             master,
             self.operator,
             wide=self.wide,
             encoding=self.encoding,
-            usual_nits=self.lighting.usual_nits,
+            usual_nits=None if graded else self.lighting.usual_nits,
             adapting=self.adapting,
         )
 
@@ -218,7 +221,7 @@ def make_pair(
         others = [vary_with[int(rng.integers(len(vary_with)))] for _ in variation.insets]
         picture = variation(picture, [other.load() for other in others if not other.graded])
     master = draw_master(picture, rng, film, graded=view.graded, levels=view.levels, dim=dim)
-    signal = film.make_sdr(master)
+    signal = film.make_sdr(master, graded=view.graded)
     truth = show(master, preset, rolled=bool(rng.random() < 0.15))
     title = Title.draw(rng, *signal.shape[-2:]) if vary_with else None
     if title is not None:

@@ -28,8 +28,9 @@ def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
     middle = (every - 1) / 2
     y, x = (top - middle) / height, (left - middle) / width
     inside = [y, x, y + rows * every / height, x + columns * every / width]
-    whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(batch["sdr"]), 4)
-    window = batch.get("window", whole.to(batch["sdr"]))
+    window = batch.get("window")
+    if window is None:
+        window = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).to(batch["sdr"])
     corner, size = window[:, :2].repeat(1, 2), (window[:, 2:] - window[:, :2]).repeat(1, 2)
     placed = corner + size * torch.tensor(inside).to(window)
-    return {**batch, **thinned, "window": placed}
+    return {**batch, **thinned, "window": placed.expand(len(batch["sdr"]), 4)}

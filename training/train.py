@@ -164,7 +164,6 @@ def train(
     board = _Board(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
-    surveyed = isinstance(bare, GridNet) and config.data.film > 1
     rank = fabric.global_rank
     batches = endless(dataset, config, start, rank, fabric.world_size)
     for step in range(start, end):
@@ -179,11 +178,9 @@ def train(
                 taught = teach(teacher, batch, preset)
         # Dropout, too, is a function of the step.
         torch.manual_seed(hash((config.run.seed, step, rank)))
-        if surveyed:
-            among = draw_among(config, step, rank).to(sdr)
+        if isinstance(bare, GridNet):
+            among = draw_among(config, step, rank).to(sdr) if config.data.film > 1 else None
             gain_map, qmax_norm = model(sdr, thumbnail, among, batch.get("window"))
-        elif isinstance(bare, GridNet):
-            gain_map, qmax_norm = model(sdr, thumbnail, None, batch.get("window"))
         else:
             gain_map, qmax_norm = model(sdr, thumbnail)
         # A flat map means a dead local branch: watch it beside the loss.

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.grade import DARKEST, LIGHTEST, Grade
+from training.grade import DARKEST, LIGHTEST, Grade, Master
 from training.lighting import (
     KINDS,
     MOOD_SPREAD,
@@ -172,3 +172,18 @@ def test_a_light_adapts_by_a_share_of_stops() -> None:
         assert lit.adaptation() == pytest.approx(expected, rel=1e-4)
     assert Light(rgb=grey, peak_nits=1e3, adapting=0.3).adaptation() == pytest.approx(5.01)
     assert Light(rgb=0 * grey, peak_nits=1e3).adaptation() == 0.02
+
+
+def test_what_came_graded_is_exposed_by_its_own_level() -> None:
+    film = replace(
+        Film.draw(np.random.default_rng(0)), operator=Reinhard(key=0.18), lighting=lighting(),
+        adapting=0.0, wide=True,
+    )  # fmt: skip
+    bright, dim = (
+        Master(nits=torch.full((3, 8, 12), nits), peak_nits=1000.0) for nits in (400.0, 4.0)
+    )
+    by_itself, by_the_film = (
+        float(film.make_sdr(bright, graded=graded).mean()) for graded in (True, False)
+    )
+    assert by_the_film > by_itself + 0.2
+    assert float(film.make_sdr(dim, graded=True).mean()) == pytest.approx(by_itself, abs=0.01)

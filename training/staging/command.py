@@ -6,7 +6,7 @@ import fnmatch
 import json
 import time
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,7 @@ from training.scenes import INDEX, as_stored
 from training.sources import find_sources, read_still
 from training.staging.blender import Rendered, load_bpy, render
 from training.staging.draw import draw_staging
+from training.staging.folder import check_settings
 from training.video_source import VIDEO_SUFFIXES
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.files import replacing, write_bytes
@@ -76,16 +77,6 @@ def _save(rendered: Rendered, out: Path, name: str) -> bool:
     with replacing(out / name) as partial:
         np.save(partial, stored)
     return True
-
-
-def _check_settings(out: Path, settings: StageSettings) -> None:
-    path = out / SETTINGS
-    if not path.exists():
-        write_bytes(path, json.dumps(asdict(settings)).encode())
-    elif json.loads(path.read_text()) != asdict(settings):
-        raise MediaError(
-            f"stage: {out} holds views of other settings ({path.read_text()}); use another folder"
-        )
 
 
 def _write_index(out: Path) -> int:
@@ -167,7 +158,7 @@ def stage_views(
     """
     load_bpy()
     out.mkdir(parents=True, exist_ok=True)
-    _check_settings(out, settings)
+    check_settings(out / SETTINGS, settings)
     total = 0
     for path in (p for folder in folders for p in find_sources(folder)):
         scene = path.name.split(".")[0]

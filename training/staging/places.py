@@ -5,15 +5,14 @@ What lights a place is known, so its 1.0 is diffuse white, as in panoramas that 
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from training.lighting import draw_near
 from training.scenes import log_average
 from training.staging.blender import (
     add_parts,
@@ -24,13 +23,13 @@ from training.staging.blender import (
     set_renderer,
 )
 from training.staging.description import Surface
+from training.staging.folder import check_settings
 from training.staging.indoors import draw_room
 from training.staging.outdoors import OUTDOORS
 from training.staging.shapes import Part
 from training.staging.skies import Sky, paint_sky
 from vs_gainmap.color import PRIMARIES
-from vs_gainmap.errors import MediaError
-from vs_gainmap.photo.files import replacing, write_bytes
+from vs_gainmap.photo.files import replacing
 
 SETTINGS = "build.json"
 EYES = 1.6
@@ -114,7 +113,7 @@ def expose(panorama: np.ndarray, place: Place, rng: np.random.Generator) -> np.n
     if place.kind != "room" and not place.sky.night:
         return panorama * np.float32(rng.uniform(*DAY_WHITE))
     level = NIGHT_LEVEL if place.kind != "room" else ROOM_LEVEL
-    wanted = math.exp(rng.normal(math.log(level), LEVEL_SPREAD))
+    wanted = draw_near(level, LEVEL_SPREAD, rng)
     now = log_average(torch.from_numpy(panorama), panorama=True)
     return panorama * np.float32(wanted / max(now, 1e-9))
 
@@ -152,14 +151,7 @@ def build_places(out: Path, settings: PlaceSettings, *, count: int, threads: int
     """
     load_bpy()
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / SETTINGS
-    if not kept.exists():
-        write_bytes(kept, json.dumps(asdict(settings)).encode())
-    elif json.loads(kept.read_text()) != asdict(settings):
-        raise MediaError(
-            f"build: {out} holds panoramas of other settings ({kept.read_text()}); "
-            "use another folder"
-        )
+    check_settings(out / SETTINGS, settings)
     there = {path.stem.rpartition("_")[2] for path in out.glob("*_*.exr")}
     missing = [number for number in range(count) if f"{number:04d}" not in there]
     for number in missing:

@@ -1,8 +1,8 @@
 """Skies for places that are built: gradients, a sun, clouds; or night over a town.
 
 A sky is painted as a panorama, so that what lights a place is known: by day a level white card
-in the open has 1. How sunlight and skylight share it, and their colors, follow the sun's height
-as clear-sky measurements have it (CIE S 011: skylight a fifth at noon, most of it at sunset).
+in the open has 1. How sunlight and skylight share it, and their colors, go with the sun's height:
+skylight is about a fifth at noon and nearly all at sunset. They are drawn, not a model of the air.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _day(way: np.ndarray, sky: Sky) -> np.ndarray:
         (0.25 + 0.5 * sky.haze) * np.exp(-away / 0.5) + (1 + 3 * sky.haze) * np.exp(-away / 0.1)
     )
     cover, thick = _clouds(way, sky)
-    # Lit at the rims, and from behind near the sun; overcast skies are lightest overhead (CIE).
+    # Lit at the rims, and from behind near the sun; overcast skies are lightest overhead.
     gray = 0.3 * (zenith + horizon).mean() * (1.8 - 0.8 * cover) * (1.3 - 0.6 * thick) * (1 + z)
     lit = gray + sunlight * (1 - sky.clouds) * (
         0.45 * (1 - 0.6 * cover) + 1.5 * np.exp(-away / 0.2)
