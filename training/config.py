@@ -135,6 +135,7 @@ class LossConfig:
     product: float = 0.0
     gain_map: float = 0.0
     shape: float = 0.0
+    title: float = 0.0
     qmax: float = 0.3
     outside: float = 0.1
 
@@ -206,6 +207,11 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        if self.loss.title and not (self.data.vary and self.data.source == "views"):
+            raise ConfigError(
+                f"config: loss.title must be 0 where data.vary is false or data.source is "
+                f'"layout", got {self.loss.title}: there are no titles'
+            )
         if self.loss.every > 1 and self.model.kind != "grid":
             raise ConfigError(
                 f'config: loss.every must be 1 where model.kind is "{self.model.kind}", '

@@ -147,6 +147,33 @@ def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
     return nits * (1 - alpha) + alpha * color
 
 
+def draw_subtitles(rng: np.random.Generator, height: int, width: int) -> Tensor:
+    """Draw one or two lines of subtitles: (1, height, width), how much they cover, 0..1.
+
+    Centered near the lower edge or, for some, the upper one; capitals are 3 to 6 % of the height,
+    as broadcasters have them. Drawn at four times the size, so that strokes may be thinner than
+    a pixel.
+    """
+    fine = 4
+    layer = np.zeros((fine * height, fine * width), np.uint8)
+    capital = rng.uniform(0.03, 0.06) * fine * height
+    # Capitals of this font are 21 pixels high at scale 1.
+    size, thick = capital / 21, max(round(capital * rng.uniform(0.1, 0.2)), 1)
+    lines = int(rng.integers(1, 3))
+    lowest = fine * height * (rng.uniform(0.86, 0.97) if rng.random() < 0.85 else 0.2)
+    for line in range(lines):
+        words = [
+            "".join(chr(c) for c in rng.integers(97, 123, int(rng.integers(2, 9))))
+            for _ in range(int(rng.integers(2, 8)))
+        ]
+        text = " ".join(words).capitalize()[:40]
+        (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
+        origin = (round((fine * width - wide) / 2), round(lowest - line * 1.6 * capital))
+        cv2.putText(layer, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, 255, thick, cv2.LINE_AA)
+    small = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(small)[None].float() / 255
+
+
 def draw_letters(rng: np.random.Generator, height: int, width: int) -> Tensor:
     """Draw letters, for some with a box: (1, height, width), how much they cover, 0..1."""
     layer = np.zeros((height, width), np.uint8)

@@ -33,7 +33,9 @@ def gain_map_loss(
     Terms: `pq`, mean and root mean square error of the rendered HDR's PQ signal, in BT.2020,
     as PQ-PSNR sees it; `log_gain`, L1 in stops where the SDR is not black; `shape`, the
     same after the crop's mean error is taken off: the overall level is what one picture
-    hardly tells, and its noise drowns the gradient of everything else; `product`,
+    hardly tells, and its noise drowns the gradient of everything else; `title`, the mean error
+    of the PQ signal where a title is, which covers too little of a picture to be heard in `pq`;
+    `product`,
     L1(qmax * map) and `gain_map`, L1(map), the published ones; `qmax`, L1 to the picture's
     own robust maximum, which keeps Qmax what metadata say it is; `outside`, what the map
     leaves 0..1 by.
@@ -41,7 +43,7 @@ def gain_map_loss(
     Args:
         gain_map: (N, 1, H, W), as predicted.
         qmax_norm: (N, 1, 1, 1), as predicted.
-        batch: `sdr`, `hdr`, `qmax` as `PairDataset` has them.
+        batch: `sdr`, `hdr`, `qmax` and, for `title`, `title` as `PairDataset` has them.
         preset: range and EOTF.
         weights: of the terms; zero leaves one out.
         taught: (N, 1, H, W), a teacher's log gain in stops, of which `pq` and `log_gain` take
@@ -53,14 +55,18 @@ def gain_map_loss(
     log_gain = low + gain_map * (qmax_norm * high - low)
     truth = true_log_gain(sdr, hdr, preset)
     terms: dict[str, Tensor] = {}
-    if weights.pq:
+    if weights.pq or weights.title:
         light = SDR_EOTFS[preset.eotf](sdr)
         signal = pq_bt2020(light * torch.exp2(log_gain.clamp(low, high)), preset)
         target = pq_inverse_eotf((hdr * preset.sdr_white).clamp(min=FLOOR_NITS))
-        terms["pq"] = _mean_and_rms(signal - target)
-        if taught is not None:
+        if weights.pq:
+            terms["pq"] = _mean_and_rms(signal - target)
+        if weights.pq and taught is not None:
             lesson = pq_bt2020(light * torch.exp2(taught), preset)
             terms["pq"] = terms["pq"].lerp(_mean_and_rms(signal - lesson), weights.taught)
+        if weights.title:
+            error = (signal - target).abs().mean(dim=1, keepdim=True)
+            terms["title"] = (batch["title"] * error).sum() / batch["title"].sum().clamp(min=1.0)
     if weights.log_gain:
         seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
         terms["log_gain"] = (seen * (log_gain - truth).abs()).mean()

@@ -112,6 +112,8 @@ class Pair(NamedTuple):
     hdr: Tensor
     """(3, H, W), linear, BT.2020, 1.0 = SDR white of the preset, at most its peak."""
     operator: str
+    title: Tensor | None = None
+    """(1, H, W), how much a title on the SDR covers, 0..1."""
 
 
 def draw_master(
@@ -227,7 +229,8 @@ def make_pair(
     if title is not None:
         signal, truth = title(signal, truth, DISPLAY_POWERS[film.encoding])
     signal = Degradation.draw(rng)(signal * fade, rng)
-    return Pair(signal, truth * fade ** DISPLAY_POWERS[film.encoding], film.name)
+    truth = truth * fade ** DISPLAY_POWERS[film.encoding]
+    return Pair(signal, truth, film.name, title.letters if title is not None else None)
 
 
 def make_thumbnail(sdr_signal: Tensor) -> Tensor:
@@ -263,8 +266,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     """Endless pairs: item i is a pure function of the seed and i, so a run can be resumed.
 
     Each item has `sdr` (3, S, S), or the whole picture where S is 0, `thumbnail`
-    (3, 256, 256), `hdr` like `sdr`, and `qmax` (1, 1, 1): the 99.9 percentile of the whole
-    picture's log gain over log2(peak), 0..1. `window` (4,) says where the crop lies: top,
+    (3, 256, 256), `hdr` like `sdr`, `title` (1, S, S), how much of it a title covers, and `qmax`
+    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1. `window` (4,) says where the crop lies: top,
     left, bottom and right as shares of the picture.
     """
 
@@ -300,7 +303,9 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         of_film = np.random.default_rng([self.seed, index // self.film, FILM_STREAM])
         film = Film.draw(of_film, mix=self.mix)
         others = self.views if self.vary else None
-        sdr, hdr, _ = make_pair(view, rng, self.preset, film, vary_with=others)
+        sdr, hdr, _, title = make_pair(view, rng, self.preset, film, vary_with=others)
+        if title is None:
+            title = torch.zeros_like(sdr[:1])
         thumbnail = make_thumbnail(sdr[None])[0]
         qmax = robust_qmax(true_log_gain(sdr, hdr, self.preset), sdr, self.preset)
         height, width = sdr.shape[-2:]
@@ -312,6 +317,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return {
             "sdr": sdr[window],
             "hdr": hdr[window],
+            "title": title[window],
             "thumbnail": thumbnail,
             "qmax": torch.tensor(qmax).view(1, 1, 1),
             "window": torch.tensor(place),

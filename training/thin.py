@@ -10,8 +10,8 @@ def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
     """Take a lattice of pixels out of a batch, another one at every step.
 
     Args:
-        batch: `sdr` and `hdr` (N, 3, H, W), and `window` (N, 4), see `pairs.PairDataset`, without
-            which they are taken for whole; the rest, thumbnails among it, stays.
+        batch: `sdr` and `hdr` (N, 3, H, W), `title` where it is there, and `window` (N, 4), see
+            `pairs.PairDataset`, without which they are whole; the rest, thumbnails among it, stays.
         every: columns and rows from one pixel to the next; 1 returns the batch.
         step: of the run; `every` squared steps see all pixels once.
 
@@ -22,7 +22,8 @@ def thin(batch: dict[str, Tensor], every: int, step: int) -> dict[str, Tensor]:
         return batch
     top, left = step // every % every, step % every
     height, width = batch["sdr"].shape[-2:]
-    thinned = {name: batch[name][..., top::every, left::every] for name in ("sdr", "hdr")}
+    scored = batch.keys() & {"sdr", "hdr", "title"}
+    thinned = {name: batch[name][..., top::every, left::every] for name in scored}
     rows, columns = thinned["sdr"].shape[-2:]
     # A pixel of the lattice is as large as every x every of the picture, around its middle.
     middle = (every - 1) / 2

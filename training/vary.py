@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.grade import draw_letters
+from training.grade import draw_letters, draw_subtitles
 from vs_gainmap.color import convert_primaries, luminance
 
 # Where the knots of a tone scale stand: stops from the picture's log-average.
@@ -23,9 +23,11 @@ KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 
 # Share of the pictures that are dark scenes, beside those that grades make.
 DIMMED = 0.1
-# Share of the pictures with a title that was put onto the SDR, and of these, on black.
-TITLED = 0.1
-CARDS = 0.3
+# Share of the pictures with a title that was put onto the SDR, and of these, of subtitles, and of
+# the rest, on black.
+TITLED = 0.2
+SUBTITLED = 0.6
+CARDS = 0.4
 # Share of the pictures that are on their way to black or from it.
 FADED = 0.08
 
@@ -137,10 +139,12 @@ class Title:
         level = rng.uniform(0.6, 1.0)
         color = rng.uniform(0.2, 1.0, 3) if rng.random() < 0.2 else np.ones(3)
         red, green, blue = (float(c) for c in level * color / color.max())
+        subtitles = bool(rng.random() < SUBTITLED)
+        draw = draw_subtitles if subtitles else draw_letters
         return cls(
-            letters=draw_letters(rng, height, width),
+            letters=draw(rng, height, width),
             signal=(red, green, blue),
-            card=bool(rng.random() < CARDS),
+            card=not subtitles and bool(rng.random() < CARDS),
         )
 
     def __call__(self, signal: Tensor, truth: Tensor, power: float) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,7 @@ from training.pairs import (
 )
 from training.scenes import Camera, log_average, perspective, render_views
 from training.sources import Still, read_still
+from training.vary import Title
 from training.views import read_index
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, pq_eotf
 from vs_gainmap.errors import MediaError
@@ -222,6 +223,29 @@ def test_a_film_shares_how_its_sdr_was_made(cache: Path) -> None:
     torch.testing.assert_close(again[1]["sdr"], seen[1])
 
 
+def test_an_item_says_where_its_title_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = read_index(cache)
+    letters = torch.zeros(1, 64, 96)
+    letters[:, 10:30, 20:60] = 1.0
+    title = Title(letters=letters, signal=(1.0, 1.0, 1.0), card=False)
+    monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
+    monkeypatch.setattr("training.pairs.draw_fade", lambda _: 1.0)
+    for drawn in (title, None):
+        monkeypatch.setattr(Title, "draw", lambda *_, drawn=drawn: drawn)
+        for crop in (0, 32):
+            pairs = PairDataset(views, PRESET, crop=crop, seed=3, length=4, vary=True)
+            item = pairs[1]
+            assert item["title"].shape == (1, *item["sdr"].shape[1:])
+            if drawn is None:
+                assert not item["title"].any()
+                continue
+            on = item["title"][0] == 1
+            if not crop:
+                assert int(on.sum()) == 20 * 40
+            assert torch.allclose(item["sdr"][:, on], torch.tensor(1.0))
+            assert torch.allclose(item["hdr"][:, on], torch.tensor(1.0), atol=1e-4)
+
+
 def test_a_fade_is_one_of_signal_and_a_dim_scene_is_dark_before_its_grade(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +257,7 @@ def test_a_fade_is_one_of_signal_and_a_dim_scene_is_dark_before_its_grade(
         monkeypatch.setattr("training.pairs.draw_fade", lambda _: fade)
         monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
         rng = np.random.default_rng(2)
-        sdr, hdr, _ = make_pair(views[0], rng, PRESET, film, vary_with=views)
+        sdr, hdr, *_ = make_pair(views[0], rng, PRESET, film, vary_with=views)
         return sdr, hdr
 
     whole, half, dark = pair(), pair(fade=0.5), pair(dim=0.25)

@@ -16,6 +16,7 @@ def batch(height: int = 18, width: int = 30) -> dict[str, Tensor]:
     return {
         "sdr": sdr,
         "hdr": 2 * sdr,
+        "title": sdr[:, :1] - 1,
         "thumbnail": torch.rand(2, 3, 256, 256, generator=rng),
         "qmax": torch.rand(2, 1, 1, 1, generator=rng),
         "window": torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.25, 0.1, 0.75, 0.6]]),
@@ -29,6 +30,7 @@ def test_all_pixels_come_once_in_a_square_of_steps() -> None:
     assert torch.equal(seen.sort(dim=2).values, whole["sdr"].flatten(2).sort(dim=2).values)
     for part in parts:
         assert torch.equal(part["hdr"], 2 * part["sdr"])
+        assert torch.equal(part["title"], part["sdr"][:, :1] - 1)
         assert part["thumbnail"] is whole["thumbnail"]
         assert part["qmax"] is whole["qmax"]
     assert thin(whole, 1, 7) is whole

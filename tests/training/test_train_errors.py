@@ -65,6 +65,7 @@ def small(layout: Path, out: Path, **changes: str) -> list[str]:
         ({"data": {"batch": 5, "film": 2}}, "multiple of data.film, got 5 and 2"),
         ({"loss": {"every": 0}}, r"loss\.every must be at least 1, got 0"),
         ({"loss": {"every": 2}}, r'loss\.every must be 1 where model\.kind is "gmnet", got 2'),
+        ({"loss": {"title": 1.0}}, r"loss\.title must be 0 where data\.vary is false"),
         ({"preset": {"eotf": "gamma23"}}, r"preset\.eotf must be one of"),
         ({"data": {"held_out": "night_*"}}, r"data\.held_out must be a list of str, got 'night"),
         ({"data": 3}, "data must be a section"),

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from training.grade import draw_subtitles
 from training.vary import (
+    CARDS,
     DIMMED,
     FADED,
     KNOTS,
+    SUBTITLED,
     TITLED,
     Inset,
     Title,
@@ -92,10 +95,29 @@ def test_a_title_on_black_hides_the_picture_and_its_white_is_sdr_white() -> None
         assert float(hdr[0, 0, 0]) == (0.0 if card else 3.0)
 
 
-def test_few_pictures_have_titles() -> None:
+def test_few_pictures_have_titles_and_subtitles_are_not_on_black() -> None:
     rng = np.random.default_rng(4)
-    titles = [Title.draw(rng, 64, 96) for _ in range(2000)]
-    assert sum(title is not None for title in titles) / 2000 == pytest.approx(TITLED, abs=0.015)
+    drawn = [Title.draw(rng, 64, 96) for _ in range(2000)]
+    titles = [title for title in drawn if title is not None]
+    assert len(titles) / 2000 == pytest.approx(TITLED, abs=0.03)
+    cards = sum(title.card for title in titles) / len(titles)
+    assert cards == pytest.approx((1 - SUBTITLED) * CARDS, abs=0.05)
+
+
+def test_subtitles_are_small_and_centered_near_an_edge() -> None:
+    rng = np.random.default_rng(5)
+    near_the_top = 0
+    for _ in range(60):
+        letters = draw_subtitles(rng, 128, 192)
+        assert letters.shape == (1, 128, 192)
+        assert 0.5 < letters.max() <= 1
+        assert 0.001 < letters.mean() < 0.08
+        rows, columns = (torch.nonzero(letters[0].amax(dim)).flatten() for dim in (1, 0))
+        assert float(columns.float().mean()) == pytest.approx(95.5, abs=8)
+        assert len(rows) <= 2.7 * 1.6 * 0.06 * 128
+        near_the_top += int(rows.max() < 64)
+        assert rows.max() < 40 or rows.min() > 80
+    assert 0 < near_the_top < 25
 
 
 def test_few_scenes_are_dark_and_few_pictures_fade() -> None:
