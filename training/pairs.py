@@ -267,8 +267,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
 
     Each item has `sdr` (3, S, S), or the whole picture where S is 0, `thumbnail`
     (3, 256, 256), `hdr` like `sdr`, `title` (1, S, S), how much of it a title covers, and `qmax`
-    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1. `window` (4,) says where the crop lies: top,
-    left, bottom and right as shares of the picture.
+    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1.
+    `window` (4,) says where the crop lies: top, left, bottom and right as shares of the picture.
     """
 
     def __init__(
