@@ -82,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--survey", type=int, default=0, help="more views of each film, more frames of each video"
     )
+    evaluate.add_argument(
+        "--subtitles", action="store_true", help="on every view, and how light they come out"
+    )
     evaluate.add_argument("--lines", type=int, default=540, help="shrink video to this height")
     evaluate.add_argument("--map-scale", type=int, help="other than the preset's")
     evaluate.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training.baselines import Baseline
 from training.layout import shrink
-from training.metrics import Scorer
+from training.metrics import Scorer, errors_inside
 from training.pairs import make_thumbnail, robust_qmax, true_log_gain
 from training.validate import run_network, to_nits
 from training.way_up import go_down, go_up
@@ -33,7 +33,8 @@ class Item:
     `sdr_signal` (3, H, W), 0..1; `truth` (3, H, W), BT.2020, cd/m2; `sequence` names the run of
     consecutive frames that a frame belongs to, None for stills; of one that `follows` another
     only the change is measured. `survey` (K, 3, 256, 256), thumbnails of other pictures of the
-    same film; `thumbnail` (3, 256, 256), where it is not that of `sdr_signal`.
+    same film; `thumbnail` (3, 256, 256), where it is not that of `sdr_signal`. `title` (1, H, W),
+    bool, where a title's letters are.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Item:
     follows: bool = False
     survey: Tensor | None = None
     thumbnail: Tensor | None = None
+    title: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,8 @@ def measure(
             values = {} if item.follows else scorer(output.nits, item.truth)
             if output.qmax_norm is not None and not item.follows:
                 values["qmax_error"] = abs(output.qmax_norm - truth_qmax) * preset.max_log_gain
+            if item.title is not None:
+                values |= errors_inside(output.nits, item.truth, item.title, "title")
             if item.sequence is not None:
                 offset = _pq_mean(output.nits) - _pq_mean(item.truth)
                 key = (item.sequence, name)

@@ -26,6 +26,7 @@ from training.items import items_from_layout, items_from_video, items_from_views
 from training.metrics import Scorer
 from training.photo_items import as_it_is, for_photos, items_from_photos
 from training.report import WorstCases, write_html
+from training.subtitled import subtitled
 from training.validate import split_views
 from training.views import read_index
 from vs_gainmap.errors import MediaError
@@ -40,11 +41,14 @@ def evaluate(args: argparse.Namespace) -> None:
     """Measure and write the report.
 
     Raises:
-        MediaError: there is nothing to measure on, or `--survey` where no film is.
+        MediaError: there is nothing to measure on, or `--survey` where no film is, or
+            `--subtitles` where no view is.
         WeightsError: weights are for another display than the truth's.
     """
     if args.survey and not (args.views or args.video):
         raise MediaError("evaluate: --survey is for --views and --video; others show no film")
+    if args.subtitles and not args.views:
+        raise MediaError("evaluate: --subtitles is for --views")
     sets = [load_weights(name, preset=args.preset) for name in args.weights]
     if args.photos is not None:
         sets = [for_photos(each) for each in sets]
@@ -96,7 +100,8 @@ def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
         return items_from_photos(args.photos, preset)
     if args.views is not None:
         _, held_out = split_views(read_index(args.views), held_out=args.held_out)
-        return items_from_views(held_out, preset, args.count, args.survey)
+        items = items_from_views(held_out, preset, args.count, args.survey)
+        return subtitled(items, preset) if args.subtitles else items
     # What every set can halve, and half of that again.
     step = 2 * max(4, args.map_scale or 0)
     return items_from_video(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import convert_primaries, pq_inverse_eotf
+from vs_gainmap.color import convert_primaries, luminance, pq_inverse_eotf
 
 # How far `best_exposure` looks, stops, and how close.
 _MOST_STOPS, _STOPS_STEP = 4.0, 0.02
@@ -104,6 +104,23 @@ def best_exposure(test: Tensor, truth: Tensor) -> float:
             return near
         places = near + step * np.linspace(-1, 1, 9)
         step /= 4
+
+
+def errors_inside(nits: Tensor, truth: Tensor, mask: Tensor, what: str) -> dict[str, float]:
+    """Return errors of luminance in steps of 10-bit PQ, where something is that eyes go to.
+
+    Args:
+        nits: (3, H, W), BT.2020, cd/m2.
+        truth: the same.
+        mask: (1, H, W), bool, where it is.
+        what: its name.
+
+    Returns:
+        The mean with its sign, `<what>_bias` (positive is too bright), and without, `<what>_error`.
+    """
+    pq = [pq_inverse_eotf(luminance(light, "bt2020")) * 1023 for light in (nits, truth)]
+    error = (pq[0] - pq[1]).reshape(mask.shape)[mask]
+    return {f"{what}_bias": float(error.mean()), f"{what}_error": float(error.abs().mean())}
 
 
 def _narrow(nits: Tensor) -> Tensor:

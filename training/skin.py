@@ -14,10 +14,10 @@ from torch import Tensor
 
 from training.evaluate import Item, Method, Row
 from training.grade import Grade, Master, draw_peak, quantize_pq
+from training.metrics import errors_inside
 from training.operators import OPERATORS
 from training.pairs import make_sdr, show
 from training.views import View
-from vs_gainmap.color import luminance, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
@@ -73,23 +73,9 @@ def skin_items(
 
 
 def skin_errors(nits: Tensor, truth: Tensor, mask: Tensor) -> dict[str, float]:
-    """Return errors of luminance in steps of 10-bit PQ, on skin and on all the rest.
-
-    Args:
-        nits: (3, H, W), BT.2020, cd/m2.
-        truth: the same.
-        mask: (1, H, W), bool, where skin is.
-
-    Returns:
-        `skin_bias` (positive is too bright), `skin_error`, `rest_bias`, `rest_error`.
-    """
-    pq = [pq_inverse_eotf(luminance(light, "bt2020")) * 1023 for light in (nits, truth)]
-    error = (pq[0] - pq[1]).reshape(mask.shape)
-    values = {}
-    for name, where in (("skin", mask), ("rest", ~mask)):
-        values[f"{name}_bias"] = float(error[where].mean())
-        values[f"{name}_error"] = float(error[where].abs().mean())
-    return values
+    """Return `skin_bias`, `skin_error`, `rest_bias` and `rest_error`; see `errors_inside`."""
+    skin = errors_inside(nits, truth, mask, "skin")
+    return skin | errors_inside(nits, truth, ~mask, "rest")
 
 
 @torch.inference_mode()

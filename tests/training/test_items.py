@@ -271,6 +271,7 @@ def test_sets_of_the_same_name_stay_apart(tiny_weights: Path, tmp_path: Path) ->
     [
         (["--photos", "none", "--survey", "4"], "--survey is for --views and --video"),
         (["--layout", "none", "--survey", "4"], "--survey is for --views and --video"),
+        (["--video", "none.mkv", "--subtitles"], "--subtitles is for --views"),
         (["--photos", "none"], "no folder none with photos"),
         (["--layout", "none"], "no pictures in none"),
         (["--video", "none.mkv"], "none.mkv: no such file"),
