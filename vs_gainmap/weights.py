@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="7c41c6179e4d31d4c09cd52681ea1fab00df95e22510e617731aa12680fc2cc1",
+        sha256="6e4d362adc5281079576b5daaccecd4d1713aab86c773c6d76a1aafe6dc778be",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
     "photo": WeightsEntry(
