@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="6e4d362adc5281079576b5daaccecd4d1713aab86c773c6d76a1aafe6dc778be",
+        sha256="4348f6ada020036426671397ea1617a9cd2be5eaa01b92be50f7a0109f3095c9",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
     "photo": WeightsEntry(
