@@ -99,10 +99,12 @@ def test_which_scenes_are_held_out_can_be_told(
 ) -> None:
     out = tmp_path / "report"
     call = [command, "fast", "--views", str(staged), "--count", "1", "--out", str(out)]
-    more = ["--no-libplacebo"] if command == "evaluate" else []
+    more = ["--no-libplacebo", "--subtitles"] if command == "evaluate" else []
     assert main([*call, *more, "--held-out", "gkjohnson3d__*"]) == 0
     report = out / "report.json" if command == "evaluate" else out
-    items = json.loads(report.read_text())["items"]
+    written = json.loads(report.read_text())
+    items = written["items"]
+    assert ("title_error" in written["methods"]["fast"]) == (command == "evaluate")
     assert {item["item"].rpartition("_")[0] for item in items} <= {
         "gkjohnson3d__noon_grass",
         "gkjohnson3d__noon",
