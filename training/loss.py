@@ -35,10 +35,9 @@ def gain_map_loss(
     same after the crop's mean error is taken off: the overall level is what one picture
     hardly tells, and its noise drowns the gradient of everything else; `title`, the mean error
     of the PQ signal where a title is, which covers too little of a picture to be heard in `pq`;
-    `product`,
-    L1(qmax * map) and `gain_map`, L1(map), the published ones; `qmax`, L1 to the picture's
-    own robust maximum, which keeps Qmax what metadata say it is; `outside`, what the map
-    leaves 0..1 by.
+    `product`, L1(qmax * map) and `gain_map`, L1(map), the published ones; `qmax`, L1 to the
+    picture's own robust maximum, which keeps Qmax what metadata say it is; `outside`, what the
+    map leaves 0..1 by.
 
     Args:
         gain_map: (N, 1, H, W), as predicted.
@@ -61,9 +60,9 @@ def gain_map_loss(
         target = pq_inverse_eotf((hdr * preset.sdr_white).clamp(min=FLOOR_NITS))
         if weights.pq:
             terms["pq"] = _mean_and_rms(signal - target)
-        if weights.pq and taught is not None:
-            lesson = pq_bt2020(light * torch.exp2(taught), preset)
-            terms["pq"] = terms["pq"].lerp(_mean_and_rms(signal - lesson), weights.taught)
+            if taught is not None:
+                lesson = pq_bt2020(light * torch.exp2(taught), preset)
+                terms["pq"] = terms["pq"].lerp(_mean_and_rms(signal - lesson), weights.taught)
         if weights.title:
             error = (signal - target).abs().mean(dim=1, keepdim=True)
             terms["title"] = (batch["title"] * error).sum() / batch["title"].sum().clamp(min=1.0)
