@@ -8,7 +8,7 @@ let highlights roll off at the mastering peak.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -79,6 +79,31 @@ class Grade:
             knee_nits=math.exp(rng.uniform(math.log(80), math.log(500))),
             black_nits=max(rng.normal(0.0, 0.02), -0.02) if rng.random() < 0.5 else 0.0,
             hard=bool(rng.random() < 0.25),
+        )
+
+    def toward(self, look: Grade, share: float) -> Grade:
+        """Return a grade on the way to a film's look; its light and its peak stay.
+
+        Args:
+            look: what the film's shots have in common.
+            share: of the way, 0..1.
+        """
+
+        def between(own: float, common: float) -> float:
+            return own + share * (common - own)
+
+        red, green, blue = (
+            own ** (1 - share) * common**share
+            for own, common in zip(self.balance, look.balance, strict=True)
+        )
+        return replace(
+            self,
+            contrast=between(self.contrast, look.contrast),
+            saturation=between(self.saturation, look.saturation),
+            balance=(red, green, blue),
+            knee_nits=self.knee_nits ** (1 - share) * look.knee_nits**share,
+            black_nits=between(self.black_nits, look.black_nits),
+            hard=look.hard if share > 0.5 else self.hard,
         )
 
     def __call__(self, linear: Tensor) -> Tensor:

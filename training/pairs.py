@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from training.degrade import Degradation
 from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
+from training.films import Locations
 from training.grade import (
     Grade,
     Master,
@@ -60,6 +61,12 @@ class Film:
     lighting: Lighting
     adapting: float
     """How much an operator that exposes for the picture makes up for; see `Light`."""
+    look: Grade
+    """What the grades of its shots have in common."""
+    kept: float
+    """How far shots are graded towards the look, 0..1."""
+    varied: float
+    """Share of its pictures that are varied in training, 0..1."""
 
     @classmethod
     def draw(
@@ -72,6 +79,8 @@ class Film:
         else:
             name, chosen = operator, operators[operator].draw(rng)
         names = list(encodings)
+        # Of its own, so that what else is drawn is what it was before films had looks.
+        of_look = rng.spawn(1)[0]
         return cls(
             name=name,
             operator=chosen,
@@ -81,6 +90,9 @@ class Film:
             told=0.0 if rng.random() < 0.7 else rng.uniform(0.9, 1.3),
             lighting=Lighting.draw(rng),
             adapting=1.0 if rng.random() < ANEW else rng.uniform(0.0, 1.0),
+            look=Grade.draw(of_look, peak_nits=0.0),
+            kept=of_look.uniform(0.0, 1.0),
+            varied=math.sqrt(of_look.uniform(0.0, 1.0)),
         )
 
     def make_sdr(self, master: Master, *, graded: bool = False) -> Tensor:
@@ -139,7 +151,7 @@ def draw_master(
         view = view.flip(-1)
     average = film.lighting.draw_average(levels, rng)
     grade = Grade.draw(rng, peak_nits=film.mastering_nits, average_nits=average)
-    grade = replace(grade, average_nits=dim * grade.average_nits)
+    grade = replace(grade, average_nits=dim * grade.average_nits).toward(film.look, film.kept)
     nits = regrade(view, rng) if graded else grade(view)
     peak = float(nits.max())
     if rng.random() < 0.08:
@@ -218,7 +230,7 @@ def make_pair(
     picture, dim, fade = view.load(), 1.0, 1.0
     if vary_with:
         dim, fade = draw_dim(rng), draw_fade(rng)
-    if vary_with and not view.graded:
+    if vary_with and not view.graded and rng.random() < film.varied:
         variation = Variation.draw(rng)
         others = [vary_with[int(rng.integers(len(vary_with)))] for _ in variation.insets]
         picture = variation(picture, [other.load() for other in others if not other.graded])
@@ -284,6 +296,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         mix: str = "video",
     ) -> None:
         self.views = views
+        self.locations = Locations(views)
         self.preset = preset
         self.crop = crop
         self.seed = seed
@@ -299,9 +312,9 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Make item `index`."""
         rng = np.random.default_rng([self.seed, index])
-        view = self.views[int(rng.integers(len(self.views)))]
         of_film = np.random.default_rng([self.seed, index // self.film, FILM_STREAM])
         film = Film.draw(of_film, mix=self.mix)
+        view = self.locations.draw_view(self.locations.draw(of_film), rng)
         others = self.views if self.vary else None
         sdr, hdr, _, title = make_pair(view, rng, self.preset, film, vary_with=others)
         if title is None:
