@@ -43,6 +43,9 @@ from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 FILM_STREAM = 1
 # How many films are exposed anew for every picture, where an operator exposes for the picture.
 ANEW = 0.35
+# How many films have the same bars, grain and compression in all pictures.
+ALIKE = 0.7
+BARS_STREAM, CARRIAGE_STREAM = 0, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,8 @@ class Film:
     """How far shots are graded towards the look, 0..1."""
     varied: float
     """Share of its pictures that are varied in training, 0..1."""
+    carried: int | None
+    """Seed of what befell all of its pictures alike, or None where each had its own."""
 
     @classmethod
     def draw(
@@ -93,7 +98,12 @@ class Film:
             look=Grade.draw(of_look, peak_nits=0.0),
             kept=of_look.uniform(0.0, 1.0),
             varied=math.sqrt(of_look.uniform(0.0, 1.0)),
+            carried=int(of_look.integers(2**32)) if of_look.random() < ALIKE else None,
         )
+
+    def draws(self, rng: np.random.Generator, stream: int) -> np.random.Generator:
+        """Return what draws a picture's bars or carriage: the film, or `rng` for each anew."""
+        return rng if self.carried is None else np.random.default_rng([self.carried, stream])
 
     def make_sdr(self, master: Master, *, graded: bool = False) -> Tensor:
         """Make the SDR of one of its masters: see `make_sdr`.
@@ -156,7 +166,7 @@ def draw_master(
     peak = float(nits.max())
     if rng.random() < 0.08:
         nits = add_caption(nits, rng)
-    nits = letterbox(nits, draw_letterbox(rng, *nits.shape[-2:]))
+    nits = letterbox(nits, draw_letterbox(film.draws(rng, BARS_STREAM), *nits.shape[-2:]))
     # Metadata: the mastering display, or the clip's own light level.
     if graded:
         peak = max(peak, 1000.0) if film.told == 0 else max(peak * film.told, 300.0)
@@ -240,7 +250,7 @@ def make_pair(
     title = Title.draw(rng, *signal.shape[-2:]) if vary_with else None
     if title is not None:
         signal, truth = title(signal, truth, DISPLAY_POWERS[film.encoding])
-    signal = Degradation.draw(rng)(signal * fade, rng)
+    signal = Degradation.draw(film.draws(rng, CARRIAGE_STREAM))(signal * fade, rng)
     truth = truth * fade ** DISPLAY_POWERS[film.encoding]
     return Pair(signal, truth, film.name, title.letters if title is not None else None)
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from training import pairs
+from training.degrade import Degradation
 from training.films import FEWEST, MOST, Locations
 from training.grade import Grade
 from training.pairs import Film, PairDataset, draw_master
@@ -132,3 +133,32 @@ def test_films_are_varied_more_and_less(monkeypatch: pytest.MonkeyPatch) -> None
                 vary_with=some,
             )  # fmt: skip
         assert least <= len(varied) <= most
+
+
+def test_most_films_have_the_same_bars_and_grain_in_all_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[Degradation] = []
+
+    def record(self: Degradation, signal: torch.Tensor, _: np.random.Generator) -> torch.Tensor:
+        used.append(self)
+        return signal
+
+    monkeypatch.setattr(Degradation, "__call__", record)
+    monkeypatch.setattr(View, "load", lambda _: torch.full((3, 32, 48), 0.2))
+    films = [Film.draw(np.random.default_rng(n), operator="clip") for n in range(200)]
+    assert sum(film.carried is not None for film in films) / 200 == pytest.approx(0.7, abs=0.1)
+    alike, bars = [], set()
+    for seed in (5, 7, 9, 11, None):
+        used.clear()
+        film = replace(films[0], carried=seed)
+        heights = set()
+        for n in range(40):
+            pair = pairs.make_pair(views(scene=1)[0], np.random.default_rng(n), PRESET, film)
+            heights.add(int((pair.hdr.amax((0, 2)) == 0).sum()))
+        assert (len(heights) == 1) == (seed is not None)
+        bars |= heights
+        alike.append(len({repr(way) for way in used}))
+    assert alike[:4] == [1] * 4
+    assert alike[4] > 10
+    assert len(bars) > 1
