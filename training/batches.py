@@ -143,7 +143,7 @@ def _check_sizes(views: list[View], config: Config) -> None:
 def endless(
     dataset: Dataset[Item], config: Config, start: int, rank: int, world: int
 ) -> Iterator[Item]:
-    """Yield batches from step `start` on; each of `world` processes takes its share.
+    """Yield batches from number `start` on; each of `world` processes takes its share.
 
     A share is a run of items, so that films stay whole.
 
@@ -151,7 +151,9 @@ def endless(
         TrainingError: a picture can't be read, or a worker died.
     """
     batch = config.data.batch
-    order = _Order(batch, start * world + rank, config.run.steps * world, world)
+    # Batches that are used again are fewer than steps.
+    end = -(-config.run.steps // config.data.replay)
+    order = _Order(batch, start * world + rank, end * world, world)
     workers = config.data.workers
     loader: DataLoader[Item] = DataLoader(
         cast("Dataset[Item]", _Reporting(dataset)),

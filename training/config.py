@@ -90,7 +90,8 @@ class DataConfig:
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
     the views (`training.vary`). `mix` says which operators and encodings make the SDR.
-    `augment` flips and turns crops of a layout.
+    `augment` flips and turns crops of a layout. Each batch is used for `replay` steps on average,
+    among the last `keep` that were made, which stay in memory (`replay.py`).
     """
 
     source: Literal["views", "layout"] = "views"
@@ -103,11 +104,13 @@ class DataConfig:
     vary: bool = False
     mix: MixName = "video"
     batch: int = 8
+    replay: int = 1
+    keep: int = 32
     workers: int = 1
 
     def __post_init__(self) -> None:
         _at_least(self, "data", 0, "crop", "workers")
-        _at_least(self, "data", 1, "shrink", "film", "batch")
+        _at_least(self, "data", 1, "shrink", "film", "batch", "replay", "keep")
         if self.crop % 2:
             raise ConfigError(f"config: data.crop must be even, got {self.crop}")
         if self.batch % self.film:
