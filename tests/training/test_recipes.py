@@ -48,8 +48,11 @@ class Four(PairDataset):
 
 
 def here(views: Path) -> list[str]:
-    """Return what every run in a test changes."""
-    return [f'data.folder="{views}"', "data.workers=0", 'run.precision="32-true"',
+    """Return what every run in a test changes.
+
+    Of the default seed's four pictures the teacher says nearly what a fresh network says.
+    """
+    return [f'data.folder="{views}"', "data.workers=0", "run.seed=2", 'run.precision="32-true"',
             'run.accelerator="cpu"', "run.validation_views=1", "optimizer.warm_up=0"]  # fmt: skip
 
 
@@ -83,7 +86,7 @@ def test_recipe_learns_and_goes_on(
     model, _, step, _ = load_trained(tmp_path / CHECKPOINT)
     assert step == STEPS
     after = loss(model, config)
-    # Measured: 0.4 and 0.5 of it all, of the error in PQ likewise, and of the shape's.
+    # Measured: 0.4 and 0.55 of it all, 0.4 and 0.5 of the error in PQ, 0.4 of the shape's.
     assert after["total"] < 0.7 * before["total"]
     assert after["pq"] < 0.7 * before["pq"]
     if name == "video-gpu":
