@@ -20,11 +20,6 @@ from training.config import DataConfig
 REPLAY_STREAM = 3
 
 
-def batch_number(step: int, data: DataConfig) -> int:
-    """Return which is the newest batch that a step may use; both count from 0."""
-    return step // data.replay
-
-
 def replayed(
     open_batches: Callable[[int], Iterator[Item]], data: DataConfig, *, start: int, seed: int
 ) -> Iterator[Item]:
@@ -45,11 +40,12 @@ def replayed(
     if data.replay == 1:
         yield from open_batches(start)
         return
-    newest = batch_number(start, data)
-    first = max(newest - data.keep + (start % data.replay != 0), 0)
+    newest = start // data.replay
+    # How many batches had been made before this step.
+    begun = newest + (start % data.replay != 0)
+    first = max(begun - data.keep, 0)
     batches = open_batches(first)
     kept: deque[Item] = deque(maxlen=data.keep)
-    begun = newest + (start % data.replay != 0)
     kept.extend(_halve(next(batches)) for _ in range(first, begun))
     step = start
     while True:
