@@ -11,15 +11,13 @@ MixName = Literal["video", "photo"]
 
 
 class Mix(NamedTuple):
-    """What films are made by, and how often."""
+    """Operators by name, and how often which encoding is drawn."""
 
     operators: dict[str, OperatorEntry]
     encodings: dict[Encoding, float]
-    between: float = 0.0
-    """Share of the films in training that are made by something between two operators."""
 
 
 MIXES: dict[str, Mix] = {
-    "video": Mix(OPERATORS, VIDEO_ENCODINGS, between=0.5),
+    "video": Mix(OPERATORS, VIDEO_ENCODINGS),
     "photo": Mix(PHOTO_OPERATORS, PHOTO_ENCODINGS),
 }

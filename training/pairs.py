@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from training.between import Between
 from training.degrade import Degradation
 from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
 from training.films import Locations
@@ -79,16 +78,14 @@ class Film:
         cls, rng: np.random.Generator, *, operator: str | None = None, mix: str = "video"
     ) -> Film:
         """Draw a film of a mix; None draws an operator that training may see."""
-        operators, encodings, between = MIXES[mix]
+        operators, encodings = MIXES[mix]
         if operator is None:
             name, chosen = draw_operator(rng, operators)
         else:
             name, chosen = operator, operators[operator].draw(rng)
         names = list(encodings)
         # Of its own, so that what else is drawn is what it was before films had looks.
-        of_look, of_other = rng.spawn(2)
-        if operator is None and of_other.random() < between:
-            chosen = Between.of(chosen, of_other, operators)
+        of_look = rng.spawn(1)[0]
         return cls(
             name=name,
             operator=chosen,
