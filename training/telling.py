@@ -9,6 +9,7 @@ the network is trained. Two runs with other seeds differ by some tenths of a dec
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from training.films import ALONE, Locations
 from training.memory import keep_memory
 from training.operators import OPERATORS
 from training.pairs import FILM_STREAM, Film, make_pair, make_thumbnail
+from training.train import update_average
 from training.validate import split_views
 from training.views import View, read_index
 from vs_gainmap.color import SDR_EOTFS, luminance, pq_inverse_eotf
@@ -35,6 +37,7 @@ NAMES = tuple(OPERATORS)
 PIXELS = 256
 HIDDEN = 192
 BATCH = 128
+EMA = 0.998
 LEAST_ERROR = 1e-8
 
 
@@ -169,10 +172,8 @@ def error(curves: Tensor, light: Tensor, preset: GainMapPreset) -> Tensor:
     lower = place.floor().clamp(max=BINS - 2).long()
     stops = torch.lerp(curves.gather(1, lower), curves.gather(1, lower + 1), place - lower)
     after = before * torch.exp2(stops.clamp(preset.min_log_gain, preset.max_log_gain))
-    signals = (
-        pq_inverse_eotf(nits.clamp(max=preset.peak) * preset.sdr_white) for nits in (after, truth)
-    )
-    return next(signals) - next(signals)
+    white, top = preset.sdr_white, preset.peak
+    return pq_inverse_eotf(after.clamp(max=top) * white) - pq_inverse_eotf(truth * white)
 
 
 def draw_heard(own: Tensor, count: Tensor, pictures: int, generator: torch.Generator) -> Tensor:
@@ -189,14 +190,11 @@ def fit(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = Perceptron(films, told=told)
-    # Its first steps are forgotten soon, its last ones are averaged as in training.
-    averaged = torch.optim.swa_utils.AveragedModel(
-        network, avg_fn=lambda old, new, n: old.lerp(new, 1 - min(0.998, (1 + n) / (10 + n)))
-    )
+    averaged = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     total, pictures = films.statistics.shape[:2]
-    for _ in range(steps):
+    for step in range(steps):
         film, own, more = (
             torch.randint(end, (BATCH,), generator=generator) for end in (total, pictures, pictures)
         )
@@ -209,9 +207,8 @@ def fit(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        averaged.update_parameters(network)
-    network.load_state_dict(averaged.module.state_dict())
-    return network.eval()
+        update_average(averaged, network, step, EMA)
+    return averaged.eval()
 
 
 @torch.inference_mode()

@@ -84,7 +84,7 @@ def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> Model:
 
 
 @torch.no_grad()
-def update_average(average: Model, model: nn.Module, step: int, decay: float) -> None:
+def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
     """Move the exponential moving average; faster at first, so that it forgets the start."""
     keep = min(decay, (1 + step) / (10 + step))
     for a, b in zip(average.parameters(), model.parameters(), strict=True):
