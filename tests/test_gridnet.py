@@ -12,11 +12,9 @@ from torch import Tensor
 
 from vs_gainmap.gainmap import PRESETS
 from vs_gainmap.models import GridNet
-from vs_gainmap.models.gridnet import (
-    BINS,
-    CELLS,
+from vs_gainmap.models.gridnet import BINS, CELLS, GridFeatures
+from vs_gainmap.models.measuring import (
     STATISTICS,
-    GridFeatures,
     luma,
     statistics,
     tally,

@@ -29,7 +29,8 @@ from training.validate import split_views
 from training.views import View, read_index
 from vs_gainmap.color import SDR_EOTFS, luminance, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.gridnet import BINS, STATISTICS, luma, statistics
+from vs_gainmap.models.gridnet import BINS
+from vs_gainmap.models.measuring import STATISTICS, luma, statistics
 from vs_gainmap.weights import load_weights
 
 NAMES = tuple(OPERATORS)

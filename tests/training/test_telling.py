@@ -25,7 +25,8 @@ from training.telling import (
 from training.views import read_index
 from vs_gainmap.color import pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.gridnet import BINS, STATISTICS
+from vs_gainmap.models.gridnet import BINS
+from vs_gainmap.models.measuring import STATISTICS
 
 WIDE = GainMapPreset(sdr_white=203.0, peak=4.9, map_scale=4, min_log_gain=-2.0)
 

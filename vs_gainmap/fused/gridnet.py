@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vs_gainmap.fused.readiness import find_fault, is_wanted
-from vs_gainmap.models.gridnet import CELLS, STATISTICS, GridFeatures, GridNet
+from vs_gainmap.models.gridnet import CELLS, GridFeatures, GridNet
+from vs_gainmap.models.measuring import STATISTICS
 
 
 class CompiledGridNet(GridNet):

@@ -1,4 +1,4 @@
-"""The kernel that measures a thumbnail's histograms, as `models.gridnet.statistics` does."""
+"""The kernel that measures a thumbnail's histograms, as `models.measuring.statistics` does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vs_gainmap.fused.rows import ZERO, F, Row, compiled, inlined
-from vs_gainmap.models.gridnet import (
+from vs_gainmap.models.measuring import (
     LEAST_SHARE,
     LOG_FLOOR,
     LUMA,

@@ -22,27 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.models.measuring import STATISTICS, luma, statistics
 
-# Weights of BT.709's Y' on R'G'B'.
-LUMA = (0.2126, 0.7152, 0.0722)
 BINS = 16
 CELLS = 16
-# Bins of the histograms: of luma, maximum and minimum over 0..1, and of the maximum near white,
-# where clipping and roll-off differ.
-LUMA_BINS = 48
-MAX_BINS = 48
-MIN_BINS = 24
-TOP_BINS = 24
-TOP_FROM = 0.9
-# Conditional means (saturation and local contrast by luma, saturation by maximum).
-MEAN_BINS = 16
 # Pictures among which the strongest is looked for. A maximum grows with their number, so a larger
 # survey is taken in groups of about as many.
 PEAK_OF = 32
-# What is added to luma before its logarithm, and the least share of pixels in a bin.
-LOG_FLOOR = 0.02
-LEAST_SHARE = 1e-12
-STATISTICS = LUMA_BINS + MAX_BINS + MIN_BINS + TOP_BINS + 3 * MEAN_BINS
 
 
 class GridFeatures(NamedTuple):
@@ -54,93 +40,6 @@ class GridFeatures(NamedTuple):
     """(N, BINS, 1, 1): what max(RGB) adds to it, the same everywhere."""
     qmax_norm: Tensor
     """(N, 1, 1, 1), Qmax / log2(peak)."""
-
-
-def tally(values: Tensor, weights: list[Tensor], bins: int, low: float = 0.0) -> list[Tensor]:
-    """Add up weights by value: each is shared linearly between the two nearest bins.
-
-    Args:
-        values: (N, 1, H, W), `low`..1; what is outside counts as the end.
-        weights: each (N, 1, H, W).
-        bins: how many; the first stands at `low`, the last at 1.
-        low: where bins begin.
-
-    Returns:
-        For each of `weights` its mean over the picture by bin, (N, bins).
-    """
-    place = ((values - low) * ((bins - 1) / (1 - low))).clamp(0, bins - 1)
-    # Elsewhere sums of atomic additions would differ from run to run.
-    return (tally_pixels if values.device.type == "cpu" else tally_bins)(place, weights, bins)
-
-
-def tally_bins(place: Tensor, weights: list[Tensor], bins: int) -> list[Tensor]:
-    """Tally bin by bin, each over all pixels; `place` counts in bins from 0."""
-    centers = torch.arange(bins, device=place.device, dtype=place.dtype).view(1, -1, 1, 1)
-    votes = functional.relu(1 - (place - centers).abs())
-    return [(votes * weight).mean(dim=(2, 3)) for weight in weights]
-
-
-def tally_pixels(place: Tensor, weights: list[Tensor], bins: int) -> list[Tensor]:
-    """Tally in one pass over the pixels: ten times as fast on a CPU, where it was most of all."""
-    lower = place.floor().clamp(max=bins - 2)
-    part = (place - lower).double().flatten()
-    count, pixels = place.shape[0], place[0].numel()
-    first = (lower.flatten(1) + bins * torch.arange(count).view(-1, 1)).long().flatten()
-    tallies = []
-    for weight in weights:
-        amount = weight.double().flatten()
-        above = amount * part
-        total = torch.bincount(first, amount - above, minlength=count * bins + 1)
-        total = total + torch.bincount(first + 1, above, minlength=count * bins + 1)
-        tallies.append((total[:-1].view(count, bins) / pixels).to(place.dtype))
-    return tallies
-
-
-def luma(signal: Tensor) -> Tensor:
-    """Return (N, 1, H, W) luma of (N, 3, H, W) R'G'B'."""
-    # The weights stay numbers: as a tensor they would be copied to the device, which waits for it.
-    red, green, blue = signal.chunk(3, dim=1)
-    return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
-
-
-def statistics(signal: Tensor) -> Tensor:
-    """Measure histograms of a picture, and saturation and contrast by luma.
-
-    Args:
-        signal: (N, 3, H, W), R'G'B', 0..1.
-
-    Returns:
-        (N, STATISTICS), about 0..1.
-    """
-    y = luma(signal)
-    top = signal.amax(dim=1, keepdim=True)
-    bottom = signal.amin(dim=1, keepdim=True)
-    saturation = top - bottom
-    # The slope of the tone curve shows in the contrast of neighbours.
-    logarithm = torch.log(y + LOG_FLOOR)
-    contrast = functional.pad((logarithm[..., 1:] - logarithm[..., :-1]).abs(), (1, 0))
-    one = torch.ones_like(y)
-
-    def share(votes: Tensor) -> Tensor:
-        return votes.clamp(min=LEAST_SHARE).sqrt()
-
-    def mean(total: Tensor, votes: Tensor) -> Tensor:
-        return total / (votes + 1 / y[0].numel())
-
-    by_luma = tally(y, [one, saturation, contrast], MEAN_BINS)
-    by_max = tally(top, [one, saturation], MEAN_BINS)
-    return torch.cat(
-        [
-            share(tally(y, [one], LUMA_BINS)[0]),
-            share(tally(top, [one], MAX_BINS)[0]),
-            share(tally(bottom, [one], MIN_BINS)[0]),
-            share(tally(top, [one], TOP_BINS, TOP_FROM)[0]),
-            mean(by_luma[1], by_luma[0]),
-            mean(by_luma[2], by_luma[0]),
-            mean(by_max[1], by_max[0]),
-        ],
-        dim=1,
-    )
 
 
 class GridNet(nn.Module):
@@ -228,11 +127,26 @@ class GridNet(nn.Module):
             self.curves.bias[:BINS].fill_(map_value)
             self.curves.bias[2 * BINS].fill_(qmax_norm)
 
-    def _look(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+    def see(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """Look at a picture: all that is judged and testified comes of this.
+
+        Args:
+            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1.
+
+        Returns:
+            Its layout, (N, channels, CELLS, CELLS), and statistics, (N, STATISTICS).
+        """
         small, measured = self._measure(thumbnail)
-        seen = self.layout(small)
-        known = [self.normalize(measured), seen.mean(dim=(2, 3))]
-        return seen, self.witness(torch.cat(known, dim=1))
+        return self.layout(small), measured
+
+    def say(self, measured: Tensor, layout_mean: Tensor) -> Tensor:
+        """Return what pictures testify, (N, hidden), of statistics and each layout's mean."""
+        said: Tensor = self.witness(torch.cat([self.normalize(measured), layout_mean], dim=1))
+        return said
+
+    def _look(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        seen, measured = self.see(thumbnail)
+        return seen, self.say(measured, seen.mean(dim=(2, 3)))
 
     def _measure(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
         """Return a thumbnail of half the size, and its statistics."""
@@ -299,7 +213,7 @@ class GridNet(nn.Module):
             survey = self.gather_among(own, among)
         elif survey is None:
             survey = self._alone(own)
-        return self._judge(seen, own, survey)
+        return self.judge_seen(seen, own, survey)
 
     def analyze_twice(self, thumbnail: Tensor, survey: Tensor) -> tuple[GridFeatures, GridFeatures]:
         """Judge a picture with the survey and without; it is looked at once.
@@ -309,13 +223,20 @@ class GridNet(nn.Module):
             survey: as for `analyze`.
         """
         seen, own = self._look(thumbnail)
-        return self._judge(seen, own, survey), self._judge(seen, own, self._alone(own))
+        return self.judge_seen(seen, own, survey), self.judge_seen(seen, own, self._alone(own))
 
     def _alone(self, own: Tensor) -> Tensor:
         """Return the survey of a film of one picture, for each."""
         return torch.cat([own, own], dim=1) if self.peaks else own
 
-    def _judge(self, seen: Tensor, own: Tensor, survey: Tensor) -> GridFeatures:
+    def judge_seen(self, seen: Tensor, own: Tensor, survey: Tensor) -> GridFeatures:
+        """Judge pictures by what was seen of them, what they say, and their film's survey.
+
+        Args:
+            seen: (N, channels, CELLS, CELLS), layouts, from `see`.
+            own: (N, hidden), from `say`.
+            survey: (N or 1, survey_size), from `gather`.
+        """
         code = self.judge(torch.cat([own, survey.expand(len(own), -1)], dim=1))
         level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
         local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))
@@ -340,25 +261,43 @@ class GridNet(nn.Module):
             (N, 1, H, W), the gain map, nominally 0..1 and not clamped.
         """
         n, _, height, width = sdr_signal.shape
-        y = luma(sdr_signal).squeeze(1)
-        top = sdr_signal.amax(dim=1)
         if window is None:
             # 0, 0, 1, 1, and all that follows, made where the picture is: see `luma`.
-            window = torch.arange(4, device=y.device).ge(2)[None]
-        top_left, bottom_right = window.to(y).view(-1, 2, 2, 1).unbind(1)
+            window = torch.arange(4, device=sdr_signal.device).ge(2)[None]
+        top_left, bottom_right = window.to(sdr_signal).view(-1, 2, 2, 1).unbind(1)
         low, span = 2 * top_left - 1, bottom_right - top_left
-        row, column = (torch.arange(k, device=y.device, dtype=y.dtype) for k in (height, width))
+        row, column = (
+            torch.arange(k, device=sdr_signal.device, dtype=sdr_signal.dtype)
+            for k in (height, width)
+        )
         rows = low[:, 0] + span[:, 0] * (2 * row + 1) / height
         columns = low[:, 1] + span[:, 1] * (2 * column + 1) / width
-        # Bin k stands at k / (BINS - 1); grid_sample counts from -1 to 1 over whole cells.
-        at = torch.stack(
-            [
-                columns[:, None, :].expand(n, height, width),
-                rows[:, :, None].expand(n, height, width),
-                (2 * (y * (BINS - 1) + 0.5) / BINS) - 1,
-            ],
-            dim=-1,
+        return self.slice_at(
+            sdr_signal,
+            features,
+            rows[:, :, None].expand(n, height, width),
+            columns[:, None, :].expand(n, height, width),
         )
+
+    def slice_at(
+        self, sdr_signal: Tensor, features: GridFeatures, rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """Slice the grid with pixels from anywhere.
+
+        Args:
+            sdr_signal: (N, 3, H, W), full range, 0..1.
+            features: from `analyze`, of the same pictures.
+            rows: (N, H, W), where each pixel is, -1 at the picture's upper edge, 1 at its lower.
+            columns: likewise, from left to right.
+
+        Returns:
+            As `predict`.
+        """
+        n = len(sdr_signal)
+        y = luma(sdr_signal).squeeze(1)
+        top = sdr_signal.amax(dim=1)
+        # Bin k stands at k / (BINS - 1); grid_sample counts from -1 to 1 over whole cells.
+        at = torch.stack([columns, rows, (2 * (y * (BINS - 1) + 0.5) / BINS) - 1], dim=-1)
         sliced = functional.grid_sample(
             features.grid[:, None], at[:, None], padding_mode="border", align_corners=False
         )[:, 0]
