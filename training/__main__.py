@@ -64,9 +64,22 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
     train.add_argument("--initial", type=Path, help="weights to start from")
     train.add_argument("--threads", type=int, help="CPU threads of the network")
-    train.add_argument(
-        "--set", nargs="*", action="extend", default=[], help="overrides, such as run.steps=100"
-    )
+    _add_set(train)
+
+    remember = commands.add_parser("remember", help="make films for `head`, once")
+    remember.add_argument("config", type=Path, help="TOML of the fast model")
+    remember.add_argument("--initial", type=Path, required=True, help="weights that look at them")
+    remember.add_argument("--films", type=int, default=8000, help="how many (8000)")
+    remember.add_argument("--out", type=Path, required=True, help="what is there is kept")
+    _add_set(remember)
+
+    head = commands.add_parser("head", help="train what follows the convolutions, from memory")
+    head.add_argument("config", type=Path, help="TOML of the fast model")
+    head.add_argument("--films", type=Path, required=True, help="folder that `remember` wrote")
+    head.add_argument("--initial", type=Path, required=True, help="weights to start from")
+    head.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
+    head.add_argument("--threads", type=int, help="CPU threads of the network")
+    _add_set(head)
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
     evaluate.add_argument("weights", nargs="+", help="files, or names of bundled weights")
@@ -122,6 +135,12 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("checkpoints", type=Path, nargs="+", help="of several runs: their mean")
     export.add_argument("out", type=Path)
     return top
+
+
+def _add_set(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set", nargs="*", action="extend", default=[], help="overrides, such as run.steps=100"
+    )
 
 
 def _add_held_out(command: argparse.ArgumentParser) -> None:
@@ -191,6 +210,30 @@ def _train(args: argparse.Namespace) -> None:
         raise TrainingError(
             f"train: the device's memory is too small; lower data.batch, now {config.data.batch}"
         ) from error
+
+
+def _remember(args: argparse.Namespace) -> None:
+    from training.config import load_config
+    from training.head import load_initial
+    from training.memory import keep_memory
+    from training.remembered import remember
+
+    keep_memory()
+    config = load_config(args.config, args.set)
+    model = load_initial(args.initial, config)
+    print(remember(config, model, args.out, count=args.films))
+
+
+def _head(args: argparse.Namespace) -> None:
+    import torch
+
+    from training.config import load_config
+    from training.head import load_initial, train_head
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = load_config(args.config, args.set)
+    train_head(config, load_initial(args.initial, config), args.films, args.out)
 
 
 def _skin(args: argparse.Namespace) -> None:
@@ -317,6 +360,10 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{number} patches in {args.out}")
         elif args.command == "train":
             _train(args)
+        elif args.command == "remember":
+            _remember(args)
+        elif args.command == "head":
+            _head(args)
         elif args.command == "evaluate":
             from training.evaluate_command import evaluate
 

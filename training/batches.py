@@ -162,7 +162,7 @@ def endless(
         num_workers=workers,
         collate_fn=_collate,
         prefetch_factor=3 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=one_thread if workers else None,
         # A forked worker would inherit OpenMP threads that are not there, and hang.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
@@ -220,6 +220,7 @@ class _Order(Sampler[int]):
             yield from range(number * self.batch, (number + 1) * self.batch)
 
 
-def _one_thread(_: int) -> None:
+def one_thread(_: int) -> None:
+    """Set up a worker process, of which there may be one a core."""
     keep_memory()
     torch.set_num_threads(1)

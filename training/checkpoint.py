@@ -30,6 +30,25 @@ FREE = frozenset(
 )
 
 
+def pack(
+    step: int,
+    model: Model,
+    average: Model,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    data_id: str,
+) -> dict[str, Any]:
+    """Return all that a run needs to go on after `step`."""
+    return {
+        "step": step,
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "config": to_dict(config),
+        "data": data_id,
+    }
+
+
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint in one step: a kill leaves the old one or the new one."""
     partial = path.with_name(path.name + ".partial")

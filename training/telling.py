@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.films import ALONE, Locations
+from training.films import ALONE, Locations, draw_heard, hear
 from training.memory import keep_memory
 from training.operators import OPERATORS
 from training.pairs import FILM_STREAM, Film, make_pair, make_thumbnail
@@ -147,10 +147,7 @@ class Perceptron(nn.Module):
             (N, BINS), gain in stops by luma.
         """
         said = self.witness((measured.float() - self.mean) / self.deviation)
-        among = heard.unsqueeze(-1)
-        mean = (said * among).sum(1) / among.sum(1)
-        peaks = said.masked_fill(~among, -torch.inf).amax(1)
-        known = [said[torch.arange(len(said)), own], mean, peaks]
+        known = [said[torch.arange(len(said)), own], hear(said, heard)]
         if self.told:
             known.append(functional.one_hot(operators, len(NAMES)).float())
         curves: Tensor = self.judge(torch.cat(known, dim=1))
@@ -175,13 +172,6 @@ def error(curves: Tensor, light: Tensor, preset: GainMapPreset) -> Tensor:
     after = before * torch.exp2(stops.clamp(preset.min_log_gain, preset.max_log_gain))
     white, top = preset.sdr_white, preset.peak
     return pq_inverse_eotf(after.clamp(max=top) * white) - pq_inverse_eotf(truth * white)
-
-
-def draw_heard(own: Tensor, count: Tensor, pictures: int, generator: torch.Generator) -> Tensor:
-    """Draw which pictures are heard, (N, pictures): `count` of them, `own` among these."""
-    rank = torch.rand(len(own), pictures, generator=generator)
-    rank[torch.arange(len(own)), own] = -1
-    return rank.argsort(1).argsort(1) < count[:, None]
 
 
 def fit(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +19,28 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from training.batches import endless, open_data
-from training.checkpoint import CHECKPOINT, check_same, load_checkpoint, restore, save_checkpoint
+from training.board import Board
+from training.checkpoint import (
+    CHECKPOINT,
+    check_same,
+    load_checkpoint,
+    pack,
+    restore,
+    save_checkpoint,
+)
 from training.config import (
     Config,
     ConfigError,
     ModelConfig,
     OptimizerConfig,
     TrainingError,
-    to_dict,
 )
 from training.films import draw_among
 from training.loss import gain_map_loss
 from training.memory import keep_memory
 from training.replay import replayed
 from training.thin import thin
-from training.validate import Example, make_examples, picture, table, validate
+from training.validate import make_examples
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.weights import load_weights
@@ -162,7 +168,7 @@ def train(
     )
     if not held_out:
         say("train: no held-out scene in the data, so nothing is validated on the way")
-    board = _Board(out, start, config) if fabric.is_global_zero else None
+    board = Board(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
     rank = fabric.global_rank
@@ -216,17 +222,8 @@ def train(
         if examples and (done % config.run.validate_every == 0 or done == end):
             board.validate(done, average, examples, preset)
         if to_save:
-            save_checkpoint(
-                {
-                    "step": done,
-                    "model": bare.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": bare_optimizer.state_dict(),
-                    "config": to_dict(config),
-                    "data": data_id,
-                },
-                out / CHECKPOINT,
-            )
+            state = pack(done, bare, average, bare_optimizer, config, data_id)
+            save_checkpoint(state, out / CHECKPOINT)
     if board is not None:
         board.close()
     return average.cpu().eval()
@@ -298,59 +295,3 @@ def _check_initial(initial: Model, built: Model) -> None:
                 f"{shapes.get(name, 'missing')} instead of {wanted.get(name, 'missing')}; "
                 "see model.channels and model.blocks"
             )
-
-
-class _Board:
-    """Progress on the terminal, curves and pictures for TensorBoard."""
-
-    def __init__(self, out: Path, start: int, config: Config) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start)
-        self.out = out
-        self.start = start
-        self.config = config
-        self.began = time.monotonic()
-        self.sums: dict[str, float] = {}
-
-    def log(self, done: int, terms: dict[str, Tensor], norm: float, rate: float) -> None:
-        """Add a step; every `log_every` steps write the means since the last time."""
-        for name, term in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(term.detach())
-        every = self.config.run.log_every
-        if done % every:
-            return
-        pace = (time.monotonic() - self.began) / (done - self.start)
-        left = pace * (self.config.run.steps - done)
-        parts = " ".join(f"{name} {value / every:.4f}" for name, value in self.sums.items())
-        print(
-            f"step {done}/{self.config.run.steps} {parts} norm {norm:.2f} lr {rate:.1e} "
-            f"{pace:.2f} s/step, {left / 60:.0f} min left",
-            flush=True,
-        )
-        for name, value in self.sums.items():
-            self.writer.add_scalar(f"loss/{name}", value / every, done)
-        self.writer.add_scalar("rate", rate, done)
-        self.sums.clear()
-
-    def validate(
-        self, done: int, average: Model, examples: list[Example], preset: GainMapPreset
-    ) -> None:
-        """Score the averaged network on held-out scenes, operator by operator."""
-        scores = validate(average, examples, preset)
-        for score in scores:
-            self.writer.add_scalar(f"pq_psnr/{score.operator}", score.pq_psnr, done)
-            self.writer.add_scalar(f"delta_e/{score.operator}", score.delta_e, done)
-        text = f"step {done}\n{table(scores)}\n"
-        print(text, flush=True)
-        with (self.out / "validation.txt").open("a") as file:
-            file.write(text)
-        for number in range(0, len(examples), max(len(examples) // 6, 1)):
-            example = examples[number]
-            self.writer.add_image(
-                f"{example.operator}/{number}", picture(average, example, preset), done
-            )
-
-    def close(self) -> None:
-        """Flush the curves."""
-        self.writer.close()

@@ -1,0 +1,237 @@
+"""Films that are made once, and the head of the fast model trained on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.training.small import tiny
+from training import remembered
+from training.__main__ import main
+from training.batches import open_data
+from training.checkpoint import CHECKPOINT, load_checkpoint
+from training.config import Config, ConfigError, LossConfig
+from training.head import Lessons, draw_lessons, learn, load_initial, train_head
+from training.loss import gain_map_loss
+from training.pairs import PairDataset
+from training.remembered import LETTERS, PIXELS, load_films, remember
+from training.train import build_model
+from vs_gainmap.models import GMNet, GridNet
+from vs_gainmap.weights import load_weights, save_weights
+
+FILMS, PICTURES = 5, 4
+
+
+def configure(views: Path, **run: Any) -> Config:
+    config = tiny(views, **{"steps": 6, "save_every": 2, "validation_views": 1, **run})
+    data = replace(
+        config.data,
+        source="views",
+        folder=str(views),
+        crop=0,
+        film=PICTURES,
+        batch=2 * PICTURES,
+        vary=True,
+    )
+    model = replace(config.model, kind="grid")
+    return replace(config, data=data, model=model, loss=LossConfig(title=1.0))
+
+
+def fresh(config: Config, seed: int = 0) -> GridNet:
+    model = build_model(config.model, config.preset.build(), seed)
+    assert isinstance(model, GridNet)
+    return model
+
+
+def open_pairs(config: Config) -> PairDataset:
+    pairs, _, _ = open_data(config, 1)
+    assert isinstance(pairs, PairDataset)
+    return pairs
+
+
+@pytest.fixture(scope="module")
+def films(views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    config = configure(views)
+    remember(config, fresh(config), folder, count=FILMS)
+    return folder
+
+
+def test_films_are_those_that_training_makes(views: Path, films: Path) -> None:
+    config = configure(views)
+    pairs, kept = open_pairs(config), load_films(films)[0]
+    assert kept.measured.shape[:2] == kept.layout_mean.shape[:2] == (FILMS, PICTURES)
+    titles = 0
+    for film in range(FILMS):
+        for picture in range(PICTURES):
+            item = pairs[film * PICTURES + picture]
+            seen, measured = fresh(config).see(item["thumbnail"][None])
+            torch.testing.assert_close(
+                kept.measured[film, picture].float(), measured[0], atol=1e-3, rtol=1e-3
+            )
+            torch.testing.assert_close(
+                kept.seen[film, picture].float(), seen[0], atol=1e-3, rtol=1e-3
+            )
+            height, width = item["sdr"].shape[1:]
+            place = kept.places[film, picture].float()
+            row, column = (
+                ((at + 1) / 2 * size - 0.5).round().long()
+                for at, size in zip(place, (height, width), strict=True)
+            )
+            for name, part in (("sdr", kept.sdr), ("hdr", kept.hdr)):
+                torch.testing.assert_close(
+                    part[film, picture].float(), item[name][:, row, column], atol=4e-3, rtol=1e-3
+                )
+            titled = bool(item["title"].sum() > 0)
+            assert bool(kept.titled[film, picture]) == titled
+            if titled:
+                titles += 1
+                assert (item["title"][0, row[PIXELS:], column[PIXELS:]] > 0).all()
+    assert titles > 0
+    assert kept.sdr.shape[-1] == PIXELS + LETTERS
+
+
+def test_judges_from_memory_as_from_pictures(views: Path, films: Path) -> None:
+    config = configure(views)
+    preset, pairs, kept = config.preset.build(), open_pairs(config), load_films(films)[0]
+    model = fresh(config).eval()
+    items = [pairs[2 * PICTURES + k] for k in range(PICTURES)]
+    among = torch.zeros(PICTURES, PICTURES)
+    among[:, [0, 1, 3]] = 1 / 3
+    thumbnails = torch.stack([item["thumbnail"] for item in items])
+    features = model.analyze(thumbnails, among=among)
+    heard = torch.tensor([[True, True, False, True]])
+    lessons = Lessons(torch.tensor([2]), torch.tensor([0]), torch.tensor([1]), heard)
+    loss = LossConfig()
+    found = learn(model, kept, lessons, preset, loss)
+    mine = type(features)(*(part[1:2] for part in features))
+    place = kept.places[2, 1, :, :PIXELS].float()[None, ..., None]
+    sdr, hdr = (part[2, 1, :, :PIXELS].float()[None, ..., None] for part in (kept.sdr, kept.hdr))
+    made = model.slice_at(sdr, mine, *place.unbind(1))
+    batch = {"sdr": sdr, "hdr": hdr, "qmax": items[1]["qmax"][None]}
+    expected = gain_map_loss(made, mine.qmax_norm, batch, preset, loss)
+    for name in ("pq", "log_gain", "qmax", "total"):
+        torch.testing.assert_close(found[name], expected[name].detach(), atol=2e-3, rtol=2e-3)
+    # And the map is that of the whole picture, where the pixel is.
+    height, width = items[1]["sdr"].shape[1:]
+    whole = model.predict(items[1]["sdr"][None], mine)[0, 0]
+    row = ((place[0, 0, :, 0] + 1) / 2 * height - 0.5).round().long()
+    column = ((place[0, 1, :, 0] + 1) / 2 * width - 0.5).round().long()
+    torch.testing.assert_close(made[0, 0, :, 0], whole[row, column], atol=2e-3, rtol=2e-3)
+
+
+def test_titles_are_scored_by_themselves(views: Path, films: Path) -> None:
+    config = configure(views)
+    preset, kept = config.preset.build(), load_films(films)[0]
+    model = fresh(config).eval()
+    lessons = draw_lessons(kept, 2 * PICTURES, 0, 0)
+    without = learn(model, kept, lessons, preset, LossConfig())
+    found = learn(model, kept, lessons, preset, LossConfig(title=3.0))
+    assert found["pq"] == without["pq"]
+    torch.testing.assert_close(found["total"], without["total"] + 3 * found["title"])
+    none = kept._replace(titled=torch.zeros_like(kept.titled))
+    assert learn(model, none, lessons, preset, LossConfig(title=3.0))["title"] == 0
+
+
+def test_goes_on_where_it_stopped_making_films(
+    views: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "SHARD", 2)
+    config = configure(views)
+    first = remember(config, fresh(config), tmp_path, count=3)
+    kept = (tmp_path / "films_000000.safetensors").stat().st_mtime_ns
+    more = remember(config, fresh(config), tmp_path, count=FILMS)
+    assert more != first
+    assert (tmp_path / "films_000000.safetensors").stat().st_mtime_ns == kept
+    parts, digest = load_films(tmp_path)
+    whole, also = load_films(films)
+    assert digest == also == more
+    assert all(torch.equal(one, two) for one, two in zip(parts, whole, strict=True))
+    other = replace(config, run=replace(config.run, seed=1))
+    with pytest.raises(ConfigError, match="has other films"):
+        remember(other, fresh(config), tmp_path, count=FILMS)
+
+
+def test_learns_and_leaves_the_convolutions_alone(views: Path, films: Path, tmp_path: Path) -> None:
+    config = configure(views, steps=150, validate_every=1000)
+    preset, kept = config.preset.build(), load_films(films)[0]
+    model = fresh(config)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    lessons = draw_lessons(kept, 4 * PICTURES, 99, 0)
+    start = learn(model.eval(), kept, lessons, preset, config.loss)["total"]
+    average = train_head(config, model, films, tmp_path)
+    assert learn(average, kept, lessons, preset, config.loss)["total"] < 0.6 * start
+    for name, value in average.state_dict().items():
+        frozen = name.startswith(("layout", "normalize"))
+        assert torch.equal(value, before[name]) == frozen, name
+
+
+def test_resumed_run_is_the_same_run(views: Path, films: Path, tmp_path: Path) -> None:
+    config = configure(views)
+    whole = train_head(config, fresh(config), films, tmp_path / "whole")
+    train_head(config, fresh(config), films, tmp_path / "parts", stop_at=3)
+    assert load_checkpoint(tmp_path / "parts" / CHECKPOINT)["step"] == 3
+    resumed = train_head(config, fresh(config), films, tmp_path / "parts")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name])
+    scores, again = (
+        (tmp_path / name / "validation.txt").read_text() for name in ("whole", "parts")
+    )
+    assert again.endswith(scores)
+    assert "nan" not in scores
+
+
+def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> None:
+    config = configure(views)
+    with pytest.raises(ConfigError, match=r"no films in .* remember"):
+        train_head(config, fresh(config), tmp_path, tmp_path)
+    with pytest.raises(ConfigError, match="another model's convolutions"):
+        train_head(config, fresh(config, seed=5), films, tmp_path)
+    brighter = replace(config, preset=replace(config.preset, sdr_white=100.0))
+    with pytest.raises(ConfigError, match=r"are of .*203.*not \[preset\]"):
+        train_head(brighter, fresh(config), films, tmp_path)
+    odd = replace(config, data=replace(config.data, batch=5, film=1))
+    with pytest.raises(ConfigError, match="multiple of 2"):
+        train_head(odd, fresh(config), films, tmp_path)
+    cropped = replace(config, data=replace(config.data, crop=16))
+    with pytest.raises(ConfigError, match=r"data\.crop 0"):
+        remember(cropped, fresh(config), tmp_path, count=1)
+    path = tmp_path / "gmnet.safetensors"
+    save_weights(GMNet(8, blocks=1), config.preset.build(), path)
+    with pytest.raises(ConfigError, match="no fast model"):
+        load_initial(path, config)
+    grid = tmp_path / "grid.safetensors"
+    save_weights(fresh(config), brighter.preset.build(), grid)
+    with pytest.raises(ConfigError, match="was trained for"):
+        load_initial(grid, config)
+
+
+def test_from_views_to_weights(
+    views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(views)
+    initial, made = tmp_path / "initial.safetensors", tmp_path / "made.safetensors"
+    save_weights(fresh(config), config.preset.build(), initial)
+    toml = tmp_path / "small.toml"
+    toml.write_text(
+        "[preset]\nsdr_white = 203.0\npeak = 4.0\nmap_scale = 2\nmin_log_gain = -1.0\n"
+        '[model]\nkind = "grid"\nchannels = 8\n'
+        f'[data]\nfolder = "{views}"\ncrop = 0\nfilm = 2\nbatch = 4\nworkers = 1\n'
+        "[run]\nsteps = 4\nvalidation_views = 1\n"
+    )
+    films, run = tmp_path / "films", tmp_path / "run"
+    start = ["--initial", str(initial), "--set", "run.seed=3"]
+    assert main(["remember", str(toml), "--films", "2", "--out", str(films), *start]) == 0
+    assert main(["head", str(toml), "--films", str(films), "--out", str(run), *start]) == 0
+    assert main(["export", str(run / CHECKPOINT), str(made)]) == 0
+    before, after = (load_weights(path).model.state_dict() for path in (initial, made))
+    assert not torch.equal(before["judge.0.weight"].half(), after["judge.0.weight"].half())
+    torch.testing.assert_close(
+        before["layout.0.weight"], after["layout.0.weight"], atol=1e-3, rtol=0
+    )
+    assert main(["head", str(toml), "--films", str(views), "--out", str(run), *start]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
