@@ -27,7 +27,7 @@ from training.checkpoint import (
     restore,
     save_checkpoint,
 )
-from training.config import Config, ConfigError, LossConfig, TrainingError
+from training.config import Config, ConfigError, LossConfig, TrainingError, to_dict
 from training.films import ALONE, draw_heard, hear
 from training.loss import gain_map_loss
 from training.memory import keep_memory
@@ -144,7 +144,7 @@ def train_head(
             f"head: loss.teacher must be empty and data.batch a multiple of {TOGETHER}, "
             f'got "{config.loss.teacher}" and {config.data.batch}'
         )
-    check_films(folder, model, config)
+    check_films(folder, model, to_dict(config)["preset"])
     films, data_id = load_films(folder)
     _, held_out, _ = open_data(config, 1)
     preset = config.preset.build()

@@ -304,8 +304,11 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         film: int = 1,
         vary: bool = False,
         mix: str = "video",
+        every_operator: bool = False,
     ) -> None:
         self.views = views
+        # For validation: films of the mix's operators in turn, held-out ones too.
+        self.operators = tuple(MIXES[mix].operators) if every_operator else (None,)
         self.locations = Locations(views)
         self.preset = preset
         self.crop = crop
@@ -323,7 +326,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         """Make item `index`."""
         rng = np.random.default_rng([self.seed, index])
         of_film = np.random.default_rng([self.seed, index // self.film, FILM_STREAM])
-        film = Film.draw(of_film, mix=self.mix)
+        operator = self.operators[index // self.film % len(self.operators)]
+        film = Film.draw(of_film, operator=operator, mix=self.mix)
         view = self.locations.draw_view(self.locations.draw(of_film), rng)
         others = self.views if self.vary else None
         sdr, hdr, _, title = make_pair(view, rng, self.preset, film, vary_with=others)

@@ -60,7 +60,9 @@ class Remembered(NamedTuple):
     """(F, J), see `PairDataset`."""
 
 
-def remember(config: Config, model: GridNet, out: Path, *, count: int) -> str:
+def remember(
+    config: Config, model: GridNet, out: Path, *, count: int, held_out: bool = False
+) -> str:
     """Make films and write them; what is there of the same films is kept.
 
     Args:
@@ -68,6 +70,8 @@ def remember(config: Config, model: GridNet, out: Path, *, count: int) -> str:
         model: whose convolutions look at them.
         out: the folder.
         count: films.
+        held_out: of the scenes that training doesn't see, to measure on: the operators in turn,
+            held-out ones too, and no picture varied.
 
     Returns:
         What films these are: the digest that `load_films` returns.
@@ -76,13 +80,26 @@ def remember(config: Config, model: GridNet, out: Path, *, count: int) -> str:
         ConfigError: the configuration has crops or no views, or `out` has other films.
         MediaError: a view can't be read.
     """
-    pairs, _, digest = open_data(config, 1)
+    pairs, unseen, digest = open_data(config, 1)
     if config.data.crop or not isinstance(pairs, PairDataset):
         raise ConfigError(
             f'remember: data.source must be "views" and data.crop 0, '
             f'got "{config.data.source}" and {config.data.crop}'
         )
-    known = _describe(config, model, digest)
+    if held_out and not unseen:
+        raise ConfigError("remember: no view in data.folder is of a held-out scene")
+    if held_out:
+        pairs = PairDataset(
+            unseen,
+            pairs.preset,
+            crop=0,
+            seed=pairs.seed,
+            length=pairs.length,
+            film=pairs.film,
+            mix=pairs.mix,
+            every_operator=True,
+        )
+    known = _describe(config, model, digest) | {"held_out": held_out}
     out.mkdir(parents=True, exist_ok=True)
     index = out / INDEX
     if index.is_file() and json.loads(index.read_text()) != known:
@@ -123,8 +140,19 @@ def load_films(folder: Path) -> tuple[Remembered, str]:
     return films, _digest(known, len(films.measured))
 
 
-def check_films(folder: Path, model: GridNet, config: Config) -> None:
+def check_films(
+    folder: Path, model: GridNet, preset: dict[str, Any], *, held_out: bool = False
+) -> dict[str, Any]:
     """Refuse films that another model's convolutions looked at, or that are of another preset.
+
+    Args:
+        folder: that `remember` wrote.
+        model: that is to judge them.
+        preset: as `config.PresetConfig` has it.
+        held_out: whether they must be of held-out scenes, or must not.
+
+    Returns:
+        What they are a function of.
 
     Raises:
         ConfigError: they are, or there are none.
@@ -134,8 +162,12 @@ def check_films(folder: Path, model: GridNet, config: Config) -> None:
     known = json.loads((folder / INDEX).read_text())
     if known["layout"] != _layout_digest(model):
         raise ConfigError(f"head: the films in {folder} were seen by another model's convolutions")
-    if known["preset"] != to_dict(config)["preset"]:
-        raise ConfigError(f"head: the films in {folder} are of {known['preset']}, not [preset]")
+    if known["preset"] != preset:
+        raise ConfigError(f"head: the films in {folder} are of {known['preset']}, not {preset}")
+    if known["held_out"] != held_out:
+        which = "of held-out scenes" if known["held_out"] else "to train on"
+        raise ConfigError(f"head: the films in {folder} are {which}")
+    return cast("dict[str, Any]", known)
 
 
 def _describe(config: Config, model: GridNet, digest: str) -> dict[str, Any]:

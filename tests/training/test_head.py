@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.training.small import tiny
 from training import remembered
@@ -17,9 +18,14 @@ from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, ConfigError, LossConfig
 from training.head import Lessons, draw_lessons, learn, load_initial, train_head
 from training.loss import gain_map_loss
+from training.measure import measure, report
+from training.metrics import pq_psnr
+from training.operators import OPERATORS
 from training.pairs import PairDataset
 from training.remembered import LETTERS, PIXELS, load_films, remember
 from training.train import build_model
+from vs_gainmap.color import bt1886_eotf, convert_primaries
+from vs_gainmap.gainmap import render_hdr
 from vs_gainmap.models import GMNet, GridNet
 from vs_gainmap.weights import load_weights, save_weights
 
@@ -53,6 +59,13 @@ def open_pairs(config: Config) -> PairDataset:
     return pairs
 
 
+def places(kept: torch.Tensor, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return which rows and columns of a picture (C, H, W) were kept, (2, pixels)."""
+    size = torch.tensor(picture.shape[1:])[:, None]
+    row, column = ((kept.float() + 1) / 2 * size - 0.5).round().long()
+    return row, column
+
+
 @pytest.fixture(scope="module")
 def films(views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
@@ -76,12 +89,7 @@ def test_films_are_those_that_training_makes(views: Path, films: Path) -> None:
             torch.testing.assert_close(
                 kept.seen[film, picture].float(), seen[0], atol=1e-3, rtol=1e-3
             )
-            height, width = item["sdr"].shape[1:]
-            place = kept.places[film, picture].float()
-            row, column = (
-                ((at + 1) / 2 * size - 0.5).round().long()
-                for at, size in zip(place, (height, width), strict=True)
-            )
+            row, column = places(kept.places[film, picture], item["sdr"])
             for name, part in (("sdr", kept.sdr), ("hdr", kept.hdr)):
                 torch.testing.assert_close(
                     part[film, picture].float(), item[name][:, row, column], atol=4e-3, rtol=1e-3
@@ -117,10 +125,8 @@ def test_judges_from_memory_as_from_pictures(views: Path, films: Path) -> None:
     for name in ("pq", "log_gain", "qmax", "total"):
         torch.testing.assert_close(found[name], expected[name].detach(), atol=2e-3, rtol=2e-3)
     # And the map is that of the whole picture, where the pixel is.
-    height, width = items[1]["sdr"].shape[1:]
     whole = model.predict(items[1]["sdr"][None], mine)[0, 0]
-    row = ((place[0, 0, :, 0] + 1) / 2 * height - 0.5).round().long()
-    column = ((place[0, 1, :, 0] + 1) / 2 * width - 0.5).round().long()
+    row, column = places(place[0, :, :, 0], whole[None])
     torch.testing.assert_close(made[0, 0, :, 0], whole[row, column], atol=2e-3, rtol=2e-3)
 
 
@@ -185,6 +191,66 @@ def test_resumed_run_is_the_same_run(views: Path, films: Path, tmp_path: Path) -
     assert "nan" not in scores
 
 
+def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
+    config = configure(views)
+    preset, model = config.preset.build(), fresh(config).eval()
+    # Something to say, and as it is read again.
+    torch.nn.init.normal_(model.curves.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    path = tmp_path / "grid.safetensors"
+    save_weights(model, preset, path)
+    films = tmp_path / "films"
+    count = len(OPERATORS) + 1
+    remember(config, model, films, count=count, held_out=True)
+    scores = measure(str(path), films)
+    assert scores.operators == [*OPERATORS, next(iter(OPERATORS))]
+    assert scores.held_out.tolist() == [OPERATORS[name].held_out for name in scores.operators]
+    _, held_out, _ = open_data(config, 1)
+    pairs = PairDataset(
+        held_out, preset, crop=0, seed=0, length=1, film=PICTURES, every_operator=True
+    )
+    film = list(OPERATORS).index("hable")
+    items = [pairs[film * PICTURES + k] for k in range(PICTURES)]
+    thumbnails = torch.stack([item["thumbnail"] for item in items])
+    survey = model.gather(model.testify(thumbnails))
+    kept = load_films(films)[0]
+    for method, heard in (("survey", survey), ("alone", None)):
+        features = model.analyze(thumbnails, heard)
+        found = []
+        for k, item in enumerate(items):
+            mine = type(features)(*(part[k : k + 1] for part in features))
+            gain_map = model.predict(item["sdr"][None], mine)
+            hdr = render_hdr(item["sdr"][None], gain_map, mine.qmax_norm, preset)[0]
+            hdr = convert_primaries(hdr, "bt709", "bt2020") * preset.sdr_white
+            row, column = places(kept.places[film, k, :, :PIXELS], hdr)
+            truth = item["hdr"][:, row, column] * preset.sdr_white
+            found.append(pq_psnr(hdr[:, row, column].clamp(0, preset.peak_nits), truth))
+        mean = sum(found) / PICTURES
+        assert float(scores.pq_psnr[method][film]) == pytest.approx(mean, abs=0.02)
+        assert abs(mean - float(scores.pq_psnr["scaling 203"][film])) > 0.1
+    assert not torch.equal(scores.pq_psnr["survey"], scores.pq_psnr["alone"])
+    table = report(scores).splitlines()
+    assert [line.split()[0] for line in table[1:18]] == list(OPERATORS)
+    assert table[-1].split()[:2] == ["all", str(count)]
+
+
+def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) -> None:
+    """A film that was clipped at 203 cd/m2 is right below that, and only there."""
+    config = configure(views)
+    model = fresh(config)
+    films, path = tmp_path / "films", tmp_path / "grid.safetensors"
+    save_weights(model, config.preset.build(), path)
+    remember(config, model, films, count=1, held_out=True)
+    before = float(measure(str(path), films).pq_psnr["scaling 203"])
+    kept = load_films(films)[0]._asdict()
+    light = bt1886_eotf(kept["sdr"].float())
+    kept["hdr"] = convert_primaries(light.flatten(0, 1)[..., None], "bt709", "bt2020")
+    kept["hdr"] = kept["hdr"][..., 0].view(light.shape).clamp(min=0).half().contiguous()
+    save_file(kept, films / "films_000000.safetensors")
+    scores = measure(str(path), films)
+    assert float(scores.pq_psnr["scaling 203"]) > 60 > before + 20
+    assert float(scores.delta_e["scaling 203"]) < 1
+
+
 def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views)
     with pytest.raises(ConfigError, match=r"no films in .* remember"):
@@ -192,7 +258,7 @@ def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="another model's convolutions"):
         train_head(config, fresh(config, seed=5), films, tmp_path)
     brighter = replace(config, preset=replace(config.preset, sdr_white=100.0))
-    with pytest.raises(ConfigError, match=r"are of .*203.*not \[preset\]"):
+    with pytest.raises(ConfigError, match=r"are of .*203\.0.*, not .*100\.0"):
         train_head(brighter, fresh(config), films, tmp_path)
     odd = replace(config, data=replace(config.data, batch=5, film=1))
     with pytest.raises(ConfigError, match="multiple of 2"):
@@ -204,7 +270,12 @@ def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> Non
     save_weights(GMNet(8, blocks=1), config.preset.build(), path)
     with pytest.raises(ConfigError, match="no fast model"):
         load_initial(path, config)
+    with pytest.raises(ConfigError, match="no fast model"):
+        measure(str(path), films)
     grid = tmp_path / "grid.safetensors"
+    save_weights(fresh(config), config.preset.build(), grid)
+    with pytest.raises(ConfigError, match="are to train on"):
+        measure(str(grid), films)
     save_weights(fresh(config), brighter.preset.build(), grid)
     with pytest.raises(ConfigError, match="was trained for"):
         load_initial(grid, config)

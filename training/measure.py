@@ -1,0 +1,137 @@
+"""Measure the fast model on many films at once, from what `remember --unseen` keeps of them.
+
+`evaluate` renders whole pictures, one or a few a film; of 16 films an operator, a mean is known to
+half a decibel. Here hundreds of films are judged in a minute, each by several pictures, alone and
+with their survey, and every mean comes with its standard error over films.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.baselines import scaling
+from training.config import ConfigError, PresetConfig
+from training.films import hear
+from training.metrics import delta_e_itp
+from training.mixes import MIXES
+from training.remembered import PIXELS, Remembered, check_films, load_films
+from vs_gainmap.color import REFERENCE_WHITE_NITS, SDR_EOTFS, convert_primaries, pq_inverse_eotf
+from vs_gainmap.gainmap import GainMapPreset, network_log_gain
+from vs_gainmap.models import GridNet
+from vs_gainmap.weights import load_weights
+
+# Films that are judged at once.
+AT_ONCE = 32
+
+
+class Scores(NamedTuple):
+    """What films have, each the mean of its judged pictures."""
+
+    operators: list[str]
+    """Of each film."""
+    held_out: Tensor
+    """(F,), whether training never draws its operator."""
+    pq_psnr: dict[str, Tensor]
+    """(F,) of each method, dB."""
+    delta_e: dict[str, Tensor]
+    """(F,) of each method, delta E ITP."""
+
+
+def measure(name: str, folder: Path) -> Scores:
+    """Measure weights, with the survey of all of a film's pictures and alone, beside scaling.
+
+    Args:
+        name: a file, or the name of bundled weights of the fast model.
+        folder: of films of held-out scenes.
+
+    Raises:
+        ConfigError: films and weights don't fit together.
+        WeightsError: there are no such weights, or they are damaged.
+    """
+    weights = load_weights(name)
+    model, preset = weights.model, weights.preset
+    if not isinstance(model, GridNet):
+        raise ConfigError(f"measure: {name} is no fast model")
+    known = check_films(folder, model, _as_config(preset), held_out=True)
+    films, _ = load_films(folder)
+    entries = MIXES[known["data"]["mix"]].operators
+    names = list(entries)
+    operators = [names[number % len(names)] for number in range(len(films.measured))]
+    shots: dict[str, list[Tensor]] = {"survey": [], "alone": [], "scaling 203": []}
+    with torch.inference_mode():
+        for first in range(0, len(operators), AT_ONCE):
+            part = Remembered(*(each[first : first + AT_ONCE] for each in films))
+            for method, nits in _judge(model.float().eval(), part, preset).items():
+                shots[method].append(_score(nits, part, preset))
+    scores = {method: torch.cat(rows) for method, rows in shots.items()}
+    return Scores(
+        operators,
+        torch.tensor([entries[operator].held_out for operator in operators]),
+        {method: each[:, 0] for method, each in scores.items()},
+        {method: each[:, 1] for method, each in scores.items()},
+    )
+
+
+def report(scores: Scores) -> str:
+    """Return a table, an operator a row, with what it has over scaling and that one's error."""
+    found = f"{'films':>6}{'survey':>8}{'delta E':>8}{'alone':>8}{'delta E':>8}"
+    lines = [f"{'operator':22}{found}{'scaling':>8}{'delta E':>8}{'over scaling':>16}"]
+    rows = {
+        name: torch.tensor([each == name for each in scores.operators])
+        for name in dict.fromkeys(scores.operators)
+    }
+    if scores.held_out.any() and not scores.held_out.all():
+        rows |= {"trained operators": ~scores.held_out, "held-out operators": scores.held_out}
+    rows["all"] = torch.ones_like(scores.held_out)
+    for name, chosen in rows.items():
+        cells = "".join(
+            f"{float(each[chosen].mean()):8.1f}"
+            for method in scores.pq_psnr
+            for each in (scores.pq_psnr[method], scores.delta_e[method])
+        )
+        over = (scores.pq_psnr["survey"] - scores.pq_psnr["scaling 203"])[chosen]
+        spread = float(over.std()) / math.sqrt(len(over)) if len(over) > 1 else math.nan
+        tail = f"{float(over.mean()):+8.2f} +- {spread:.2f}"
+        lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{tail:>16}")
+    return "\n".join(lines)
+
+
+def _as_config(preset: GainMapPreset) -> dict[str, object]:
+    return {name: getattr(preset, name) for name in PresetConfig.__slots__}
+
+
+def _judge(model: GridNet, films: Remembered, preset: GainMapPreset) -> dict[str, Tensor]:
+    """Return what every judged picture becomes, (F * J, 3, PIXELS, 1), cd/m2, by method."""
+    count, pictures = films.measured.shape[:2]
+    judged = films.seen.shape[1]
+    said = model.say(films.measured.float().flatten(0, 1), films.layout_mean.float().flatten(0, 1))
+    said = said.view(count, pictures, -1)
+    own, seen = said[:, :judged].flatten(0, 1), films.seen.float().flatten(0, 1)
+    everyone = torch.ones(count, pictures, dtype=torch.bool)
+    survey = hear(said, everyone).repeat_interleave(judged, 0)
+    nobody = hear(own[:, None], torch.ones(len(own), 1, dtype=torch.bool))
+    sdr = films.sdr[..., :PIXELS].float().flatten(0, 1)[..., None]
+    rows, columns = films.places[..., :PIXELS].float().flatten(0, 1)[..., None].unbind(1)
+    light = SDR_EOTFS[preset.eotf](sdr)
+    made = {}
+    for method, heard in (("survey", survey), ("alone", nobody)):
+        features = model.judge_seen(seen, own, heard)
+        gain_map = model.slice_at(sdr, features, rows, columns)
+        gain = torch.exp2(network_log_gain(gain_map, features.qmax_norm, preset))
+        made[method] = convert_primaries(light * gain, "bt709", "bt2020") * preset.sdr_white
+    made["scaling 203"] = scaling(sdr, white_nits=REFERENCE_WHITE_NITS)
+    return {method: nits.clamp(0.0, preset.peak_nits) for method, nits in made.items()}
+
+
+def _score(nits: Tensor, films: Remembered, preset: GainMapPreset) -> Tensor:
+    """Return PQ-PSNR, dB, and delta E ITP of each film, (F, 2)."""
+    truth = films.hdr[..., :PIXELS].float().flatten(0, 1)[..., None] * preset.sdr_white
+    error = (pq_inverse_eotf(nits) - pq_inverse_eotf(truth)).square().mean(dim=(1, 2, 3))
+    psnr = -10 * torch.log10(error.clamp(min=1e-10))
+    difference = delta_e_itp(nits, truth).mean(dim=(1, 2, 3))
+    return torch.stack([psnr, difference], dim=1).view(*films.seen.shape[:2], 2).mean(1)
