@@ -225,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
             from training.measure import measure, report
 
             for name in args.weights:
-                print(f"{name}\n{report(measure(name, args.films))}\n")
+                print(f"{name}\n{report(measure(name, args.films, heard=args.heard))}\n")
         elif args.command == "evaluate":
             from training.evaluate_command import evaluate
 

@@ -8,6 +8,7 @@ with their survey, and every mean comes with its standard error over films.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from training.baselines import scaling
 from training.config import ConfigError, PresetConfig
-from training.films import hear
+from training.films import draw_heard, hear
 from training.metrics import delta_e_itp
 from training.mixes import MIXES
 from training.remembered import PIXELS, Remembered, check_films, load_films
@@ -42,15 +43,16 @@ class Scores(NamedTuple):
     """(F,) of each method, delta E ITP."""
 
 
-def measure(name: str, folder: Path) -> Scores:
+def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
     """Measure weights, with the survey of all of a film's pictures and alone, beside scaling.
 
     Args:
         name: a file, or the name of bundled weights of the fast model.
         folder: of films of held-out scenes.
+        heard: smaller surveys that are measured as well: so many pictures, the judged one too.
 
     Raises:
-        ConfigError: films and weights don't fit together.
+        ConfigError: films and weights don't fit together, or no survey is so large.
         WeightsError: there are no such weights, or they are damaged.
     """
     weights = load_weights(name)
@@ -62,12 +64,15 @@ def measure(name: str, folder: Path) -> Scores:
     entries = MIXES[known["data"]["mix"]].operators
     names = list(entries)
     operators = [names[number % len(names)] for number in range(len(films.measured))]
-    shots: dict[str, list[Tensor]] = {"survey": [], "alone": [], "scaling 203": []}
+    pictures = films.measured.shape[1]
+    if not all(1 <= number <= pictures for number in heard):
+        raise ConfigError(f"measure: --heard must be 1 to {pictures}, the pictures of a film")
+    shots: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for first in range(0, len(operators), AT_ONCE):
             part = Remembered(*(each[first : first + AT_ONCE] for each in films))
-            for method, nits in _judge(model.float().eval(), part, preset).items():
-                shots[method].append(_score(nits, part, preset))
+            for method, nits in _judge(model.float().eval(), part, preset, heard).items():
+                shots.setdefault(method, []).append(_score(nits, part, preset))
     scores = {method: torch.cat(rows) for method, rows in shots.items()}
     return Scores(
         operators,
@@ -91,13 +96,17 @@ def report(scores: Scores) -> str:
     for name, chosen in rows.items():
         cells = "".join(
             f"{float(each[chosen].mean()):8.1f}"
-            for method in scores.pq_psnr
+            for method in ("survey", "alone", "scaling 203")
             for each in (scores.pq_psnr[method], scores.delta_e[method])
         )
         over = (scores.pq_psnr["survey"] - scores.pq_psnr["scaling 203"])[chosen]
         spread = float(over.std()) / math.sqrt(len(over)) if len(over) > 1 else math.nan
         tail = f"{float(over.mean()):+8.2f} +- {spread:.2f}"
         lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{tail:>16}")
+    for method in scores.pq_psnr:
+        if method.startswith("survey of"):
+            means = scores.pq_psnr[method].mean(), scores.delta_e[method].mean()
+            lines.append(f"all, {method:17}{len(scores.operators):6}{means[0]:8.1f}{means[1]:8.1f}")
     return "\n".join(lines)
 
 
@@ -105,7 +114,9 @@ def _as_config(preset: GainMapPreset) -> dict[str, object]:
     return {name: getattr(preset, name) for name in PresetConfig.__slots__}
 
 
-def _judge(model: GridNet, films: Remembered, preset: GainMapPreset) -> dict[str, Tensor]:
+def _judge(
+    model: GridNet, films: Remembered, preset: GainMapPreset, heard: Sequence[int]
+) -> dict[str, Tensor]:
     """Return what every judged picture becomes, (F * J, 3, PIXELS, 1), cd/m2, by method."""
     count, pictures = films.measured.shape[:2]
     judged = films.seen.shape[1]
@@ -113,14 +124,22 @@ def _judge(model: GridNet, films: Remembered, preset: GainMapPreset) -> dict[str
     said = said.view(count, pictures, -1)
     own, seen = said[:, :judged].flatten(0, 1), films.seen.float().flatten(0, 1)
     everyone = torch.ones(count, pictures, dtype=torch.bool)
-    survey = hear(said, everyone).repeat_interleave(judged, 0)
-    nobody = hear(own[:, None], torch.ones(len(own), 1, dtype=torch.bool))
+    surveys = {
+        "survey": hear(said, everyone).repeat_interleave(judged, 0),
+        "alone": hear(own[:, None], torch.ones(len(own), 1, dtype=torch.bool)),
+    }
+    which = torch.arange(judged).repeat(count)
+    for number in heard:
+        among = draw_heard(
+            which, torch.full_like(which, number), pictures, torch.Generator().manual_seed(number)
+        )
+        surveys[f"survey of {number}"] = hear(said.repeat_interleave(judged, 0), among)
     sdr = films.sdr[..., :PIXELS].float().flatten(0, 1)[..., None]
     rows, columns = films.places[..., :PIXELS].float().flatten(0, 1)[..., None].unbind(1)
     light = SDR_EOTFS[preset.eotf](sdr)
     made = {}
-    for method, heard in (("survey", survey), ("alone", nobody)):
-        features = model.judge_seen(seen, own, heard)
+    for method, survey in surveys.items():
+        features = model.judge_seen(seen, own, survey)
         gain_map = model.slice_at(sdr, features, rows, columns)
         gain = torch.exp2(network_log_gain(gain_map, features.qmax_norm, preset))
         made[method] = convert_primaries(light * gain, "bt709", "bt2020") * preset.sdr_white

@@ -201,7 +201,13 @@ def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
     films = tmp_path / "films"
     count = len(OPERATORS) + 1
     remember(config, model, films, count=count, held_out=True)
-    scores = measure(str(path), films)
+    scores = measure(str(path), films, heard=[1, 2, PICTURES])
+    for name, also in (("alone", 1), ("survey", PICTURES)):
+        found, same = scores.pq_psnr[name], scores.pq_psnr[f"survey of {also}"]
+        torch.testing.assert_close(found, same, atol=1e-3, rtol=0)
+    assert not torch.equal(scores.pq_psnr["survey of 2"], scores.pq_psnr["alone"])
+    with pytest.raises(ConfigError, match=f"1 to {PICTURES}"):
+        measure(str(path), films, heard=[PICTURES + 1])
     assert scores.operators == [*OPERATORS, next(iter(OPERATORS))]
     assert scores.held_out.tolist() == [OPERATORS[name].held_out for name in scores.operators]
     _, held_out, _ = open_data(config, 1)
@@ -230,7 +236,8 @@ def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
     assert not torch.equal(scores.pq_psnr["survey"], scores.pq_psnr["alone"])
     table = report(scores).splitlines()
     assert [line.split()[0] for line in table[1:18]] == list(OPERATORS)
-    assert table[-1].split()[:2] == ["all", str(count)]
+    assert table[-4].split()[:2] == ["all", str(count)]
+    assert table[-2].split()[:4] == ["all,", "survey", "of", "2"]
 
 
 def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) -> None:
