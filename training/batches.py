@@ -156,7 +156,7 @@ def endless(
     order = _Order(batch, start * world + rank, end * world, world)
     workers = config.data.workers
     loader: DataLoader[Item] = DataLoader(
-        cast("Dataset[Item]", _Reporting(dataset)),
+        cast("Dataset[Item]", Reporting(dataset)),
         batch_size=config.data.batch,
         sampler=order,
         num_workers=workers,
@@ -169,7 +169,7 @@ def endless(
     )
     try:
         for made in loader:
-            if isinstance(made, _Failure):
+            if isinstance(made, Failure):
                 raise TrainingError(made.line)
             yield made
     except RuntimeError as error:
@@ -180,28 +180,28 @@ def endless(
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
+class Failure:
     """What an item could not be made for."""
 
     line: str
 
 
-class _Reporting(Dataset[Item | _Failure]):
+class Reporting(Dataset[Item | Failure]):
     """A data set that returns the errors to be expected; raised, each comes with a traceback."""
 
     def __init__(self, dataset: Dataset[Item]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: int) -> Item | _Failure:
+    def __getitem__(self, index: int) -> Item | Failure:
         try:
             return self.dataset[index]
         except (GainMapError, OSError, EOFError) as error:
-            return _Failure(" ".join(str(error).split()) or type(error).__name__)
+            return Failure(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _collate(items: list[Item | _Failure]) -> Item | _Failure:
+def _collate(items: list[Item | Failure]) -> Item | Failure:
     for item in items:
-        if isinstance(item, _Failure):
+        if isinstance(item, Failure):
             return item
     return cast("Item", default_collate(items))
 

@@ -8,9 +8,23 @@ from pathlib import Path
 from torch import Tensor
 
 from training.config import Config
-from training.validate import Example, picture, table, validate
+from training.validate import Example, make_examples, picture, table, validate
+from training.views import View
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import Model
+
+
+def open_examples(held_out: list[View], config: Config) -> list[Example]:
+    """Make what a run validates on: nothing where no scene is held out."""
+    if not held_out:
+        return []
+    return make_examples(
+        held_out,
+        config.preset.build(),
+        per_operator=config.run.validation_views,
+        survey=config.data.film - 1,
+        mix=config.data.mix,
+    )
 
 
 class Board:

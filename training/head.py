@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from training.batches import open_data
-from training.board import Board
+from training.board import Board, open_examples
 from training.checkpoint import (
     CHECKPOINT,
     check_same,
@@ -33,7 +33,6 @@ from training.loss import gain_map_loss
 from training.memory import keep_memory
 from training.remembered import PIXELS, Remembered, check_films, load_films
 from training.train import learning_rate, update_average
-from training.validate import make_examples
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet
 from vs_gainmap.weights import load_weights
@@ -164,17 +163,7 @@ def train_head(
         for note in check_same(state, config, data_id):
             print(note)
         restore(state, model, average, optimizer)
-    examples = (
-        make_examples(
-            held_out,
-            preset,
-            per_operator=config.run.validation_views,
-            survey=config.data.film - 1,
-            mix=config.data.mix,
-        )
-        if held_out
-        else []
-    )
+    examples = open_examples(held_out, config)
     board = Board(out, start, config)
     end = min(stop_at or config.run.steps, config.run.steps)
     longest = config.optimizer.clip_norm or math.inf

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from training.batches import one_thread, open_data
-from training.config import Config, ConfigError, to_dict
+from training.batches import Failure, Reporting, one_thread, open_data
+from training.config import Config, ConfigError, TrainingError, to_dict
 from training.pairs import PairDataset
 from vs_gainmap.models import GridNet
 
@@ -78,7 +78,8 @@ def remember(
 
     Raises:
         ConfigError: the configuration has crops or no views, or `out` has other films.
-        MediaError: a view can't be read.
+        MediaError: the index can't be read.
+        TrainingError: a view can't be read.
     """
     pairs, unseen, digest = open_data(config, 1)
     if config.data.crop or not isinstance(pairs, PairDataset):
@@ -209,15 +210,19 @@ def _count(path: Path) -> int:
 def _make(
     pairs: PairDataset, model: GridNet, numbers: list[int], workers: int
 ) -> Iterator[dict[str, Tensor]]:
+    films = cast("Dataset[dict[str, Tensor]]", Reporting(_Films(pairs, model)))
     loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        _Films(pairs, model),
+        films,
         batch_size=None,
         sampler=numbers,
         num_workers=workers,
         worker_init_fn=one_thread if workers else None,
         multiprocessing_context="spawn" if workers else None,
     )
-    yield from loader
+    for film in loader:
+        if isinstance(film, Failure):
+            raise TrainingError(film.line)
+        yield film
 
 
 class _Films(Dataset[dict[str, Tensor]]):

@@ -19,7 +19,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from training.batches import endless, open_data
-from training.board import Board
+from training.board import Board, open_examples
 from training.checkpoint import (
     CHECKPOINT,
     check_same,
@@ -40,7 +40,6 @@ from training.loss import gain_map_loss
 from training.memory import keep_memory
 from training.replay import replayed
 from training.thin import thin
-from training.validate import make_examples
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.weights import load_weights
@@ -155,17 +154,7 @@ def train(
         restore(state, bare, average, bare_optimizer)
     saved = start
     teacher = load_teacher(config, preset, fabric.device)
-    examples = (
-        make_examples(
-            held_out,
-            preset,
-            per_operator=config.run.validation_views,
-            survey=config.data.film - 1,
-            mix=config.data.mix,
-        )
-        if fabric.is_global_zero and held_out
-        else []
-    )
+    examples = open_examples(held_out, config) if fabric.is_global_zero else []
     if not held_out:
         say("train: no held-out scene in the data, so nothing is validated on the way")
     board = Board(out, start, config) if fabric.is_global_zero else None

@@ -20,6 +20,13 @@ from vs_gainmap.errors import MediaError
 KEPT_BYTES = 2**30
 
 
+def _read(path: Path) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path).astype(np.float32))
+    except (OSError, ValueError, EOFError) as error:
+        raise MediaError(f"training: {path} can't be read: {error}") from error
+
+
 class _Shrunk:
     """Shrunk views, as half floats: a small run comes back to each many times."""
 
@@ -32,7 +39,7 @@ class _Shrunk:
         known = self.kept.get((path, shrink))
         if known is not None:
             return known
-        picture = torch.from_numpy(np.load(path).astype(np.float32))
+        picture = _read(path)
         shrunk = functional.avg_pool2d(picture[None], shrink)[0].half()
         if shrunk.nbytes <= self.room:
             self.room -= shrunk.nbytes
@@ -58,9 +65,13 @@ class View:
     """Where skin is, for views that know it: 8 bits, share of each pixel."""
 
     def load(self) -> Tensor:
-        """Return (3, H, W), float32, averaged over squares of `shrink` pixels."""
+        """Return (3, H, W), float32, averaged over squares of `shrink` pixels.
+
+        Raises:
+            MediaError: it is not there, or damaged.
+        """
         if self.shrink == 1:
-            return torch.from_numpy(np.load(self.path).astype(np.float32))
+            return _read(self.path)
         return _SHRUNK.load(self.path, self.shrink).float()
 
     def load_skin(self) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from training import remembered
 from training.__main__ import main
 from training.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
-from training.config import Config, ConfigError, LossConfig
+from training.config import Config, ConfigError, LossConfig, TrainingError
 from training.head import Lessons, draw_lessons, learn, load_initial, train_head
 from training.loss import gain_map_loss
 from training.measure import measure, report
@@ -286,6 +287,21 @@ def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> Non
     save_weights(fresh(config), brighter.preset.build(), grid)
     with pytest.raises(ConfigError, match="was trained for"):
         load_initial(grid, config)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_names_the_view_that_cannot_be_read(views: Path, tmp_path: Path, workers: int) -> None:
+    damaged = tmp_path / "views"
+    shutil.copytree(views, damaged)
+    config = configure(damaged)
+    config = replace(config, data=replace(config.data, workers=workers))
+    # As long as they were; the first is opened beforehand, and is well.
+    for view in open_pairs(config).views[1:]:
+        view.path.write_bytes(b"0" * view.path.stat().st_size)
+    with pytest.raises(TrainingError, match=r"\.npy can't be read") as told:
+        remember(config, fresh(config), tmp_path / "films", count=2)
+    assert "\n" not in str(told.value)
+    assert not list((tmp_path / "films").glob("*.safetensors"))
 
 
 def test_from_views_to_weights(

@@ -10,6 +10,7 @@ import torch
 
 from training import views
 from training.views import View, _Shrunk
+from vs_gainmap.errors import MediaError
 
 
 @pytest.fixture
@@ -49,6 +50,6 @@ def test_no_more_is_kept_than_there_is_room_for(
     assert kept.room == 0
     file.unlink()
     assert kept.load(file, 4) is quarter
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(MediaError, match=r"view\.npy"):
         kept.load(file, 2)
     assert half.shape == (3, 4, 6)
