@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from training.checkpoint import load_checkpoint
 from training.config import Config, ConfigError, build
 from training.train import build_model
+from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet, Model
-from vs_gainmap.weights import save_weights
+from vs_gainmap.weights import WEIGHTS, load_weights, save_weights
 
 
 def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Config, int, str]:
@@ -55,11 +57,29 @@ def average_models(models: list[Model]) -> Model:
     return models[0]
 
 
-def export(checkpoints: list[Path], out: Path, *, averaged: bool = True) -> str:
+class _Trained(NamedTuple):
+    model: Model
+    preset: GainMapPreset
+    steps: str
+    data: str
+
+
+def _load(source: Path, *, averaged: bool) -> _Trained:
+    """Load a checkpoint, or weights: a file, or the name of a bundled set."""
+    if source.suffix == ".safetensors" or str(source) in WEIGHTS:
+        weights = load_weights(source)
+        # Which they are, since what made them is in their card.
+        return _Trained(weights.model.float(), weights.preset, source.name, source.name)
+    model, config, step, data = load_trained(source, averaged=averaged)
+    return _Trained(model, config.preset.build(), str(step), data)
+
+
+def export(sources: list[Path], out: Path, *, averaged: bool = True) -> str:
     """Write averaged networks of checkpoints, or their mean, as float16 safetensors.
 
     Args:
-        checkpoints: of one run, or of several that began at the same weights.
+        sources: checkpoints, of one run, or of several that began at the same weights, and
+            weights, these among them.
         out: the file.
         averaged: the moving average instead of the last step's weights.
 
@@ -67,18 +87,18 @@ def export(checkpoints: list[Path], out: Path, *, averaged: bool = True) -> str:
         Its SHA-256.
 
     Raises:
-        ConfigError: the checkpoints don't fit together.
+        ConfigError: they don't fit together.
         WeightsError: one is missing or damaged.
     """
-    models, configs, steps, data = zip(
-        *(load_trained(path, averaged=averaged) for path in checkpoints), strict=True
-    )
-    if any(config.preset != configs[0].preset for config in configs):
+    trained = [_load(source, averaged=averaged) for source in sources]
+    if any(each.preset != trained[0].preset for each in trained):
         raise ConfigError("export: the checkpoints were trained for different presets")
     notes = {
-        "steps": " ".join(map(str, steps)), "data": " ".join(data), "average": str(averaged)
-    }  # fmt: skip
+        "steps": " ".join(each.steps for each in trained),
+        "data": " ".join(each.data for each in trained),
+        "average": str(averaged),
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
-    preset = configs[0].preset.build()
-    save_weights(average_models(list(models)), preset, out, notes=notes, dtype=torch.float16)
+    mean = average_models([each.model for each in trained])
+    save_weights(mean, trained[0].preset, out, notes=notes, dtype=torch.float16)
     return hashlib.sha256(out.read_bytes()).hexdigest()

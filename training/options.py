@@ -141,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
     subjects.add_argument("--out", type=Path, required=True, help="JPEG")
 
     export = commands.add_parser("export", help="checkpoint -> safetensors")
-    export.add_argument("checkpoints", type=Path, nargs="+", help="of several runs: their mean")
+    export.add_argument(
+        "checkpoints", type=Path, nargs="+", help="of several runs, or weights: their mean"
+    )
     export.add_argument("out", type=Path)
     return top
 

@@ -178,6 +178,13 @@ def test_several_runs_are_exported_as_their_mean(layout: Path, tmp_path: Path) -
     one, two = (model.state_dict() for model in models)
     assert any(not torch.equal(one[k], two[k]) for k in one)
     assert all(torch.allclose(v, (one[k] + two[k]) / 2, atol=1e-3) for k, v in mean.items())
+    weights, again = tmp_path / "a.safetensors", tmp_path / "again.safetensors"
+    export([runs[0] / CHECKPOINT], weights)
+    export([weights, runs[1] / CHECKPOINT], again)
+    same = load_weights(again).model.state_dict()
+    assert all(torch.allclose(v, mean[k], atol=2e-3) for k, v in same.items())
+    with pytest.raises(ConfigError, match="different presets"):
+        export([runs[0] / CHECKPOINT, Path("fast")], out)
     wide = replace(config, model=replace(config.model, channels=16))
     train(wide, tmp_path / "wide")
     with pytest.raises(ConfigError, match="different sizes"):
