@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -154,54 +154,64 @@ def endless(
     # Batches that are used again are fewer than steps.
     end = -(-config.run.steps // config.data.replay)
     order = _Order(batch, start * world + rank, end * world, world)
-    workers = config.data.workers
+    yield from load(dataset, order, config.data.workers, batch=batch)
+
+
+def load(
+    dataset: Dataset[Item], order: Iterable[int], workers: int, *, batch: int | None = None
+) -> Iterator[Item]:
+    """Yield items, or batches of them, in an order; `workers` other processes make them.
+
+    Raises:
+        TrainingError: a picture can't be read, or a worker died.
+    """
     loader: DataLoader[Item] = DataLoader(
-        cast("Dataset[Item]", Reporting(dataset)),
-        batch_size=config.data.batch,
+        cast("Dataset[Item]", _Reporting(dataset)),
+        batch_size=batch,
         sampler=order,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=_collate if batch else None,
         prefetch_factor=3 if workers else None,
-        worker_init_fn=one_thread if workers else None,
+        worker_init_fn=_one_thread if workers else None,
         # A forked worker would inherit OpenMP threads that are not there, and hang.
         multiprocessing_context="spawn" if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
     try:
         for made in loader:
-            if isinstance(made, Failure):
+            if isinstance(made, _Failure):
                 raise TrainingError(made.line)
             yield made
     except RuntimeError as error:
         if not any(words in str(error) for words in ("exited unexpectedly", "killed by signal")):
             raise
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"train: {reason}; is there memory for data.workers?") from error
+        raise TrainingError(f"training: {reason}; is there memory for data.workers?") from error
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class _Failure:
     """What an item could not be made for."""
 
     line: str
 
 
-class Reporting(Dataset[Item | Failure]):
+class _Reporting(Dataset[Item | _Failure]):
     """A data set that returns the errors to be expected; raised, each comes with a traceback."""
 
     def __init__(self, dataset: Dataset[Item]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: int) -> Item | Failure:
+    def __getitem__(self, index: int) -> Item | _Failure:
         try:
             return self.dataset[index]
         except (GainMapError, OSError, EOFError) as error:
-            return Failure(" ".join(str(error).split()) or type(error).__name__)
+            return _Failure(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _collate(items: list[Item | Failure]) -> Item | Failure:
+def _collate(items: list[Item | _Failure]) -> Item | _Failure:
     for item in items:
-        if isinstance(item, Failure):
+        if isinstance(item, _Failure):
             return item
     return cast("Item", default_collate(items))
 
@@ -220,7 +230,6 @@ class _Order(Sampler[int]):
             yield from range(number * self.batch, (number + 1) * self.batch)
 
 
-def one_thread(_: int) -> None:
-    """Set up a worker process, of which there may be one a core."""
+def _one_thread(_: int) -> None:
     keep_memory()
     torch.set_num_threads(1)

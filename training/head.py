@@ -63,9 +63,9 @@ def load_initial(path: Path, config: Config) -> GridNet:
     """
     weights = load_weights(path)
     if not isinstance(weights.model, GridNet):
-        raise ConfigError(f"head: {path} is no fast model; only that has a head of its own")
+        raise ConfigError(f"training: {path} is no fast model; only that has a head of its own")
     if weights.preset != config.preset.build():
-        raise ConfigError(f"head: {path} was trained for {weights.preset}, not [preset]")
+        raise ConfigError(f"training: {path} was trained for {weights.preset}, not [preset]")
     return weights.model.with_peaks().float()
 
 

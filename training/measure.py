@@ -123,9 +123,9 @@ def _judge(
     said = model.say(films.measured.float().flatten(0, 1), films.layout_mean.float().flatten(0, 1))
     said = said.view(count, pictures, -1)
     own, seen = said[:, :judged].flatten(0, 1), films.seen.float().flatten(0, 1)
-    everyone = torch.ones(count, pictures, dtype=torch.bool)
+    whole = torch.cat([model.gather(each) for each in said])
     surveys = {
-        "survey": hear(said, everyone).repeat_interleave(judged, 0),
+        "survey": whole.repeat_interleave(judged, 0),
         "alone": hear(own[:, None], torch.ones(len(own), 1, dtype=torch.bool)),
     }
     which = torch.arange(judged).repeat(count)

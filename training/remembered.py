@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,10 +18,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from training.batches import Failure, Reporting, one_thread, open_data
-from training.config import Config, ConfigError, TrainingError, to_dict
+from training.batches import load, open_data
+from training.config import Config, ConfigError, to_dict
 from training.pairs import PairDataset
 from vs_gainmap.models import GridNet
 
@@ -79,7 +78,7 @@ def remember(
     Raises:
         ConfigError: the configuration has crops or no views, or `out` has other films.
         MediaError: the index can't be read.
-        TrainingError: a view can't be read.
+        TrainingError: a view can't be read, or a worker died.
     """
     pairs, unseen, digest = open_data(config, 1)
     if config.data.crop or not isinstance(pairs, PairDataset):
@@ -108,7 +107,8 @@ def remember(
     index.write_text(json.dumps(known, indent=1))
     shards = [range(at, min(at + SHARD, count)) for at in range(0, count, SHARD)]
     missing = [shard for shard in shards if _count(_path(out, shard)) < len(shard)]
-    films = _make(pairs, model, [film for shard in missing for film in shard], config.data.workers)
+    numbers = [film for shard in missing for film in shard]
+    films = load(_Films(pairs, model), numbers, config.data.workers)
     for shard in missing:
         made = list(islice(films, len(shard)))
         path = _path(out, shard)
@@ -130,7 +130,7 @@ def load_films(folder: Path) -> tuple[Remembered, str]:
     """
     paths = sorted(folder.glob("films_*.safetensors"))
     if not paths:
-        raise ConfigError(f"head: no films in {folder}; `python -m training remember` makes them")
+        raise ConfigError(f"films: none in {folder}; `python -m training remember` makes them")
     parts: dict[str, list[Tensor]] = {}
     for path in paths:
         for name, part in load_file(path).items():
@@ -159,15 +159,15 @@ def check_films(
         ConfigError: they are, or there are none.
     """
     if not (folder / INDEX).is_file():
-        raise ConfigError(f"head: no films in {folder}; `python -m training remember` makes them")
+        raise ConfigError(f"films: none in {folder}; `python -m training remember` makes them")
     known = json.loads((folder / INDEX).read_text())
     if known["layout"] != _layout_digest(model):
-        raise ConfigError(f"head: the films in {folder} were seen by another model's convolutions")
+        raise ConfigError(f"films: those in {folder} were seen by another model's convolutions")
     if known["preset"] != preset:
-        raise ConfigError(f"head: the films in {folder} are of {known['preset']}, not {preset}")
+        raise ConfigError(f"films: those in {folder} are of {known['preset']}, not {preset}")
     if known["held_out"] != held_out:
         which = "of held-out scenes" if known["held_out"] else "to train on"
-        raise ConfigError(f"head: the films in {folder} are {which}")
+        raise ConfigError(f"films: those in {folder} are {which}")
     return cast("dict[str, Any]", known)
 
 
@@ -205,24 +205,6 @@ def _count(path: Path) -> int:
         return 0
     with safe_open(path, "pt") as file:
         return int(file.get_slice("qmax").get_shape()[0])
-
-
-def _make(
-    pairs: PairDataset, model: GridNet, numbers: list[int], workers: int
-) -> Iterator[dict[str, Tensor]]:
-    films = cast("Dataset[dict[str, Tensor]]", Reporting(_Films(pairs, model)))
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        films,
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        worker_init_fn=one_thread if workers else None,
-        multiprocessing_context="spawn" if workers else None,
-    )
-    for film in loader:
-        if isinstance(film, Failure):
-            raise TrainingError(film.line)
-        yield film
 
 
 class _Films(Dataset[dict[str, Tensor]]):

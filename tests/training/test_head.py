@@ -261,7 +261,7 @@ def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) ->
 
 def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views)
-    with pytest.raises(ConfigError, match=r"no films in .* remember"):
+    with pytest.raises(ConfigError, match=r"films: none in .* remember"):
         train_head(config, fresh(config), tmp_path, tmp_path)
     with pytest.raises(ConfigError, match="another model's convolutions"):
         train_head(config, fresh(config, seed=5), films, tmp_path)
