@@ -39,6 +39,9 @@ from vs_gainmap.weights import load_weights
 
 # Pictures of a film that are judged in one step: its testimonies are the dearest part.
 TOGETHER = 2
+# Noise on statistics in training, in standard deviations of each: every film is met fifty times,
+# and to the last digit its numbers would say which one it is.
+NOISE = 0.2
 
 
 class Lessons(NamedTuple):
@@ -82,6 +85,13 @@ def draw_lessons(films: Remembered, batch: int, seed: int, step: int) -> Lessons
     return Lessons(chosen, rows, own, heard)
 
 
+def blur(model: GridNet, measured: Tensor) -> Tensor:
+    """Put noise on statistics: `NOISE` of what each has among all pictures."""
+    variance = model.normalize.running_var
+    assert variance is not None
+    return measured + NOISE * variance.sqrt() * torch.randn_like(measured)
+
+
 def learn(
     model: GridNet, films: Remembered, lessons: Lessons, preset: GainMapPreset, loss: LossConfig
 ) -> dict[str, Tensor]:
@@ -90,6 +100,8 @@ def learn(
     measured, layout_mean = (
         part[chosen].float().flatten(0, 1) for part in (films.measured, films.layout_mean)
     )
+    if model.training:
+        measured = blur(model, measured)
     said = model.say(measured, layout_mean).view(len(chosen), heard.shape[1], -1)[rows]
     which = chosen[rows], own
     features = model.judge_seen(

@@ -28,6 +28,8 @@ from vs_gainmap.weights import load_weights
 
 # Films that are judged at once.
 AT_ONCE = 32
+# Operators of the training's films.
+DRAWN = "as training draws"
 
 
 class Scores(NamedTuple):
@@ -48,7 +50,8 @@ def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
 
     Args:
         name: a file, or the name of bundled weights of the fast model.
-        folder: of films of held-out scenes.
+        folder: of films, of held-out scenes; those of the training's are measured as well, as
+            one, to tell what is known by heart.
         heard: smaller surveys that are measured as well: so many pictures, the judged one too.
 
     Raises:
@@ -59,10 +62,11 @@ def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
     model, preset = weights.model, weights.preset
     if not isinstance(model, GridNet):
         raise ConfigError(f"measure: {name} is no fast model")
-    known = check_films(folder, model, _as_config(preset), held_out=True)
+    known = check_films(folder, model, _as_config(preset), held_out=None)
     films, _ = load_films(folder)
     entries = MIXES[known["data"]["mix"]].operators
-    names = list(entries)
+    # What training draws its operators from is not kept.
+    names = list(entries) if known["held_out"] else [DRAWN]
     operators = [names[number % len(names)] for number in range(len(films.measured))]
     pictures = films.measured.shape[1]
     if not all(1 <= number <= pictures for number in heard):
@@ -76,7 +80,7 @@ def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
     scores = {method: torch.cat(rows) for method, rows in shots.items()}
     return Scores(
         operators,
-        torch.tensor([entries[operator].held_out for operator in operators]),
+        torch.tensor([each != DRAWN and entries[each].held_out for each in operators]),
         {method: each[:, 0] for method, each in scores.items()},
         {method: each[:, 1] for method, each in scores.items()},
     )

@@ -85,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
 
     measure = commands.add_parser("measure", help="the fast model on many unseen films at once")
     measure.add_argument("weights", nargs="+", help="files, or names of bundled weights")
-    measure.add_argument("--films", type=Path, required=True, help="from `remember --unseen`")
+    measure.add_argument(
+        "--films", type=Path, required=True, help="from `remember --unseen`, or the training's"
+    )
     measure.add_argument(
         "--heard", type=int, nargs="+", default=(), metavar="N", help="smaller surveys as well"
     )

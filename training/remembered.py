@@ -142,7 +142,7 @@ def load_films(folder: Path) -> tuple[Remembered, str]:
 
 
 def check_films(
-    folder: Path, model: GridNet, preset: dict[str, Any], *, held_out: bool = False
+    folder: Path, model: GridNet, preset: dict[str, Any], *, held_out: bool | None = False
 ) -> dict[str, Any]:
     """Refuse films that another model's convolutions looked at, or that are of another preset.
 
@@ -150,7 +150,7 @@ def check_films(
         folder: that `remember` wrote.
         model: that is to judge them.
         preset: as `config.PresetConfig` has it.
-        held_out: whether they must be of held-out scenes, or must not.
+        held_out: whether they must be of held-out scenes, or must not; None takes both.
 
     Returns:
         What they are a function of.
@@ -165,7 +165,7 @@ def check_films(
         raise ConfigError(f"films: those in {folder} were seen by another model's convolutions")
     if known["preset"] != preset:
         raise ConfigError(f"films: those in {folder} are of {known['preset']}, not {preset}")
-    if known["held_out"] != held_out:
+    if held_out is not None and known["held_out"] != held_out:
         which = "of held-out scenes" if known["held_out"] else "to train on"
         raise ConfigError(f"films: those in {folder} are {which}")
     return cast("dict[str, Any]", known)

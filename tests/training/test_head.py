@@ -17,7 +17,15 @@ from training.__main__ import main
 from training.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, ConfigError, LossConfig, TrainingError
-from training.head import Lessons, draw_lessons, learn, load_initial, train_head
+from training.head import (
+    NOISE,
+    Lessons,
+    blur,
+    draw_lessons,
+    learn,
+    load_initial,
+    train_head,
+)
 from training.loss import gain_map_loss
 from training.measure import measure, report
 from training.metrics import pq_psnr
@@ -259,6 +267,42 @@ def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) ->
     assert float(scores.delta_e["scaling 203"]) < 1
 
 
+def test_measures_what_is_known_by_heart(views: Path, films: Path, tmp_path: Path) -> None:
+    config = configure(views, steps=150, validate_every=1000)
+    preset, path = config.preset.build(), tmp_path / "grid.safetensors"
+    save_weights(fresh(config), preset, path)
+    before = measure(str(path), films)
+    assert not before.held_out.any()
+    assert len(before.pq_psnr["survey"]) == FILMS
+    save_weights(train_head(config, fresh(config), films, tmp_path / "run"), preset, path)
+    after = measure(str(path), films)
+    assert float((after.pq_psnr["survey"] - before.pq_psnr["survey"]).mean()) > 1
+    assert torch.equal(after.pq_psnr["scaling 203"], before.pq_psnr["scaling 203"])
+    table = report(after).splitlines()
+    assert [line[:22].strip() for line in table[1:]] == ["as training draws", "all"]
+
+
+def test_statistics_are_blurred_in_training_alone(views: Path, films: Path) -> None:
+    config = configure(views)
+    preset, kept, model = config.preset.build(), load_films(films)[0], fresh(config)
+    spread = torch.linspace(0.1, 10, kept.measured.shape[-1])
+    model.normalize.running_var = spread.square()
+    measured = torch.zeros(4000, len(spread))
+    torch.testing.assert_close(blur(model, measured).std(0), NOISE * spread, rtol=0.1, atol=0)
+    assert float((blur(model, measured).mean(0) / spread).abs().max()) < 0.1 * NOISE
+    lessons = draw_lessons(kept, 4 * PICTURES, 0, 0)
+    torch.nn.init.normal_(model.curves.weight, std=0.05)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    model.eval()
+    found = [learn(model, kept, lessons, preset, config.loss)["pq"] for _ in range(2)]
+    assert found[0] == found[1]
+    model.train()
+    model.normalize.eval()
+    assert learn(model, kept, lessons, preset, config.loss)["pq"] != found[0]
+
+
 def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views)
     with pytest.raises(ConfigError, match=r"films: none in .* remember"):
@@ -282,8 +326,10 @@ def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> Non
         measure(str(path), films)
     grid = tmp_path / "grid.safetensors"
     save_weights(fresh(config), config.preset.build(), grid)
-    with pytest.raises(ConfigError, match="are to train on"):
-        measure(str(grid), films)
+    unseen = tmp_path / "unseen"
+    remember(config, fresh(config), unseen, count=1, held_out=True)
+    with pytest.raises(ConfigError, match="are of held-out scenes"):
+        train_head(config, fresh(config), unseen, tmp_path / "run")
     save_weights(fresh(config), brighter.preset.build(), grid)
     with pytest.raises(ConfigError, match="was trained for"):
         load_initial(grid, config)
