@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +129,12 @@ def learn(
 
 
 def train_head(
-    config: Config, model: GridNet, folder: Path, out: Path, *, stop_at: int | None = None
+    config: Config,
+    model: GridNet,
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    stop_at: int | None = None,
 ) -> GridNet:
     """Train on the CPU, or go on where `out` has a checkpoint.
 
@@ -136,7 +142,7 @@ def train_head(
         config: the run; `data.batch` is how many pictures a step judges, the held-out views of
             `data.folder` are what it validates on.
         model: to start from; it is trained itself.
-        folder: films that `remember` wrote, seen by this model's convolutions.
+        folders: films that `remember` wrote, seen by this model's convolutions.
         out: gets ``last.ckpt``, TensorBoard curves and ``validation.txt``.
         stop_at: leave after this step, as a kill would; None goes to the end.
 
@@ -155,8 +161,9 @@ def train_head(
             f"head: loss.teacher must be empty and data.batch a multiple of {TOGETHER}, "
             f'got "{config.loss.teacher}" and {config.data.batch}'
         )
-    check_films(folder, model, to_dict(config)["preset"])
-    films, data_id = load_films(folder)
+    for folder in folders:
+        check_films(folder, model, to_dict(config)["preset"])
+    films, data_id = load_films(*folders)
     _, held_out, _ = open_data(config, 1)
     preset = config.preset.build()
     model.requires_grad_(True)

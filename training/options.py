@@ -77,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
 
     head = commands.add_parser("head", help="train what follows the convolutions, from memory")
     head.add_argument("config", type=Path, help="TOML of the fast model")
-    head.add_argument("--films", type=Path, required=True, help="folder that `remember` wrote")
+    head.add_argument(
+        "--films", type=Path, nargs="+", required=True, help="folders that `remember` wrote"
+    )
     head.add_argument("--initial", type=Path, required=True, help="weights to start from")
     head.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
     head.add_argument("--threads", type=int, help="CPU threads of the network")

@@ -119,26 +119,34 @@ def remember(
     return _digest(known, count)
 
 
-def load_films(folder: Path) -> tuple[Remembered, str]:
+def load_films(*folders: Path) -> tuple[Remembered, str]:
     """Read films that `remember` wrote.
 
     Returns:
-        Them, and the digest of what they are.
+        Those of all folders, and the digest of what they are.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: a folder has none, or its films have other sizes than the first one's.
     """
-    paths = sorted(folder.glob("films_*.safetensors"))
-    if not paths:
-        raise ConfigError(f"films: none in {folder}; `python -m training remember` makes them")
-    parts: dict[str, list[Tensor]] = {}
-    for path in paths:
-        for name, part in load_file(path).items():
-            parts.setdefault(name, []).append(part)
+    parts: dict[str, list[Tensor]] = {name: [] for name in Remembered._fields}
+    digests = []
+    for folder in folders:
+        paths = sorted(folder.glob("films_*.safetensors"))
+        if not paths:
+            raise ConfigError(f"films: none in {folder}; `python -m training remember` makes them")
+        count = 0
+        for path in paths:
+            for name, part in load_file(path).items():
+                if parts[name] and part.shape[1:] != parts[name][0].shape[1:]:
+                    raise ConfigError(f"films: those in {folder} have another data.film")
+                parts[name].append(part)
+            count += len(parts["qmax"][-1])
+        digests.append(_digest(json.loads((folder / INDEX).read_text()), count))
     # One after the other, so that no more than one is there twice.
     films = Remembered(**{name: torch.cat(parts.pop(name)) for name in Remembered._fields})
-    known = json.loads((folder / INDEX).read_text())
-    return films, _digest(known, len(films.measured))
+    if len(digests) == 1:
+        return films, digests[0]
+    return films, hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]
 
 
 def check_films(

@@ -171,6 +171,21 @@ def test_goes_on_where_it_stopped_making_films(
         remember(other, fresh(config), tmp_path, count=FILMS)
 
 
+def test_films_of_several_folders_are_one(views: Path, films: Path, tmp_path: Path) -> None:
+    config = configure(views)
+    other = replace(config, run=replace(config.run, seed=1))
+    remember(other, fresh(config), tmp_path / "more", count=2)
+    (one, first), (two, second) = load_films(films), load_films(tmp_path / "more")
+    both, digest = load_films(films, tmp_path / "more")
+    assert len({first, second, digest, load_films(tmp_path / "more", films)[1]}) == 4
+    for part, mine, more in zip(both, one, two, strict=True):
+        assert torch.equal(part, torch.cat([mine, more]))
+    short = replace(config, data=replace(config.data, film=PICTURES // 2))
+    remember(short, fresh(config), tmp_path / "short", count=1)
+    with pytest.raises(ConfigError, match="short have another"):
+        load_films(films, tmp_path / "short")
+
+
 def test_learns_and_leaves_the_convolutions_alone(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views, steps=150, validate_every=1000)
     preset, kept = config.preset.build(), load_films(films)[0]
@@ -178,7 +193,7 @@ def test_learns_and_leaves_the_convolutions_alone(views: Path, films: Path, tmp_
     before = {name: value.clone() for name, value in model.state_dict().items()}
     lessons = draw_lessons(kept, 4 * PICTURES, 99, 0)
     start = learn(model.eval(), kept, lessons, preset, config.loss)["total"]
-    average = train_head(config, model, films, tmp_path)
+    average = train_head(config, model, [films], tmp_path)
     assert learn(average, kept, lessons, preset, config.loss)["total"] < 0.6 * start
     for name, value in average.state_dict().items():
         frozen = name.startswith(("layout", "normalize"))
@@ -187,10 +202,10 @@ def test_learns_and_leaves_the_convolutions_alone(views: Path, films: Path, tmp_
 
 def test_resumed_run_is_the_same_run(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views)
-    whole = train_head(config, fresh(config), films, tmp_path / "whole")
-    train_head(config, fresh(config), films, tmp_path / "parts", stop_at=3)
+    whole = train_head(config, fresh(config), [films], tmp_path / "whole")
+    train_head(config, fresh(config), [films], tmp_path / "parts", stop_at=3)
     assert load_checkpoint(tmp_path / "parts" / CHECKPOINT)["step"] == 3
-    resumed = train_head(config, fresh(config), films, tmp_path / "parts")
+    resumed = train_head(config, fresh(config), [films], tmp_path / "parts")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
     scores, again = (
@@ -274,7 +289,7 @@ def test_measures_what_is_known_by_heart(views: Path, films: Path, tmp_path: Pat
     before = measure(str(path), films)
     assert not before.held_out.any()
     assert len(before.pq_psnr["survey"]) == FILMS
-    save_weights(train_head(config, fresh(config), films, tmp_path / "run"), preset, path)
+    save_weights(train_head(config, fresh(config), [films], tmp_path / "run"), preset, path)
     after = measure(str(path), films)
     assert float((after.pq_psnr["survey"] - before.pq_psnr["survey"]).mean()) > 1
     assert torch.equal(after.pq_psnr["scaling 203"], before.pq_psnr["scaling 203"])
@@ -306,15 +321,15 @@ def test_statistics_are_blurred_in_training_alone(views: Path, films: Path) -> N
 def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> None:
     config = configure(views)
     with pytest.raises(ConfigError, match=r"films: none in .* remember"):
-        train_head(config, fresh(config), tmp_path, tmp_path)
+        train_head(config, fresh(config), [tmp_path], tmp_path)
     with pytest.raises(ConfigError, match="another model's convolutions"):
-        train_head(config, fresh(config, seed=5), films, tmp_path)
+        train_head(config, fresh(config, seed=5), [films], tmp_path)
     brighter = replace(config, preset=replace(config.preset, sdr_white=100.0))
     with pytest.raises(ConfigError, match=r"are of .*203\.0.*, not .*100\.0"):
-        train_head(brighter, fresh(config), films, tmp_path)
+        train_head(brighter, fresh(config), [films], tmp_path)
     odd = replace(config, data=replace(config.data, batch=5, film=1))
     with pytest.raises(ConfigError, match="multiple of 2"):
-        train_head(odd, fresh(config), films, tmp_path)
+        train_head(odd, fresh(config), [films], tmp_path)
     cropped = replace(config, data=replace(config.data, crop=16))
     with pytest.raises(ConfigError, match=r"data\.crop 0"):
         remember(cropped, fresh(config), tmp_path, count=1)
@@ -329,7 +344,7 @@ def test_says_what_does_not_fit(views: Path, films: Path, tmp_path: Path) -> Non
     unseen = tmp_path / "unseen"
     remember(config, fresh(config), unseen, count=1, held_out=True)
     with pytest.raises(ConfigError, match="are of held-out scenes"):
-        train_head(config, fresh(config), unseen, tmp_path / "run")
+        train_head(config, fresh(config), [unseen], tmp_path / "run")
     save_weights(fresh(config), brighter.preset.build(), grid)
     with pytest.raises(ConfigError, match="was trained for"):
         load_initial(grid, config)
