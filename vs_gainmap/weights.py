@@ -46,7 +46,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="4348f6ada020036426671397ea1617a9cd2be5eaa01b92be50f7a0109f3095c9",
+        sha256="5881a88d073a8cbafe0cf1ab038d8e17afc9cf23684b6b7eaab4f3bc5f5a27d1",
         about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
     ),
     "photo": WeightsEntry(
