@@ -222,10 +222,15 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "head":
             _head(args)
         elif args.command == "measure":
-            from training.measure import measure, report
+            from training.measure import compare, measure, report
 
+            first = None
             for name in args.weights:
-                print(f"{name}\n{report(measure(name, args.films, heard=args.heard))}\n")
+                scores = measure(name, args.films, heard=args.heard)
+                print(f"{name}\n{report(scores)}\n")
+                if first:
+                    print(f"{name} over {args.weights[0]}\n{compare(scores, first)}\n")
+                first = first or scores
         elif args.command == "evaluate":
             from training.evaluate_command import evaluate
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from tests.training.small import tiny
+from tests.training.remembering import FILMS, PICTURES, configure, fresh, open_pairs, places
 from training import remembered
 from training.__main__ import main
-from training.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
-from training.config import Config, ConfigError, LossConfig, TrainingError
+from training.config import ConfigError, LossConfig, TrainingError
 from training.head import (
     NOISE,
     Lessons,
@@ -27,60 +24,10 @@ from training.head import (
     train_head,
 )
 from training.loss import gain_map_loss
-from training.measure import measure, report
-from training.metrics import pq_psnr
-from training.operators import OPERATORS
-from training.pairs import PairDataset
+from training.measure import measure
 from training.remembered import LETTERS, PIXELS, load_films, remember
-from training.train import build_model
-from vs_gainmap.color import bt1886_eotf, convert_primaries
-from vs_gainmap.gainmap import render_hdr
-from vs_gainmap.models import GMNet, GridNet
+from vs_gainmap.models import GMNet
 from vs_gainmap.weights import load_weights, save_weights
-
-FILMS, PICTURES = 5, 4
-
-
-def configure(views: Path, **run: Any) -> Config:
-    config = tiny(views, **{"steps": 6, "save_every": 2, "validation_views": 1, **run})
-    data = replace(
-        config.data,
-        source="views",
-        folder=str(views),
-        crop=0,
-        film=PICTURES,
-        batch=2 * PICTURES,
-        vary=True,
-    )
-    model = replace(config.model, kind="grid")
-    return replace(config, data=data, model=model, loss=LossConfig(title=1.0))
-
-
-def fresh(config: Config, seed: int = 0) -> GridNet:
-    model = build_model(config.model, config.preset.build(), seed)
-    assert isinstance(model, GridNet)
-    return model
-
-
-def open_pairs(config: Config) -> PairDataset:
-    pairs, _, _ = open_data(config, 1)
-    assert isinstance(pairs, PairDataset)
-    return pairs
-
-
-def places(kept: torch.Tensor, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return which rows and columns of a picture (C, H, W) were kept, (2, pixels)."""
-    size = torch.tensor(picture.shape[1:])[:, None]
-    row, column = ((kept.float() + 1) / 2 * size - 0.5).round().long()
-    return row, column
-
-
-@pytest.fixture(scope="module")
-def films(views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    config = configure(views)
-    remember(config, fresh(config), folder, count=FILMS)
-    return folder
 
 
 def test_films_are_those_that_training_makes(views: Path, films: Path) -> None:
@@ -213,88 +160,6 @@ def test_resumed_run_is_the_same_run(views: Path, films: Path, tmp_path: Path) -
     )
     assert again.endswith(scores)
     assert "nan" not in scores
-
-
-def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
-    config = configure(views)
-    preset, model = config.preset.build(), fresh(config).eval()
-    # Something to say, and as it is read again.
-    torch.nn.init.normal_(model.curves.weight, std=0.05, generator=torch.Generator().manual_seed(1))
-    path = tmp_path / "grid.safetensors"
-    save_weights(model, preset, path)
-    films = tmp_path / "films"
-    count = len(OPERATORS) + 1
-    remember(config, model, films, count=count, held_out=True)
-    scores = measure(str(path), films, heard=[1, 2, PICTURES])
-    for name, also in (("alone", 1), ("survey", PICTURES)):
-        found, same = scores.pq_psnr[name], scores.pq_psnr[f"survey of {also}"]
-        torch.testing.assert_close(found, same, atol=1e-3, rtol=0)
-    assert not torch.equal(scores.pq_psnr["survey of 2"], scores.pq_psnr["alone"])
-    with pytest.raises(ConfigError, match=f"1 to {PICTURES}"):
-        measure(str(path), films, heard=[PICTURES + 1])
-    assert scores.operators == [*OPERATORS, next(iter(OPERATORS))]
-    assert scores.held_out.tolist() == [OPERATORS[name].held_out for name in scores.operators]
-    _, held_out, _ = open_data(config, 1)
-    pairs = PairDataset(
-        held_out, preset, crop=0, seed=0, length=1, film=PICTURES, every_operator=True
-    )
-    film = list(OPERATORS).index("hable")
-    items = [pairs[film * PICTURES + k] for k in range(PICTURES)]
-    thumbnails = torch.stack([item["thumbnail"] for item in items])
-    survey = model.gather(model.testify(thumbnails))
-    kept = load_films(films)[0]
-    for method, heard in (("survey", survey), ("alone", None)):
-        features = model.analyze(thumbnails, heard)
-        found = []
-        for k, item in enumerate(items):
-            mine = type(features)(*(part[k : k + 1] for part in features))
-            gain_map = model.predict(item["sdr"][None], mine)
-            hdr = render_hdr(item["sdr"][None], gain_map, mine.qmax_norm, preset)[0]
-            hdr = convert_primaries(hdr, "bt709", "bt2020") * preset.sdr_white
-            row, column = places(kept.places[film, k, :, :PIXELS], hdr)
-            truth = item["hdr"][:, row, column] * preset.sdr_white
-            found.append(pq_psnr(hdr[:, row, column].clamp(0, preset.peak_nits), truth))
-        mean = sum(found) / PICTURES
-        assert float(scores.pq_psnr[method][film]) == pytest.approx(mean, abs=0.02)
-        assert abs(mean - float(scores.pq_psnr["scaling 203"][film])) > 0.1
-    assert not torch.equal(scores.pq_psnr["survey"], scores.pq_psnr["alone"])
-    table = report(scores).splitlines()
-    assert [line.split()[0] for line in table[1:18]] == list(OPERATORS)
-    assert table[-4].split()[:2] == ["all", str(count)]
-    assert table[-2].split()[:4] == ["all,", "survey", "of", "2"]
-
-
-def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) -> None:
-    """A film that was clipped at 203 cd/m2 is right below that, and only there."""
-    config = configure(views)
-    model = fresh(config)
-    films, path = tmp_path / "films", tmp_path / "grid.safetensors"
-    save_weights(model, config.preset.build(), path)
-    remember(config, model, films, count=1, held_out=True)
-    before = float(measure(str(path), films).pq_psnr["scaling 203"])
-    kept = load_films(films)[0]._asdict()
-    light = bt1886_eotf(kept["sdr"].float())
-    kept["hdr"] = convert_primaries(light.flatten(0, 1)[..., None], "bt709", "bt2020")
-    kept["hdr"] = kept["hdr"][..., 0].view(light.shape).clamp(min=0).half().contiguous()
-    save_file(kept, films / "films_000000.safetensors")
-    scores = measure(str(path), films)
-    assert float(scores.pq_psnr["scaling 203"]) > 60 > before + 20
-    assert float(scores.delta_e["scaling 203"]) < 1
-
-
-def test_measures_what_is_known_by_heart(views: Path, films: Path, tmp_path: Path) -> None:
-    config = configure(views, steps=150, validate_every=1000)
-    preset, path = config.preset.build(), tmp_path / "grid.safetensors"
-    save_weights(fresh(config), preset, path)
-    before = measure(str(path), films)
-    assert not before.held_out.any()
-    assert len(before.pq_psnr["survey"]) == FILMS
-    save_weights(train_head(config, fresh(config), [films], tmp_path / "run"), preset, path)
-    after = measure(str(path), films)
-    assert float((after.pq_psnr["survey"] - before.pq_psnr["survey"]).mean()) > 1
-    assert torch.equal(after.pq_psnr["scaling 203"], before.pq_psnr["scaling 203"])
-    table = report(after).splitlines()
-    assert [line[:22].strip() for line in table[1:]] == ["as training draws", "all"]
 
 
 def test_statistics_are_blurred_in_training_alone(views: Path, films: Path) -> None:
