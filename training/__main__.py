@@ -224,13 +224,11 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "measure":
             from training.measure import compare, measure, report
 
-            first = None
-            for name in args.weights:
-                scores = measure(name, args.films, heard=args.heard)
-                print(f"{name}\n{report(scores)}\n")
-                if first:
-                    print(f"{name} over {args.weights[0]}\n{compare(scores, first)}\n")
-                first = first or scores
+            scores = [measure(name, args.films, heard=args.heard) for name in args.weights]
+            for name, mine in zip(args.weights, scores, strict=True):
+                print(f"{name}\n{report(mine)}\n")
+            for name, mine in zip(args.weights[1:], scores[1:], strict=True):
+                print(f"{name} over {args.weights[0]}\n{compare(mine, scores[0])}\n")
         elif args.command == "evaluate":
             from training.evaluate_command import evaluate
 

@@ -94,19 +94,14 @@ def report(scores: Scores) -> str:
         name: torch.tensor([each == name for each in scores.operators])
         for name in dict.fromkeys(scores.operators)
     }
-    if scores.held_out.any() and not scores.held_out.all():
-        rows |= {"trained operators": ~scores.held_out, "held-out operators": scores.held_out}
-    rows["all"] = torch.ones_like(scores.held_out)
-    for name, chosen in rows.items():
+    over = scores.pq_psnr["survey"] - scores.pq_psnr["scaling 203"]
+    for name, chosen in (rows | _together(scores)).items():
         cells = "".join(
             f"{float(each[chosen].mean()):8.1f}"
             for method in ("survey", "alone", "scaling 203")
             for each in (scores.pq_psnr[method], scores.delta_e[method])
         )
-        over = (scores.pq_psnr["survey"] - scores.pq_psnr["scaling 203"])[chosen]
-        spread = float(over.std()) / math.sqrt(len(over)) if len(over) > 1 else math.nan
-        tail = f"{float(over.mean()):+8.2f} +- {spread:.2f}"
-        lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{tail:>16}")
+        lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{_known(over[chosen]):>16}")
     for method in scores.pq_psnr:
         if method.startswith("survey of"):
             means = scores.pq_psnr[method].mean(), scores.delta_e[method].mean()
@@ -120,20 +115,33 @@ def compare(scores: Scores, base: Scores) -> str:
     Films differ by far more than weights do on one film, so the difference is taken film by film:
     its standard error is a fifth of that of the means.
     """
-    which = {"all": torch.ones_like(scores.held_out)}
+    over = {
+        title: mine[method] - others[method]
+        for method in ("survey", "alone")
+        for title, mine, others in (
+            (method, scores.pq_psnr, base.pq_psnr),
+            (f"{method}, dE", scores.delta_e, base.delta_e),
+        )
+    }
+    lines = [f"{'operators':22}{'films':>6}" + "".join(f"{title:>16}" for title in over)]
+    for name, chosen in _together(scores).items():
+        cells = "".join(f"{_known(more[chosen]):>16}" for more in over.values())
+        lines.append(f"{name:22}{int(chosen.sum()):6}{cells}")
+    return "\n".join(lines)
+
+
+def _together(scores: Scores) -> dict[str, Tensor]:
+    """Return which films, (F,), the rows under the operators' own are of."""
+    rows = {}
     if scores.held_out.any() and not scores.held_out.all():
-        which |= {"trained operators": ~scores.held_out, "held-out operators": scores.held_out}
-    lines = []
-    for name, chosen in which.items():
-        cells = []
-        for method in ("survey", "alone"):
-            for mine, others in ((scores.pq_psnr, base.pq_psnr), (scores.delta_e, base.delta_e)):
-                more = (mine[method] - others[method])[chosen]
-                spread = float(more.std()) / math.sqrt(len(more)) if len(more) > 1 else math.nan
-                cells.append(f"{float(more.mean()):+8.2f} +- {spread:.2f}")
-        lines.append(f"{name:22}{int(chosen.sum()):6}" + "".join(f"{cell:>17}" for cell in cells))
-    head = "".join(f"{title:>17}" for title in ("survey", "delta E", "alone", "delta E"))
-    return "\n".join([f"{'':22}{'films':>6}{head}", *lines])
+        rows = {"trained operators": ~scores.held_out, "held-out operators": scores.held_out}
+    return rows | {"all": torch.ones_like(scores.held_out)}
+
+
+def _known(values: Tensor) -> str:
+    """Return a mean and its standard error."""
+    spread = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return f"{float(values.mean()):+8.2f} +- {spread:.2f}"
 
 
 def _as_config(preset: GainMapPreset) -> dict[str, object]:

@@ -105,7 +105,9 @@ def test_measures_what_is_known_by_heart(views: Path, films: Path, tmp_path: Pat
     assert [line[:22].strip() for line in table[1:]] == ["as training draws", "all"]
 
 
-def test_compares_film_by_film(views: Path, tmp_path: Path) -> None:
+def test_compares_film_by_film(
+    views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = configure(views)
     preset, model = config.preset.build(), fresh(config)
     one, two, films = tmp_path / "one.safetensors", tmp_path / "two.safetensors", tmp_path / "films"
@@ -116,13 +118,16 @@ def test_compares_film_by_film(views: Path, tmp_path: Path) -> None:
     base, scores = measure(str(one), films), measure(str(two), films)
     table = compare(scores, base).splitlines()
     assert [line[:22].strip() for line in table[1:]] == [
-        "all",
         "trained operators",
         "held-out operators",
+        "all",
     ]
     more = (scores.pq_psnr["survey"] - base.pq_psnr["survey"])[scores.held_out]
     spread = float(more.std()) / len(more) ** 0.5
-    assert table[3].split()[2:6] == ["4", f"{float(more.mean()):+.2f}", "+-", f"{spread:.2f}"]
+    assert table[2].split()[2:6] == ["4", f"{float(more.mean()):+.2f}", "+-", f"{spread:.2f}"]
     same = compare(base, base).splitlines()
-    assert same[1].split()[2:4] == ["+0.00", "+-"]
+    assert same[3].split()[2:4] == ["+0.00", "+-"]
     assert main(["measure", str(one), str(two), "--films", str(films)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{two} over {one}\n{compare(scores, base)}" in printed
+    assert report(base) in printed
