@@ -206,6 +206,20 @@ def test_a_survey_of_the_whole_film_keeps_no_more_frames(media: Media) -> None:
         assert len(reader._frames) <= 4
 
 
+def test_a_frame_kept_for_who_waits_is_forgotten_when_that_one_has_it(media: Media) -> None:
+    with VideoReader(media.plain, keep=4) as reader:
+        # A thread that is slow to wake, while others are served from what is decoded.
+        reader._wanted.append(0)
+        frame = reader.clip.get_frame(0)
+        for n in range(1, 9):
+            reader.clip.get_frame(n)
+        assert 0 in reader._frames
+        reader._wanted.remove(0)
+        assert digest(reader._serve(0, frame)) == digest(frame)
+        assert 0 not in reader._frames
+        assert len(reader._frames) <= 4
+
+
 @pytest.mark.parametrize("first", [0, 1, 7, 8, 9, 15, 17, 28])
 def test_a_start_inside_open_groups_is_frame_accurate(media: Media, first: int) -> None:
     expected = decode(media.plain, "yuv420p")

@@ -181,6 +181,8 @@ class VideoReader:
                     return self._frames[n]
             finally:
                 self._wanted.remove(n)
+                # It may have been kept for this request alone.
+                self._forget()
         if self.error is not None:
             raise self.error
         raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
@@ -313,11 +315,15 @@ class VideoReader:
                 self._repeated.add(n)
             self._frames[n] = frame
             self._next = n + 1
-            for old in sorted(self._frames)[: -self._keep]:
-                if old not in self._wanted:
-                    del self._frames[old]
+            self._forget()
             self._changed.notify_all()
         return True
+
+    def _forget(self) -> None:
+        """Forget the oldest frames beyond those that are kept, unless they are waited for."""
+        for old in sorted(self._frames)[: -self._keep]:
+            if old not in self._wanted:
+                del self._frames[old]
 
     def _has_room(self, n: int) -> bool:
         return n <= max(self._newest, *self._wanted, 0) + self._look_ahead
