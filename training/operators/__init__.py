@@ -46,7 +46,7 @@ USUAL_SHARE = 0.7
 
 # Nearly the same weight for every operator: which one made a picture is what a network has to
 # guess, and a mix that leans to operators that darken mid-tones teaches it to brighten SDR
-# that was left alone (clip, BT.2390) by as much as it gains elsewhere. docs/training.md has
+# that was left alone (clip, BT.2390) by as much as it gains elsewhere. docs/experiments.md has
 # the measurements. White stands at 203 cd/m2 for most and at 100 for some: SDR masters were
 # graded at 100, and tools that map light for light (npl=100, BT.2446 C) keep it there.
 OPERATORS: dict[str, OperatorEntry] = {
