@@ -224,7 +224,10 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "measure":
             from training.measure import compare, measure, report
 
-            scores = [measure(name, args.films, heard=args.heard) for name in args.weights]
+            scores = [
+                measure(name, args.films, heard=args.heard, stops=args.stops)
+                for name in args.weights
+            ]
             for name, mine in zip(args.weights, scores, strict=True):
                 print(f"{name}\n{report(mine)}\n")
             for name, mine in zip(args.weights[1:], scores[1:], strict=True):

@@ -3,6 +3,9 @@
 `evaluate` renders whole pictures, one or a few a film; of 16 films an operator, a mean is known to
 half a decibel. Here hundreds of films are judged in a minute, each by several pictures, alone and
 with their survey, and every mean comes with its standard error over films.
+
+How bright a set is is one number, and what it gains with some operators it loses with others: so
+there is what each is too bright by, and a set can be measured brighter and darker than it is.
 """
 
 from __future__ import annotations
@@ -43,9 +46,13 @@ class Scores(NamedTuple):
     """(F,) of each method, dB."""
     delta_e: dict[str, Tensor]
     """(F,) of each method, delta E ITP."""
+    too_bright: dict[str, Tensor]
+    """(F,) of each method, by how many steps of 10-bit PQ on average; negative is too dark."""
 
 
-def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
+def measure(
+    name: str, folder: Path, *, heard: Sequence[int] = (), stops: Sequence[float] = ()
+) -> Scores:
     """Measure weights, with the survey of all of a film's pictures and alone, beside scaling.
 
     Args:
@@ -53,6 +60,7 @@ def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
         folder: of films, of held-out scenes; those of the training's are measured as well, as
             one, to tell what is known by heart.
         heard: smaller surveys that are measured as well: so many pictures, the judged one too.
+        stops: what is added to all gain, measured as well, with the survey of all.
 
     Raises:
         ConfigError: films and weights don't fit together, or no survey is so large.
@@ -75,14 +83,13 @@ def measure(name: str, folder: Path, *, heard: Sequence[int] = ()) -> Scores:
     with torch.inference_mode():
         for first in range(0, len(operators), AT_ONCE):
             part = Remembered(*(each[first : first + AT_ONCE] for each in films))
-            for method, nits in _judge(model.float().eval(), part, preset, heard).items():
+            for method, nits in _judge(model.float().eval(), part, preset, heard, stops).items():
                 shots.setdefault(method, []).append(_score(nits, part, preset))
     scores = {method: torch.cat(rows) for method, rows in shots.items()}
     return Scores(
         operators,
         torch.tensor([each != DRAWN and entries[each].held_out for each in operators]),
-        {method: each[:, 0] for method, each in scores.items()},
-        {method: each[:, 1] for method, each in scores.items()},
+        *({method: each[:, k] for method, each in scores.items()} for k in range(3)),
     )
 
 
@@ -102,18 +109,24 @@ def report(scores: Scores) -> str:
             for each in (scores.pq_psnr[method], scores.delta_e[method])
         )
         lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{_known(over[chosen]):>16}")
-    for method in scores.pq_psnr:
-        if method.startswith("survey of"):
-            means = scores.pq_psnr[method].mean(), scores.delta_e[method].mean()
-            lines.append(f"all, {method:17}{len(scores.operators):6}{means[0]:8.1f}{means[1]:8.1f}")
+    together = _together(scores)
+    titles = "".join(f"{title:>22}{'delta E':>8}" for title in together)
+    lines += ["", f"{'':18}{titles}{'too bright, steps':>22}"]
+    for method, psnr in scores.pq_psnr.items():
+        cells = "".join(
+            f"{float(psnr[chosen].mean()):22.2f}{float(scores.delta_e[method][chosen].mean()):8.1f}"
+            for chosen in together.values()
+        )
+        lines.append(f"{method:18}{cells}{_known(scores.too_bright[method]):>22}")
     return "\n".join(lines)
 
 
 def compare(scores: Scores, base: Scores) -> str:
-    """Return what weights have over others on the same films, PQ-PSNR in dB and delta E ITP.
+    """Return what weights have over others on the same films: PQ-PSNR, delta E ITP, brightness.
 
     Films differ by far more than weights do on one film, so the difference is taken film by film:
-    its standard error is a fifth of that of the means.
+    its standard error is a fifth of that of the means. Steps are of 10-bit PQ: a set that is
+    brighter gains with operators that darken, and loses with the others, whatever it knows.
     """
     over = {
         title: mine[method] - others[method]
@@ -121,6 +134,7 @@ def compare(scores: Scores, base: Scores) -> str:
         for title, mine, others in (
             (method, scores.pq_psnr, base.pq_psnr),
             (f"{method}, dE", scores.delta_e, base.delta_e),
+            (f"{method}, steps", scores.too_bright, base.too_bright),
         )
     }
     lines = [f"{'operators':22}{'films':>6}" + "".join(f"{title:>16}" for title in over)]
@@ -149,7 +163,11 @@ def _as_config(preset: GainMapPreset) -> dict[str, object]:
 
 
 def _judge(
-    model: GridNet, films: Remembered, preset: GainMapPreset, heard: Sequence[int]
+    model: GridNet,
+    films: Remembered,
+    preset: GainMapPreset,
+    heard: Sequence[int],
+    stops: Sequence[float],
 ) -> dict[str, Tensor]:
     """Return what every judged picture becomes, (F * J, 3, PIXELS, 1), cd/m2, by method."""
     count, pictures = films.measured.shape[:2]
@@ -175,16 +193,22 @@ def _judge(
     for method, survey in surveys.items():
         features = model.judge_seen(seen, own, survey)
         gain_map = model.slice_at(sdr, features, rows, columns)
-        gain = torch.exp2(network_log_gain(gain_map, features.qmax_norm, preset))
-        made[method] = convert_primaries(light * gain, "bt709", "bt2020") * preset.sdr_white
+        log_gain = network_log_gain(gain_map, features.qmax_norm, preset)
+        levels = {method: 0.0}
+        if method == "survey":
+            levels |= {f"survey {more:+.2f} stops": more for more in stops}
+        for title, more in levels.items():
+            hdr = convert_primaries(light * torch.exp2(log_gain + more), "bt709", "bt2020")
+            made[title] = hdr * preset.sdr_white
     made["scaling 203"] = scaling(sdr, white_nits=REFERENCE_WHITE_NITS)
     return {method: nits.clamp(0.0, preset.peak_nits) for method, nits in made.items()}
 
 
 def _score(nits: Tensor, films: Remembered, preset: GainMapPreset) -> Tensor:
-    """Return PQ-PSNR, dB, and delta E ITP of each film, (F, 2)."""
+    """Return PQ-PSNR, dB, delta E ITP and steps too bright of each film, (F, 3)."""
     truth = films.hdr[..., :PIXELS].float().flatten(0, 1)[..., None] * preset.sdr_white
-    error = (pq_inverse_eotf(nits) - pq_inverse_eotf(truth)).square().mean(dim=(1, 2, 3))
-    psnr = -10 * torch.log10(error.clamp(min=1e-10))
+    error = pq_inverse_eotf(nits) - pq_inverse_eotf(truth)
+    psnr = -10 * torch.log10(error.square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
     difference = delta_e_itp(nits, truth).mean(dim=(1, 2, 3))
-    return torch.stack([psnr, difference], dim=1).view(*films.seen.shape[:2], 2).mean(1)
+    steps = 1023 * error.mean(dim=(1, 2, 3))
+    return torch.stack([psnr, difference, steps], dim=1).view(*films.seen.shape[:2], 3).mean(1)

@@ -93,6 +93,14 @@ def parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--heard", type=int, nargs="+", default=(), metavar="N", help="smaller surveys as well"
     )
+    measure.add_argument(
+        "--stops",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="S",
+        help="with so much added to all gain as well: what being brighter or darker does",
+    )
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
     evaluate.add_argument("weights", nargs="+", help="files, or names of bundled weights")

@@ -18,7 +18,7 @@ from training.metrics import pq_psnr
 from training.operators import OPERATORS
 from training.pairs import PairDataset
 from training.remembered import PIXELS, load_films, remember
-from vs_gainmap.color import bt1886_eotf, convert_primaries
+from vs_gainmap.color import bt1886_eotf, convert_primaries, pq_inverse_eotf
 from vs_gainmap.gainmap import render_hdr
 from vs_gainmap.weights import save_weights
 
@@ -33,11 +33,15 @@ def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
     films = tmp_path / "films"
     count = len(OPERATORS) + 1
     remember(config, model, films, count=count, held_out=True)
-    scores = measure(str(path), films, heard=[1, 2, PICTURES])
+    scores = measure(str(path), films, heard=[1, 2, PICTURES], stops=[-0.5, 0.0])
     for name, also in (("alone", 1), ("survey", PICTURES)):
-        found, same = scores.pq_psnr[name], scores.pq_psnr[f"survey of {also}"]
-        torch.testing.assert_close(found, same, atol=1e-3, rtol=0)
+        both = scores.pq_psnr[name], scores.pq_psnr[f"survey of {also}"]
+        torch.testing.assert_close(*both, atol=1e-3, rtol=0)
     assert not torch.equal(scores.pq_psnr["survey of 2"], scores.pq_psnr["alone"])
+    same, darker = (scores.too_bright[f"survey {more} stops"] for more in ("+0.00", "-0.50"))
+    assert torch.equal(same, scores.too_bright["survey"])
+    # Half a stop is some 35 steps of 10-bit PQ at 20 cd/m2, less in the dark.
+    assert torch.all((same - darker > 10) & (same - darker < 40))
     with pytest.raises(ConfigError, match=f"1 to {PICTURES}"):
         measure(str(path), films, heard=[PICTURES + 1])
     assert scores.operators == [*OPERATORS, next(iter(OPERATORS))]
@@ -53,7 +57,7 @@ def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
     kept = load_films(films)[0]
     for method, heard in (("survey", survey), ("alone", None)):
         features = model.analyze(thumbnails, heard)
-        found = []
+        found, steps = [], []
         for k, item in enumerate(items):
             mine = type(features)(*(part[k : k + 1] for part in features))
             gain_map = model.predict(item["sdr"][None], mine)
@@ -61,15 +65,22 @@ def test_measures_what_whole_pictures_have(views: Path, tmp_path: Path) -> None:
             hdr = convert_primaries(hdr, "bt709", "bt2020") * preset.sdr_white
             row, column = places(kept.places[film, k, :, :PIXELS], hdr)
             truth = item["hdr"][:, row, column] * preset.sdr_white
-            found.append(pq_psnr(hdr[:, row, column].clamp(0, preset.peak_nits), truth))
+            shown = hdr[:, row, column].clamp(0, preset.peak_nits)
+            found.append(pq_psnr(shown, truth))
+            steps.append(1023 * float((pq_inverse_eotf(shown) - pq_inverse_eotf(truth)).mean()))
         mean = sum(found) / PICTURES
         assert float(scores.pq_psnr[method][film]) == pytest.approx(mean, abs=0.02)
         assert abs(mean - float(scores.pq_psnr["scaling 203"][film])) > 0.1
+        assert float(scores.too_bright[method][film]) == pytest.approx(sum(steps) / PICTURES, abs=1)
     assert not torch.equal(scores.pq_psnr["survey"], scores.pq_psnr["alone"])
     table = report(scores).splitlines()
     assert [line.split()[0] for line in table[1:18]] == list(OPERATORS)
-    assert table[-4].split()[:2] == ["all", str(count)]
-    assert table[-2].split()[:4] == ["all,", "survey", "of", "2"]
+    assert table[20].split()[:2] == ["all", str(count)]
+    assert [line[:18].strip() for line in table[23:]] == list(scores.pq_psnr)
+    chosen = scores.held_out
+    psnr, difference = scores.pq_psnr["survey"][chosen], scores.delta_e["survey"][chosen]
+    cells = next(line for line in table[23:] if line.startswith("survey  ")).split()
+    assert cells[3:5] == [f"{float(psnr.mean()):.2f}", f"{float(difference.mean()):.1f}"]
 
 
 def test_scaling_is_right_where_nothing_was_done(views: Path, tmp_path: Path) -> None:
@@ -102,7 +113,10 @@ def test_measures_what_is_known_by_heart(views: Path, films: Path, tmp_path: Pat
     assert float((after.pq_psnr["survey"] - before.pq_psnr["survey"]).mean()) > 1
     assert torch.equal(after.pq_psnr["scaling 203"], before.pq_psnr["scaling 203"])
     table = report(after).splitlines()
-    assert [line[:22].strip() for line in table[1:]] == ["as training draws", "all"]
+    assert [line[:22].strip() for line in table[1:3]] == ["as training draws", "all"]
+    assert float(after.too_bright["survey"].abs().mean()) < float(
+        before.too_bright["survey"].abs().mean()
+    )
 
 
 def test_compares_film_by_film(
