@@ -101,15 +101,15 @@ def report(scores: Scores) -> str:
         name: torch.tensor([each == name for each in scores.operators])
         for name in dict.fromkeys(scores.operators)
     }
+    together = _together(scores)
     over = scores.pq_psnr["survey"] - scores.pq_psnr["scaling 203"]
-    for name, chosen in (rows | _together(scores)).items():
+    for name, chosen in (rows | together).items():
         cells = "".join(
             f"{float(each[chosen].mean()):8.1f}"
             for method in ("survey", "alone", "scaling 203")
             for each in (scores.pq_psnr[method], scores.delta_e[method])
         )
         lines.append(f"{name:22}{int(chosen.sum()):6}{cells}{_known(over[chosen]):>16}")
-    together = _together(scores)
     titles = "".join(f"{title:>22}{'delta E':>8}" for title in together)
     lines += ["", f"{'':18}{titles}{'too bright, steps':>22}"]
     for method, psnr in scores.pq_psnr.items():
