@@ -17,8 +17,8 @@ from tests.media import Media, ffmpeg, frame_times
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import measure
-from vs_gainmap.look.metadata import metadata_rows
-from vs_gainmap.look.report import measure_frames, write_report
+from vs_gainmap.preview.metadata import metadata_rows
+from vs_gainmap.preview.report import measure_frames, write_report
 from vs_gainmap.video import encode
 
 Say = Callable[..., str]

@@ -15,8 +15,8 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.color import pq_eotf
-from vs_gainmap.look.false_color import StopsScale
-from vs_gainmap.look.preview import Look
+from vs_gainmap.filters.false_color import StopsScale
+from vs_gainmap.preview.frames import Look
 from vs_gainmap.video import open_clip
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo"

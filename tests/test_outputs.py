@@ -11,9 +11,9 @@ import pytest
 from tests.media import Media
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.look.page import Page
-from vs_gainmap.look.stats import FrameStats, read_stats, write_stats
 from vs_gainmap.outputs import check_output
+from vs_gainmap.preview.page import Page
+from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 
 
 def test_a_free_path_is_fine(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from vs_gainmap import predict
 from vs_gainmap.cli import main
 from vs_gainmap.colorimetry import ColorOverrides
 from vs_gainmap.filters.rendering import apply
-from vs_gainmap.look.preview import Previewer
+from vs_gainmap.preview.frames import Previewer
 from vs_gainmap.video import encode
 from vs_gainmap.video.index import scan
 

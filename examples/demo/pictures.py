@@ -16,8 +16,8 @@ from vs_gainmap.color import (
     bt1886_inverse_eotf,
     convert_primaries,
 )
-from vs_gainmap.look.false_color import StopsScale, legend
-from vs_gainmap.look.preview import Look
+from vs_gainmap.filters.false_color import StopsScale, legend
+from vs_gainmap.preview.frames import Look
 
 Panel = NDArray[np.uint8]
 

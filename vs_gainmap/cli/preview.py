@@ -50,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
     from vs_gainmap.colorimetry import ColorOverrides
-    from vs_gainmap.look.extra import PICTURES, PLOTS, require
-    from vs_gainmap.look.preview import Previewer, write_preview
+    from vs_gainmap.preview.extra import PICTURES, PLOTS, require
+    from vs_gainmap.preview.frames import Previewer, write_preview
     from vs_gainmap.video.index import main_video, open_input, scan
     from vs_gainmap.video.passthrough import display_matrix, orientation
 

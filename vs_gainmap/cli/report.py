@@ -32,9 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap.look.extra import PLOTS, require
-    from vs_gainmap.look.report import measure_frames, write_report
-    from vs_gainmap.look.stats import FrameStats, find_stats, read_stats, stats_beside
+    from vs_gainmap.preview.extra import PLOTS, require
+    from vs_gainmap.preview.report import measure_frames, write_report
+    from vs_gainmap.preview.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip
     from vs_gainmap.video.index import check_video
 

@@ -7,7 +7,7 @@ import vapoursynth as vs
 
 from vs_gainmap import props
 from vs_gainmap.colorimetry import HDR_TRANSFERS
-from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale
+from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale
 
 
 def gainmap_overlay(

@@ -19,15 +19,15 @@ from vs_gainmap import props
 from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters import apply, predict
+from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.gainmap import largest_gain
-from vs_gainmap.look.extra import PICTURES, PLOTS, require
-from vs_gainmap.look.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
-from vs_gainmap.look.page import Page
-from vs_gainmap.look.scopes import histogram, waveform
-from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.pq import write_pq
 from vs_gainmap.photo.render import upright
+from vs_gainmap.preview.extra import PICTURES, PLOTS, require
+from vs_gainmap.preview.page import Page
+from vs_gainmap.preview.scopes import histogram, waveform
+from vs_gainmap.preview.ultrahdr import ultra_hdr
 from vs_gainmap.video.tags import sample_aspect
 
 MAX_WIDTH = 960

@@ -18,15 +18,15 @@ from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
 from vs_gainmap.cli import main
 from vs_gainmap.color import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters.false_color import NitsScale, StopsScale, legend
 from vs_gainmap.filters.rendering import apply
-from vs_gainmap.look.false_color import NitsScale, StopsScale, legend
-from vs_gainmap.look.preview import Previewer, tone_map
-from vs_gainmap.look.report import measure_frames
-from vs_gainmap.look.scopes import histogram, waveform
-from vs_gainmap.look.stats import FrameStats, read_stats, write_stats
-from vs_gainmap.look.ultrahdr import ultra_hdr
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
+from vs_gainmap.preview.frames import Previewer, tone_map
+from vs_gainmap.preview.report import measure_frames
+from vs_gainmap.preview.scopes import histogram, waveform
+from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
+from vs_gainmap.preview.ultrahdr import ultra_hdr
 from vs_gainmap.video import encode, open_clip
 
 
