@@ -25,7 +25,7 @@ from vs_gainmap.hdr10plus import (
     SceneMeter,
     percentile_nits,
 )
-from vs_gainmap.video import av1, hevc
+from vs_gainmap.video.hdr_metadata import av1, hevc
 
 IDR, TRAIL = b"\x26\x01\xaf", b"\x02\x01\xaf"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video import av1, hevc
+from vs_gainmap.video.hdr_metadata import av1, hevc
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)

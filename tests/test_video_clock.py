@@ -17,9 +17,9 @@ import vapoursynth as vs
 
 from tests.media import X264, Media, decode, digest, ffmpeg, frame_times
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.clock import warn_of_holes
 from vs_gainmap.video.index import scan
-from vs_gainmap.video.reader import VideoReader
+from vs_gainmap.video.source import VideoReader
+from vs_gainmap.video.timestamps import warn_of_holes
 
 Change = Callable[[int, av.Packet], av.Packet | None]
 

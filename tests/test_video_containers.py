@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video import ebml
 from vs_gainmap.video.containers import (
     find_container,
     finish_matroska,
@@ -30,6 +29,7 @@ from vs_gainmap.video.encoders import (
     format_params,
     parse_params,
 )
+from vs_gainmap.video.hdr_metadata import matroska
 from vs_gainmap.video.scheduling import usual_scheduling
 from vs_gainmap.video.times import FrameTimes
 
@@ -37,22 +37,24 @@ P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)
 
 
-@given(st.lists(st.tuples(st.sampled_from([ebml.VIDEO, ebml.NAME]), st.binary(max_size=400))))
+@given(
+    st.lists(st.tuples(st.sampled_from([matroska.VIDEO, matroska.NAME]), st.binary(max_size=400)))
+)
 def test_elements_round_trip(parts: list[tuple[int, bytes]]) -> None:
-    data = b"".join(ebml.element(kind, payload) for kind, payload in parts)
-    assert list(ebml.elements(data)) == parts
+    data = b"".join(matroska.element(kind, payload) for kind, payload in parts)
+    assert list(matroska.elements(data)) == parts
 
 
 @pytest.mark.parametrize("size", [126, 127, 128, 16382, 16383])
 def test_a_size_of_all_ones_is_never_written(size: int) -> None:
-    ((_, payload),) = ebml.elements(ebml.element(ebml.NAME, bytes(size)))
+    ((_, payload),) = matroska.elements(matroska.element(matroska.NAME, bytes(size)))
     assert len(payload) == size
 
 
 @pytest.mark.parametrize("size", [0, 2, 8, 9, 10, 300])
 def test_void_takes_exactly_its_room(size: int) -> None:
-    assert len(ebml.void(size)) == size
-    assert all(kind == ebml.VOID for kind, _ in ebml.elements(ebml.void(size)))
+    assert len(matroska.void(size)) == size
+    assert all(kind == matroska.VOID for kind, _ in matroska.elements(matroska.void(size)))
 
 
 def _header(codec: str = "libx265") -> bytes:
@@ -114,7 +116,7 @@ def test_finished_matroska_says_aspect_rate_and_title(title: str, tmp_path: Path
 
 def test_a_header_without_tracks_is_an_error() -> None:
     with pytest.raises(MediaError, match="no tracks"):
-        finish_matroska(io.BytesIO(ebml.element(ebml.SEGMENT, b"")), (96, 64), None, None)
+        finish_matroska(io.BytesIO(matroska.element(matroska.SEGMENT, b"")), (96, 64), None, None)
 
 
 @given(

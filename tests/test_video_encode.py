@@ -21,8 +21,8 @@ from tests.encodes import P3, PQ, pq_clip, quick
 from tests.media import Media, decode, digest, ffprint, frame_times, mediainfo, packets, pixels
 from vs_gainmap.color import pq_eotf
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.av1 import hdr10_obus, split_obus
-from vs_gainmap.video.hevc import nal_type, parse_sei, split_length_prefixed
+from vs_gainmap.video.hdr_metadata.av1 import hdr10_obus, split_obus
+from vs_gainmap.video.hdr_metadata.hevc import nal_type, parse_sei, split_length_prefixed
 
 
 @pytest.mark.parametrize(

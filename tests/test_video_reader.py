@@ -18,7 +18,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.video import open_clip
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.pixels import layout_of, pix_fmt_of, to_pyav, to_vapoursynth
-from vs_gainmap.video.reader import VideoReader
+from vs_gainmap.video.source import VideoReader
 
 
 def _noise(pix_fmt: str, width: int = 36, height: int = 22) -> av.VideoFrame:

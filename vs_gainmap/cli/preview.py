@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.preview.extra import PICTURES, PLOTS, require
     from vs_gainmap.preview.frames import Previewer, write_preview
     from vs_gainmap.video.index import main_video, open_input, scan
-    from vs_gainmap.video.passthrough import display_matrix, orientation
+    from vs_gainmap.video.streams import display_matrix, orientation
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
     check_output(page, [args.input], overwrite=args.overwrite)

@@ -97,8 +97,8 @@ def read_still(
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
     from vs_gainmap.video.index import main_video, open_input, scan
-    from vs_gainmap.video.passthrough import display_matrix, orientation
-    from vs_gainmap.video.reader import VideoReader
+    from vs_gainmap.video.source import VideoReader
+    from vs_gainmap.video.streams import display_matrix, orientation
 
     index = scan(path)
     with (

@@ -20,8 +20,8 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video import ebml, hevc
 from vs_gainmap.video.encoders import Encoder
+from vs_gainmap.video.hdr_metadata import hevc, matroska
 
 # Longer than DefaultDuration, DisplayWidth and DisplayHeight together; see `finish_matroska`.
 _PLACEHOLDER = "vs-gainmap:" + "_" * 85
@@ -86,29 +86,29 @@ def header_with_hdr10(
     """
 
     def video(payload: bytes) -> bytes:
-        parts = dict(ebml.elements(payload))
-        colour = ebml.colour_with_hdr10(parts.pop(ebml.COLOUR, b""), mastering, light)
-        rest = b"".join(ebml.element(kind, inner) for kind, inner in parts.items())
-        return rest + ebml.element(ebml.COLOUR, colour)
+        parts = dict(matroska.elements(payload))
+        colour = matroska.colour_with_hdr10(parts.pop(matroska.COLOUR, b""), mastering, light)
+        rest = b"".join(matroska.element(kind, inner) for kind, inner in parts.items())
+        return rest + matroska.element(matroska.COLOUR, colour)
 
     def segment(payload: bytes) -> bytes:
         kept = b"".join(
-            ebml.element(kind, inner)
-            for kind, inner in ebml.elements(payload)
-            if kind in (ebml.INFO, ebml.TRACKS)
+            matroska.element(kind, inner)
+            for kind, inner in matroska.elements(payload)
+            if kind in (matroska.INFO, matroska.TRACKS)
         )
         # Without a cluster FFmpeg takes the file for a truncated one.
-        cluster = ebml.element(ebml.CLUSTER, ebml.element(ebml.TIMESTAMP, b"\0"))
-        track = (ebml.TRACKS, ebml.TRACK_ENTRY)
-        kept = ebml.rewrite(kept, (*track, ebml.VIDEO), video)
+        cluster = matroska.element(matroska.CLUSTER, matroska.element(matroska.TIMESTAMP, b"\0"))
+        track = (matroska.TRACKS, matroska.TRACK_ENTRY)
+        kept = matroska.rewrite(kept, (*track, matroska.VIDEO), video)
         if codec == "hevc":
             sei = hevc.hdr10_sei(mastering, light)
-            kept = ebml.rewrite(
-                kept, (*track, ebml.CODEC_PRIVATE), lambda hvcc: hevc.hvcc_with_hdr10(hvcc, sei)
+            kept = matroska.rewrite(
+                kept, (*track, matroska.CODEC_PRIVATE), lambda hvcc: hevc.hvcc_with_hdr10(hvcc, sei)
             )
         return kept + cluster
 
-    return ebml.rewrite(header, (ebml.SEGMENT,), segment)
+    return matroska.rewrite(header, (matroska.SEGMENT,), segment)
 
 
 @contextmanager
@@ -145,24 +145,24 @@ def finish_matroska(
     head = file.read(4 * 2**20)
     start, end = _tracks_span(head)
     out = bytearray()
-    for kind, payload in ebml.elements(head[start:end]):
-        parts = list(ebml.elements(payload)) if kind == ebml.TRACK_ENTRY else []
-        name = dict(parts).get(ebml.NAME, b"").decode()
+    for kind, payload in matroska.elements(head[start:end]):
+        parts = list(matroska.elements(payload)) if kind == matroska.TRACK_ENTRY else []
+        name = dict(parts).get(matroska.NAME, b"").decode()
         if not name.startswith(_PLACEHOLDER):
-            out += ebml.element(kind, payload)
+            out += matroska.element(kind, payload)
             continue
         title = name.removeprefix(_PLACEHOLDER).encode()
-        out += ebml.element(kind, _finished_entry(parts, title, size, aspect, rate))
+        out += matroska.element(kind, _finished_entry(parts, title, size, aspect, rate))
     file.seek(start)
-    file.write(bytes(out) + ebml.void(end - start - len(out)))
+    file.write(bytes(out) + matroska.void(end - start - len(out)))
 
 
 def _tracks_span(head: bytes) -> tuple[int, int]:
     """Return where the payload of Tracks is in a file."""
-    for kind, start, end in ebml.spans(head, 0):
-        if kind == ebml.SEGMENT:
-            for inner, inner_start, inner_end in ebml.spans(head, start, end):
-                if inner == ebml.TRACKS:
+    for kind, start, end in matroska.spans(head, 0):
+        if kind == matroska.SEGMENT:
+            for inner, inner_start, inner_end in matroska.spans(head, start, end):
+                if inner == matroska.TRACKS:
                     return inner_start, inner_end
     raise MediaError("Matroska: no tracks in the header")
 
@@ -176,20 +176,20 @@ def _finished_entry(
 ) -> bytes:
     out = bytearray()
     for kind, payload in parts:
-        if kind == ebml.NAME:
-            out += ebml.element(kind, title) if title else b""
-        elif kind == ebml.VIDEO:
-            shown = (ebml.DISPLAY_WIDTH, ebml.DISPLAY_HEIGHT, ebml.DISPLAY_UNIT)
-            kept = [(k, inner) for k, inner in ebml.elements(payload) if k not in shown]
+        if kind == matroska.NAME:
+            out += matroska.element(kind, title) if title else b""
+        elif kind == matroska.VIDEO:
+            shown = (matroska.DISPLAY_WIDTH, matroska.DISPLAY_HEIGHT, matroska.DISPLAY_UNIT)
+            kept = [(k, inner) for k, inner in matroska.elements(payload) if k not in shown]
             if aspect is not None:
                 width, height = size
-                kept.append((ebml.DISPLAY_WIDTH, ebml.uint(round(width * aspect))))
-                kept.append((ebml.DISPLAY_HEIGHT, ebml.uint(height)))
-            inner = b"".join(ebml.element(k, value) for k, value in kept)
-            out += ebml.element(kind, inner)
-        elif kind != ebml.DEFAULT_DURATION:
-            out += ebml.element(kind, payload)
+                kept.append((matroska.DISPLAY_WIDTH, matroska.uint(round(width * aspect))))
+                kept.append((matroska.DISPLAY_HEIGHT, matroska.uint(height)))
+            inner = b"".join(matroska.element(k, value) for k, value in kept)
+            out += matroska.element(kind, inner)
+        elif kind != matroska.DEFAULT_DURATION:
+            out += matroska.element(kind, payload)
     if rate is not None:
         nanoseconds = round(Fraction(10**9) / rate)
-        out += ebml.element(ebml.DEFAULT_DURATION, ebml.uint(nanoseconds))
+        out += matroska.element(matroska.DEFAULT_DURATION, matroska.uint(nanoseconds))
     return bytes(out)

@@ -22,9 +22,9 @@ from vs_gainmap.video.encoders import Encoder, Params, codec_options
 from vs_gainmap.video.memory import frames_in_flight
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.opening import check_parameters, listening, open_error
+from vs_gainmap.video.packet_file import PacketSpool
 from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
 from vs_gainmap.video.scheduling import usual_scheduling
-from vs_gainmap.video.spool import PacketSpool
 from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
 
 Progress = Callable[[int, int, int], None]

@@ -19,7 +19,6 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video import av1, hevc
 from vs_gainmap.video.containers import (
     Container,
     finish_matroska,
@@ -27,8 +26,10 @@ from vs_gainmap.video.containers import (
     mark_title,
     open_template,
 )
+from vs_gainmap.video.hdr_metadata import av1, hevc
 from vs_gainmap.video.index import open_input
-from vs_gainmap.video.passthrough import (
+from vs_gainmap.video.packet_file import PacketSpool
+from vs_gainmap.video.streams import (
     Plan,
     Span,
     add_stream,
@@ -39,7 +40,6 @@ from vs_gainmap.video.passthrough import (
     packets,
     video_metadata,
 )
-from vs_gainmap.video.spool import PacketSpool
 from vs_gainmap.video.times import FrameTimes, exact
 
 

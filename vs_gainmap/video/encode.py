@@ -31,7 +31,7 @@ from vs_gainmap.video.encoders import (
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
-from vs_gainmap.video.passthrough import Span, plan_streams
+from vs_gainmap.video.streams import Span, plan_streams
 from vs_gainmap.video.tags import context_color
 from vs_gainmap.video.times import FrameTimes
 

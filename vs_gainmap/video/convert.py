@@ -12,10 +12,10 @@ from typing import Unpack
 import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.encoding import Encoded, EncodeOptions, check_target, encode
+from vs_gainmap.video.encode import Encoded, EncodeOptions, check_target, encode
 from vs_gainmap.video.index import VideoIndex, scan
-from vs_gainmap.video.passthrough import Span
-from vs_gainmap.video.reader import VideoReader
+from vs_gainmap.video.source import VideoReader
+from vs_gainmap.video.streams import Span
 
 Graph = Callable[[vs.VideoNode], vs.VideoNode]
 

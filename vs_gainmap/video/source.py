@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 
 from vs_gainmap import props
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.clock import clock_error
 from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
+from vs_gainmap.video.timestamps import clock_error
 
 log = logging.getLogger(__name__)
 

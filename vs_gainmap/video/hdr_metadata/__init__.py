@@ -1,0 +1,1 @@
+"""HDR10 and HDR10+ metadata, written into bitstreams and container headers."""
