@@ -15,13 +15,7 @@ from hypothesis import strategies as st
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.containers import (
-    find_container,
-    finish_matroska,
-    header_with_hdr10,
-    mark_title,
-    open_template,
-)
+from vs_gainmap.video.encoder_pass import usual_scheduling
 from vs_gainmap.video.encoders import (
     ENCODERS,
     codec_options,
@@ -30,8 +24,14 @@ from vs_gainmap.video.encoders import (
     parse_params,
 )
 from vs_gainmap.video.hdr_metadata import matroska
-from vs_gainmap.video.scheduling import usual_scheduling
-from vs_gainmap.video.times import FrameTimes
+from vs_gainmap.video.hdr_metadata.matroska import (
+    finish_matroska,
+    header_with_hdr10,
+    mark_title,
+    open_template,
+)
+from vs_gainmap.video.streams import find_container
+from vs_gainmap.video.timestamps import FrameTimes
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)

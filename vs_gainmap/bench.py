@@ -31,7 +31,7 @@ from vs_gainmap.filters.output import Rendering
 from vs_gainmap.filters.rendering import render
 from vs_gainmap.filters.seeing import see
 from vs_gainmap.fused.readiness import SWITCH
-from vs_gainmap.video.encoder_pass import frames_in_order
+from vs_gainmap.video.memory import frames_in_order
 
 SIZES = {"540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 _PICTURES = 4

@@ -20,7 +20,7 @@ _PULL = """
 import sys
 from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.bench import noise_clip
-from vs_gainmap.video.encoder_pass import frames_in_order
+from vs_gainmap.video.memory import frames_in_order
 from vs_gainmap.video.memory import bound_cache, bound_freed
 width, height, frames, scale = map(int, sys.argv[1:5])
 bound_freed()

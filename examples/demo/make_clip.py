@@ -192,7 +192,7 @@ def main() -> None:
         make_sound(len(paths)),
     )
 
-    from vs_gainmap.video.random_access import open_clip
+    from vs_gainmap.video.source import open_clip
 
     for path, truth in ((truth_path, pq), (sdr_path, sdr_signals)):
         scores = [psnr(a, b) for a, b in zip(signals(open_clip(path)), truth, strict=True)]

@@ -101,8 +101,7 @@ def ffmpeg_flags(
     import vapoursynth as vs
 
     from vs_gainmap import props
-    from vs_gainmap.video.encoder_pass import pix_fmt_for
-    from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params
+    from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params, pix_fmt_for
     from vs_gainmap.video.tags import color_flags
 
     encoder = find_encoder(args.encoder)
@@ -195,7 +194,7 @@ def _told(error: Exception) -> str:
 def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:
     from vs_gainmap import measure, props
     from vs_gainmap.hdr10 import LightMeter
-    from vs_gainmap.video.encoder_pass import frames_in_order
+    from vs_gainmap.video.memory import frames_in_order
 
     meter = LightMeter(clip.width, clip.height)
     with closing(ProgressBar("measuring")) as bar:

@@ -174,8 +174,7 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
     import vapoursynth as vs
 
     from vs_gainmap.errors import MediaError
-    from vs_gainmap.video.encoder_pass import preferred_format
-    from vs_gainmap.video.encoders import find_encoder
+    from vs_gainmap.video.encoders import find_encoder, preferred_format
 
     encoder = find_encoder(args.encoder)
     if args.format is None:
@@ -193,8 +192,7 @@ def make_graph(
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
     import vs_gainmap
-    from vs_gainmap.video.encoder_pass import check_size
-    from vs_gainmap.video.encoders import find_encoder
+    from vs_gainmap.video.encoders import check_size, find_encoder
 
     arguments = filter_arguments(args)
     clip_format = output_format(args)

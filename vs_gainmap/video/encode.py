@@ -18,22 +18,22 @@ from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.outputs import check_output
-from vs_gainmap.video.containers import Container, find_container
-from vs_gainmap.video.encoder_pass import EncodingPass, Progress, for_encoder
+from vs_gainmap.video.encoder_pass import EncodingPass, Progress
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
     Encoder,
     check_settings,
     codec_options,
     find_encoder,
+    for_encoder,
     parse_params,
 )
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
-from vs_gainmap.video.streams import Span, plan_streams
+from vs_gainmap.video.streams import Container, Span, find_container, plan_streams
 from vs_gainmap.video.tags import context_color
-from vs_gainmap.video.times import FrameTimes
+from vs_gainmap.video.timestamps import FrameTimes
 
 _PQ = int(vs.TRANSFER_ST2084)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,20 +20,24 @@ from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
-from vs_gainmap.video.encoders import Encoder, Params, codec_options
-from vs_gainmap.video.memory import frames_in_flight
+from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format
+from vs_gainmap.video.memory import frames_in_order
 from vs_gainmap.video.mux import VideoTrack
-from vs_gainmap.video.opening import check_parameters, listening, open_error
-from vs_gainmap.video.packet_file import PacketSpool
-from vs_gainmap.video.pixels import pix_fmt_of, to_pyav
-from vs_gainmap.video.scheduling import usual_scheduling
+from vs_gainmap.video.packet_file import PacketFile
+from vs_gainmap.video.pixels import to_pyav
 from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
 
 Progress = Callable[[int, int, int], None]
+_UNKNOWN = re.compile(r"Unknown option: (?P<name>\S+?)\.?$")
+_REFUSED = re.compile(
+    r"(?:Invalid value for|Error parsing option) (?P<name>\S+): (?P<value>.*?)\.?$"
+)
+_NO_GPU = re.compile(r"cannot load|no capable devices|driver|unsupported device", re.IGNORECASE)
+_THREADS = Path("/proc/self/task")
 
 
 class EncodingPass:
-    """One pass of frames through an encoder, into a spool."""
+    """One pass of frames through an encoder, into a packet file."""
 
     def __init__(
         self,
@@ -84,14 +90,14 @@ class EncodingPass:
         container.close()
         return context, buffer.getvalue()
 
-    def run(self, path: Path, progress: Progress | None) -> PacketSpool:
+    def run(self, path: Path, progress: Progress | None) -> PacketFile:
         """Pull all frames in order through the encoder, and store what it makes.
 
         Raises:
             MediaError: the encoder gave another number of pictures than it was given.
         """
-        spool = PacketSpool(path)
-        with closing(spool):
+        packets = PacketFile(path)
+        with closing(packets):
             for n, frame in enumerate(frames_in_order(self.clip)):
                 with closing(frame):
                     self._note(frame)
@@ -100,16 +106,16 @@ class EncodingPass:
                     setattr(picture, name.replace("chroma_sample", "chroma"), value)
                 picture.pts, picture.time_base = n, 1 / self.rate
                 for packet in self._context.encode(picture):
-                    spool.append(packet)
+                    packets.append(packet)
                 if progress is not None:
-                    progress(n + 1, self.clip.num_frames, spool.bytes)
+                    progress(n + 1, self.clip.num_frames, packets.bytes)
             for packet in self._context.encode(None):
-                spool.append(packet)
-        if len(spool) != len(self.durations):
+                packets.append(packet)
+        if len(packets) != len(self.durations):
             raise MediaError(
-                f"encoder {self.encoder.name} made {len(spool)} pictures of {len(self.durations)}"
+                f"encoder {self.encoder.name} made {len(packets)} pictures of {len(self.durations)}"
             )
-        return spool
+        return packets
 
     def _note(self, frame: vs.VideoFrame) -> None:
         known = frame.props
@@ -180,89 +186,93 @@ def can_open(encoder: Encoder) -> str | None:
     return None
 
 
-def frames_in_order(clip: vs.VideoNode, *, at_once: int | None = None) -> Iterator[vs.VideoFrame]:
-    """Yield all frames, with a few on their way; none any more when it ends, however it ends.
+@contextmanager
+def listening(library: str) -> Iterator[list[str]]:
+    """Collect the warnings and errors of one of FFmpeg's encoders, line by line."""
+    said: list[str] = []
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        # Of all threads, lest a decoder's come through to the user meanwhile.
+        with av.logging.Capture(local=False) as logs:
+            try:
+                yield said
+            finally:
+                said += [text.strip() for _, name, text in logs if name == library]
+    finally:
+        av.logging.set_level(before)
+
+
+def check_parameters(encoder: Encoder, said: Iterable[str], left: Mapping[str, str]) -> None:
+    """Refuse raw parameters that an encoder passed over.
 
     Args:
-        clip: constant size.
-        at_once: how many are asked for at once; None is what suits the size.
+        encoder: a row of the table.
+        said: what `listening` heard while it opened.
+        left: options that FFmpeg found no use for.
+
+    Raises:
+        MediaError: there are such.
     """
-    at_once = min(at_once or frames_in_flight(clip.width, clip.height), clip.num_frames)
-    waiting = deque(clip.get_frame_async(n) for n in range(at_once))
-    following = len(waiting)
-    try:
-        while waiting:
-            frame = waiting.popleft().result()
-            if following < clip.num_frames:
-                waiting.append(clip.get_frame_async(following))
-                following += 1
-            yield frame
-    finally:
-        for future in waiting:
-            if future.exception() is None:
-                future.result().close()
-
-
-def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
-    """Convert a clip to the nearest format that the encoder takes, if it must be."""
-    if clip.format is None or clip.width == 0:
-        raise MediaError("encode: the clip must have a constant format and size")
-    if _try_pix_fmt(clip.format, encoder) is not None:
-        return clip
-    with closing(clip.get_frame(0)) as first:
-        matrix = first.props.get(props.MATRIX)
-        primaries = first.props.get(props.PRIMARIES)
-    options: dict[str, int] = {}
-    if clip.format.color_family == vs.RGB:
-        options["matrix"] = int(vs.MATRIX_BT2020_NCL if primaries == 9 else vs.MATRIX_BT709)
-        options["range"] = int(vs.RANGE_LIMITED)
-    elif clip.format.color_family != vs.YUV or matrix is None:
+    unknown, refused = list(left), []
+    for line in said:
+        if match := _UNKNOWN.match(line):
+            unknown.append(match["name"])
+        elif match := _REFUSED.match(line):
+            refused.append(f"{match['name']}={match['value']}")
+    parts = [f"doesn't know {', '.join(dict.fromkeys(unknown))}"] if unknown else []
+    parts += [f"doesn't take {', '.join(dict.fromkeys(refused))}"] if refused else []
+    if parts:
         raise MediaError(
-            f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
+            f"encoder {encoder.name} {' and '.join(parts)}; correct --encoder-params "
+            "(encoder_params=)"
         )
-    wanted = vs.core.get_video_format(preferred_format(encoder))
-    check_size(clip.width, clip.height, wanted, encoder)
-    return clip.resize.Bicubic(format=wanted.id, dither_type="error_diffusion", **options)
 
 
-def check_size(width: int, height: int, clip_format: vs.VideoFormat, encoder: Encoder) -> None:
-    """Refuse a picture whose chroma planes would end between two samples.
+def open_error(
+    encoder: Encoder, options: Params, error: Exception, said: Iterable[str]
+) -> MediaError:
+    """Return one line that says why an encoder can't be opened.
 
-    Raises:
-        MediaError: with the size that fits, and a format that does if the encoder has one.
+    Args:
+        encoder: a row of the table.
+        options: what it was to be opened with.
+        error: what FFmpeg made of it.
+        said: what `listening` heard.
     """
-    steps = 1 << clip_format.subsampling_w, 1 << clip_format.subsampling_h
-    if width % steps[0] == 0 and height % steps[1] == 0:
+    if isinstance(error, av.codec.codec.UnknownCodecError):
+        return MediaError(f"encoder {encoder.name}: this PyAV is built without {encoder.library}")
+    reasons = list(dict.fromkeys(line.rstrip(".") for line in said))
+    reason = "; ".join(reasons) or getattr(error, "strerror", None) or str(error)
+    if "nvenc" in encoder.name and _NO_GPU.search(reason):
+        return MediaError(
+            f"encoder {encoder.name} needs an NVIDIA GPU that has it, and its driver: {reason}"
+        )
+    settings = ", ".join(f"{name} {value}" for name, value in options.items())
+    return MediaError(f"encoder {encoder.name} can't be opened with {settings}: {reason}")
+
+
+@contextmanager
+def usual_scheduling() -> Iterator[None]:
+    """Give this thread, and those that are new afterwards, the scheduling that this one had.
+
+    Only Linux has root's encoders at real-time priority; elsewhere it does nothing.
+    """
+    if sys.platform != "linux":
+        yield
         return
-    full = "yuv444p10le" in encoder.pix_fmts
-    raise MediaError(
-        f"{clip_format.name} can't hold {width}x{height}; crop it first to a multiple of "
-        f"{steps[0]}x{steps[1]}{', or take --format YUV444P10' if full else ''}"
-    )
-
-
-def preferred_format(encoder: Encoder) -> vs.PresetVideoFormat:
-    """Return the clip format that an encoder takes without conversion."""
-    return vs.YUV422P10 if encoder.pix_fmts[0] == "yuv422p10le" else vs.YUV420P10
-
-
-def _try_pix_fmt(clip_format: vs.VideoFormat, encoder: Encoder) -> str | None:
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = _threads()
     try:
-        name = pix_fmt_of(clip_format)
-    except MediaError:
-        return None
-    if name == "yuv420p10le" and "p010le" in encoder.pix_fmts:
-        return "p010le"
-    return name if name in encoder.pix_fmts else None
+        yield
+    finally:
+        # 0 is this thread.
+        for thread in {0, *(_threads() - before)}:
+            # One may have ended meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                if os.sched_getscheduler(thread) != policy:
+                    os.sched_setscheduler(thread, policy, parameters)
 
 
-def pix_fmt_for(clip: vs.VideoNode, encoder: Encoder) -> str:
-    """Return the pixel format in which an encoder takes a clip.
-
-    Raises:
-        MediaError: it doesn't.
-    """
-    name = _try_pix_fmt(clip.format, encoder)
-    if name is None:
-        raise MediaError(f"encode: {encoder.name} can't take {clip.format.name}")
-    return name
+def _threads() -> set[int]:
+    return {int(entry.name) for entry in _THREADS.iterdir()} if _THREADS.is_dir() else set()

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
+import vapoursynth as vs
+
+from vs_gainmap import props
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.pixels import pix_fmt_of
 
 Params = dict[str, str]
+_X265_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+    "veryslow", "placebo",
+)  # fmt: skip
+_NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "fast", "medium", "slow")
+_PRORES_PROFILES = ("proxy", "lt", "standard", "hq", "4444", "4444xq")
+# Raw parameters that `mux` would overrule: what it writes is measured, or given to us.
+_OURS = {
+    "master-display": "--mastering (mastering=)",
+    "mastering-display": "--mastering (mastering=)",
+    "max-cll": "--max-cll and --max-fall (content_light=)",
+    "content-light": "--max-cll and --max-fall (content_light=)",
+}
+_TEN_BIT = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
+_TWELVE_BIT = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
+_SIXTEEN_BIT = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,23 +81,6 @@ def _svtav1_hdr10(mastering: MasteringDisplay | None, light: ContentLight | None
         params["content-light"] = light.text()
     return params
 
-
-_X265_PRESETS = (
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
-    "veryslow", "placebo",
-)  # fmt: skip
-_NVENC_PRESETS = ("p1", "p2", "p3", "p4", "p5", "p6", "p7", "fast", "medium", "slow")
-_PRORES_PROFILES = ("proxy", "lt", "standard", "hq", "4444", "4444xq")
-# Raw parameters that `mux` would overrule: what it writes is measured, or given to us.
-_OURS = {
-    "master-display": "--mastering (mastering=)",
-    "mastering-display": "--mastering (mastering=)",
-    "max-cll": "--max-cll and --max-fall (content_light=)",
-    "content-light": "--max-cll and --max-fall (content_light=)",
-}
-_TEN_BIT = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
-_TWELVE_BIT = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
-_SIXTEEN_BIT = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
 
 ENCODERS: dict[str, Encoder] = {
     encoder.name: encoder
@@ -170,7 +174,6 @@ ENCODERS: dict[str, Encoder] = {
         ),
     )
 }  # fmt: skip
-
 DEFAULT_ENCODER = "x265"
 
 
@@ -283,3 +286,68 @@ def codec_options(
     if raw:
         options[encoder.params] = format_params(raw)
     return options
+
+
+def for_encoder(clip: vs.VideoNode, encoder: Encoder) -> vs.VideoNode:
+    """Convert a clip to the nearest format that the encoder takes, if it must be."""
+    if clip.format is None or clip.width == 0:
+        raise MediaError("encode: the clip must have a constant format and size")
+    if _try_pix_fmt(clip.format, encoder) is not None:
+        return clip
+    with closing(clip.get_frame(0)) as first:
+        matrix = first.props.get(props.MATRIX)
+        primaries = first.props.get(props.PRIMARIES)
+    options: dict[str, int] = {}
+    if clip.format.color_family == vs.RGB:
+        options["matrix"] = int(vs.MATRIX_BT2020_NCL if primaries == 9 else vs.MATRIX_BT709)
+        options["range"] = int(vs.RANGE_LIMITED)
+    elif clip.format.color_family != vs.YUV or matrix is None:
+        raise MediaError(
+            f"encode: the clip must be YUV or RGB with its color props, got {clip.format.name}"
+        )
+    wanted = vs.core.get_video_format(preferred_format(encoder))
+    check_size(clip.width, clip.height, wanted, encoder)
+    return clip.resize.Bicubic(format=wanted.id, dither_type="error_diffusion", **options)
+
+
+def check_size(width: int, height: int, clip_format: vs.VideoFormat, encoder: Encoder) -> None:
+    """Refuse a picture whose chroma planes would end between two samples.
+
+    Raises:
+        MediaError: with the size that fits, and a format that does if the encoder has one.
+    """
+    steps = 1 << clip_format.subsampling_w, 1 << clip_format.subsampling_h
+    if width % steps[0] == 0 and height % steps[1] == 0:
+        return
+    full = "yuv444p10le" in encoder.pix_fmts
+    raise MediaError(
+        f"{clip_format.name} can't hold {width}x{height}; crop it first to a multiple of "
+        f"{steps[0]}x{steps[1]}{', or take --format YUV444P10' if full else ''}"
+    )
+
+
+def preferred_format(encoder: Encoder) -> vs.PresetVideoFormat:
+    """Return the clip format that an encoder takes without conversion."""
+    return vs.YUV422P10 if encoder.pix_fmts[0] == "yuv422p10le" else vs.YUV420P10
+
+
+def _try_pix_fmt(clip_format: vs.VideoFormat, encoder: Encoder) -> str | None:
+    try:
+        name = pix_fmt_of(clip_format)
+    except MediaError:
+        return None
+    if name == "yuv420p10le" and "p010le" in encoder.pix_fmts:
+        return "p010le"
+    return name if name in encoder.pix_fmts else None
+
+
+def pix_fmt_for(clip: vs.VideoNode, encoder: Encoder) -> str:
+    """Return the pixel format in which an encoder takes a clip.
+
+    Raises:
+        MediaError: it doesn't.
+    """
+    name = _try_pix_fmt(clip.format, encoder)
+    if name is None:
+        raise MediaError(f"encode: {encoder.name} can't take {clip.format.name}")
+    return name

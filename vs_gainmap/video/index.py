@@ -14,8 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.times import exact
-from vs_gainmap.video.timestamps import Clock, warn_of_holes
+from vs_gainmap.video.timestamps import Clock, exact, warn_of_holes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

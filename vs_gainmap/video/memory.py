@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+
 import vapoursynth as vs
 
 from vs_gainmap.malloc import M_ARENA_MAX, M_MMAP_THRESHOLD, set_malloc
@@ -51,3 +54,26 @@ def frames_in_flight(width: int, height: int) -> int:
 def is_large(width: int, height: int) -> bool:
     """Say whether pictures are so large that an encoder should look less far ahead."""
     return width * height > _LARGE_PICTURE
+
+
+def frames_in_order(clip: vs.VideoNode, *, at_once: int | None = None) -> Iterator[vs.VideoFrame]:
+    """Yield all frames, with a few on their way; none any more when it ends, however it ends.
+
+    Args:
+        clip: constant size.
+        at_once: how many are asked for at once; None is what suits the size.
+    """
+    at_once = min(at_once or frames_in_flight(clip.width, clip.height), clip.num_frames)
+    waiting = deque(clip.get_frame_async(n) for n in range(at_once))
+    following = len(waiting)
+    try:
+        while waiting:
+            frame = waiting.popleft().result()
+            if following < clip.num_frames:
+                waiting.append(clip.get_frame_async(following))
+                following += 1
+            yield frame
+    finally:
+        for future in waiting:
+            if future.exception() is None:
+                future.result().close()

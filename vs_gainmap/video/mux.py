@@ -19,17 +19,17 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.containers import (
-    Container,
+from vs_gainmap.video.hdr_metadata import av1, hevc
+from vs_gainmap.video.hdr_metadata.matroska import (
     finish_matroska,
     header_with_hdr10,
     mark_title,
     open_template,
 )
-from vs_gainmap.video.hdr_metadata import av1, hevc
 from vs_gainmap.video.index import open_input
-from vs_gainmap.video.packet_file import PacketSpool
+from vs_gainmap.video.packet_file import PacketFile
 from vs_gainmap.video.streams import (
+    Container,
     Plan,
     Span,
     add_stream,
@@ -40,7 +40,7 @@ from vs_gainmap.video.streams import (
     packets,
     video_metadata,
 )
-from vs_gainmap.video.times import FrameTimes, exact
+from vs_gainmap.video.timestamps import FrameTimes, exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def mux(
     path: Path,
     container: Container,
     track: VideoTrack,
-    coded: PacketSpool,
+    coded: PacketFile,
     times: FrameTimes,
     *,
     plan: Plan | None = None,
@@ -209,7 +209,7 @@ def _describe(video: VideoStream, source: Stream, plan: Plan, container: Contain
 
 
 def _pictures(
-    track: VideoTrack, coded: PacketSpool, times: FrameTimes, stream: VideoStream
+    track: VideoTrack, coded: PacketFile, times: FrameTimes, stream: VideoStream
 ) -> Iterator[Packet[Any]]:
     """Yield the coded pictures with HDR10 metadata in them and exact times on them."""
     sei = hevc.hdr10_sei(track.mastering, track.light)

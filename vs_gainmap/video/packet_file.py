@@ -19,7 +19,7 @@ class Coded(NamedTuple):
     is_keyframe: bool
 
 
-class PacketSpool:
+class PacketFile:
     """Packets in coding order: payloads in a file, the rest in memory.
 
     Timestamps are frame numbers here. The mux turns them into exact times, which spares

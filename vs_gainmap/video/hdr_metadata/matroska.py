@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import BinaryIO
+
+import av
+from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.hdr_metadata import hevc
 
 # RFC 9559, section 27.1: element IDs.
 SEGMENT = 0x18538067
@@ -29,6 +37,8 @@ DISPLAY_UNIT = 0x54B2
 VOID = 0xEC
 # Chromaticities of R, G, B and white (x, y), then the maximum and the minimum in cd/m2.
 MASTERING_VALUES = range(0x55D1, 0x55DB)
+# Longer than DefaultDuration, DisplayWidth and DisplayHeight together; see `finish_matroska`.
+_PLACEHOLDER = "vs-gainmap:" + "_" * 85
 
 
 def spans(data: bytes, start: int, end: int | None = None) -> Iterator[tuple[int, int, int]]:
@@ -124,3 +134,126 @@ def _vint(data: bytes, at: int, *, marker: bool) -> tuple[int, bool, int]:
     mask = (1 << 7 * length) - 1
     unknown = value & mask == mask
     return (value if marker else value & mask), unknown, at + length
+
+
+def header_with_hdr10(
+    header: bytes, codec: str, mastering: MasteringDisplay | None, light: ContentLight | None
+) -> bytes:
+    """Write the HDR10 metadata of a Matroska header anew, and drop all that follows it.
+
+    Args:
+        header: a Matroska file with one video track.
+        codec: "hevc" has a copy of the metadata in its decoder configuration too.
+        mastering: None for none.
+        light: None for none.
+
+    Returns:
+        A file with the track's description and one empty cluster.
+    """
+
+    def video(payload: bytes) -> bytes:
+        parts = dict(elements(payload))
+        colour = colour_with_hdr10(parts.pop(COLOUR, b""), mastering, light)
+        rest = b"".join(element(kind, inner) for kind, inner in parts.items())
+        return rest + element(COLOUR, colour)
+
+    def segment(payload: bytes) -> bytes:
+        kept = b"".join(
+            element(kind, inner) for kind, inner in elements(payload) if kind in (INFO, TRACKS)
+        )
+        # Without a cluster FFmpeg takes the file for a truncated one.
+        cluster = element(CLUSTER, element(TIMESTAMP, b"\0"))
+        track = (TRACKS, TRACK_ENTRY)
+        kept = rewrite(kept, (*track, VIDEO), video)
+        if codec == "hevc":
+            sei = hevc.hdr10_sei(mastering, light)
+            kept = rewrite(
+                kept, (*track, CODEC_PRIVATE), lambda hvcc: hevc.hvcc_with_hdr10(hvcc, sei)
+            )
+        return kept + cluster
+
+    return rewrite(header, (SEGMENT,), segment)
+
+
+@contextmanager
+def open_template(header: bytes) -> Iterator[VideoStream]:
+    """Open what `header_with_hdr10` returned as an input stream."""
+    with av.open(io.BytesIO(header), "r", format="matroska") as container:
+        yield container.streams.video[0]
+
+
+def mark_title(title: str) -> str:
+    """Return a track title that keeps room in the header for `finish_matroska`."""
+    return _PLACEHOLDER + title
+
+
+def finish_matroska(
+    file: BinaryIO, size: tuple[int, int], aspect: Fraction | None, rate: Fraction | None
+) -> None:
+    """Write into a finished Matroska file what PyAV can't tell its muxer.
+
+    Sample aspect and frame rate of the track whose title came from `mark_title`; its title
+    is put right. The file's size and all positions in it stay as they are.
+
+    Args:
+        file: open for reading and writing, binary.
+        size: width and height in samples.
+        aspect: width of a sample over its height.
+        rate: frames a second, or None where it varies.
+
+    Raises:
+        MediaError: the header isn't what FFmpeg writes.
+    """
+    file.seek(0)
+    # The description of the tracks is a few kB, and attachments come after it.
+    head = file.read(4 * 2**20)
+    start, end = _tracks_span(head)
+    out = bytearray()
+    for kind, payload in elements(head[start:end]):
+        parts = list(elements(payload)) if kind == TRACK_ENTRY else []
+        name = dict(parts).get(NAME, b"").decode()
+        if not name.startswith(_PLACEHOLDER):
+            out += element(kind, payload)
+            continue
+        title = name.removeprefix(_PLACEHOLDER).encode()
+        out += element(kind, _finished_entry(parts, title, size, aspect, rate))
+    file.seek(start)
+    file.write(bytes(out) + void(end - start - len(out)))
+
+
+def _tracks_span(head: bytes) -> tuple[int, int]:
+    """Return where the payload of Tracks is in a file."""
+    for kind, start, end in spans(head, 0):
+        if kind == SEGMENT:
+            for inner, inner_start, inner_end in spans(head, start, end):
+                if inner == TRACKS:
+                    return inner_start, inner_end
+    raise MediaError("Matroska: no tracks in the header")
+
+
+def _finished_entry(
+    parts: list[tuple[int, bytes]],
+    title: bytes,
+    size: tuple[int, int],
+    aspect: Fraction | None,
+    rate: Fraction | None,
+) -> bytes:
+    out = bytearray()
+    for kind, payload in parts:
+        if kind == NAME:
+            out += element(kind, title) if title else b""
+        elif kind == VIDEO:
+            shown = (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
+            kept = [(k, inner) for k, inner in elements(payload) if k not in shown]
+            if aspect is not None:
+                width, height = size
+                kept.append((DISPLAY_WIDTH, uint(round(width * aspect))))
+                kept.append((DISPLAY_HEIGHT, uint(height)))
+            inner = b"".join(element(k, value) for k, value in kept)
+            out += element(kind, inner)
+        elif kind != DEFAULT_DURATION:
+            out += element(kind, payload)
+    if rate is not None:
+        nanoseconds = round(Fraction(10**9) / rate)
+        out += element(DEFAULT_DURATION, uint(nanoseconds))
+    return bytes(out)

@@ -12,7 +12,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("no other system lets an encoder do that", allow_module_level=True)
 
-from vs_gainmap.video.scheduling import usual_scheduling
+from vs_gainmap.video.encoder_pass import usual_scheduling
 
 # In a process of its own: the tests' own would be spoilt.
 _ENCODE = """
