@@ -35,7 +35,7 @@ from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg
 from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+from vs_gainmap.photo.write import assemble, encode_jpeg, segment
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0

@@ -31,11 +31,11 @@ from vs_gainmap.photo.jpeg import (
     parse_jpeg,
 )
 from vs_gainmap.photo.linear import read_linear
-from vs_gainmap.photo.pictures import Sampling, read_picture
+from vs_gainmap.photo.picture import Sampling, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.render import render_photo, render_rows
-from vs_gainmap.photo.ultrahdr import assemble
+from vs_gainmap.photo.write import assemble
 
 Pixels = NDArray[np.float32]
 PHOTOS = "hdr/photos"

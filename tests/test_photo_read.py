@@ -31,16 +31,16 @@ from tests.photo_samples import (
 )
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo import pictures
+from vs_gainmap.photo import picture
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
 from vs_gainmap.photo.iso21496 import write_iso
 from vs_gainmap.photo.jpeg import APP1, APP14, XMP, appended_images, parse_jpeg
 from vs_gainmap.photo.linear import read_linear
-from vs_gainmap.photo.pictures import as_bytes, read_picture
+from vs_gainmap.photo.picture import as_bytes, read_picture
 from vs_gainmap.photo.profile import SRGB, Signal, profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo, upright
-from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+from vs_gainmap.photo.write import assemble, encode_jpeg, segment
 
 Pixels = NDArray[np.float32]
 PHOTOS = "hdr/photos"
@@ -149,9 +149,9 @@ def test_apple_heic_auxiliary_with_maker_notes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exif = exif_orientation(1, apple_maker_note(1.2, 0.5))
-    real = pictures.decode_bmff
+    real = picture.decode_bmff
     # The file builder carries no EXIF item; the decoder's answer gets what an iPhone writes.
-    monkeypatch.setattr(pictures, "decode_bmff", lambda d: (real(d)[0], {"exif": exif}))
+    monkeypatch.setattr(picture, "decode_bmff", lambda d: (real(d)[0], {"exif": exif}))
     base, gain_map = picture_bytes("heic", scene()), picture_bytes("heic", smooth_map(48, 32, 3))
     data = with_gain_map(base, gain_map, auxiliary=AUXILIARY_TYPE.encode())
     photo = read_bytes(tmp_path, data, "photo.heic")

@@ -45,13 +45,13 @@ from vs_gainmap.photo.jpeg import (
     parse_jpeg,
 )
 from vs_gainmap.photo.linear import read_linear, write_linear
-from vs_gainmap.photo.pictures import as_bytes, read_picture
+from vs_gainmap.photo.picture import as_bytes, read_picture
 from vs_gainmap.photo.pq import encode_pq, write_pq
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import srgb_curve_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
-from vs_gainmap.photo.ultrahdr import assemble, encode_jpeg, segment
+from vs_gainmap.photo.write import assemble, encode_jpeg, segment
 from vs_gainmap.photo.xmp import CONTAINER, HDRGM, ITEM, read_properties
 
 OPTIONS = ConvertOptions()

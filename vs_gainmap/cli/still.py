@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import vapoursynth as vs
 
     from vs_gainmap.colorimetry import ColorOverrides
-    from vs_gainmap.photo.pictures import Picture
+    from vs_gainmap.photo.picture import Picture
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -93,7 +93,7 @@ def read_still(
 
     from vs_gainmap import props
     from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-    from vs_gainmap.photo.pictures import Picture
+    from vs_gainmap.photo.picture import Picture
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
     from vs_gainmap.video.index import main_video, open_input, scan

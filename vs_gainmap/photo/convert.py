@@ -16,7 +16,7 @@ from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
 from vs_gainmap.photo.jpeg import parse_jpeg
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
-from vs_gainmap.photo.pictures import (
+from vs_gainmap.photo.picture import (
     Picture,
     Sampling,
     as_bytes,
@@ -30,7 +30,7 @@ from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_m
 from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.ultrahdr import BASE_QUALITY, MAP_QUALITY, assemble, encode_jpeg
+from vs_gainmap.photo.write import BASE_QUALITY, MAP_QUALITY, assemble, encode_jpeg
 
 INPUT_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"),

@@ -14,7 +14,7 @@ from vs_gainmap.color import Primaries, PrimariesName, convert_primaries, pq_inv
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.pictures import BAND_ROWS
+from vs_gainmap.photo.picture import BAND_ROWS
 
 PQ_SUFFIXES = (".png", ".avif")
 # ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).

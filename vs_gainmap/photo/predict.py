@@ -23,7 +23,7 @@ from vs_gainmap.gainmap import (
     network_log_gain,
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.photo.pictures import BAND_ROWS, Picture
+from vs_gainmap.photo.picture import BAND_ROWS, Picture
 from vs_gainmap.photo.profile import ColorProfile, Signal
 from vs_gainmap.photo.render import resample_rows
 from vs_gainmap.runtime import Predictor, choose_device, choose_dtype

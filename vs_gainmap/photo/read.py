@@ -19,7 +19,7 @@ from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items, with_prima
 from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, parse_jpeg
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.pictures import (
+from vs_gainmap.photo.picture import (
     Picture,
     Sampling,
     check_size,

@@ -9,7 +9,7 @@ from vs_gainmap.color import SDR_EOTFS, Eotf, luminance, pq_eotf
 from vs_gainmap.filters.false_color import Rgb
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.photo.convert import ConvertOptions, make_ultrahdr
-from vs_gainmap.photo.pictures import Picture
+from vs_gainmap.photo.picture import Picture
 from vs_gainmap.photo.predict import PredictedPhoto
 from vs_gainmap.photo.profile import profile_from_h273
 
