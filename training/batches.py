@@ -151,9 +151,7 @@ def endless(
         TrainingError: a picture can't be read, or a worker died.
     """
     batch = config.data.batch
-    # Batches that are used again are fewer than steps.
-    end = -(-config.run.steps // config.data.replay)
-    order = _Order(batch, start * world + rank, end * world, world)
+    order = _Order(batch, start * world + rank, config.run.steps * world, world)
     yield from load(dataset, order, config.data.workers, batch=batch)
 
 

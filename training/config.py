@@ -81,7 +81,7 @@ class ModelConfig:
 class DataConfig:
     """Where pairs come from.
 
-    `source` is "views" (rendered by `render` and `stage`; pairs are made on the fly) or "layout"
+    `source` is "views" (rendered by `render`; pairs are made on the fly) or "layout"
     (a folder in the paper's layout). `folder` may be several folders of views: every view is as
     likely as any other, held-out scenes stay out of all of them, and validation takes them from
     the first that has some. `held_out` names them, by shell patterns such as "night_*"; see
@@ -90,8 +90,7 @@ class DataConfig:
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
     the views (`training.vary`). `mix` says which operators and encodings make the SDR.
-    `augment` flips and turns crops of a layout. Each batch is used for `replay` steps on average,
-    among the last `keep` that were made, which stay in memory (`replay.py`).
+    `augment` flips and turns crops of a layout.
     """
 
     source: Literal["views", "layout"] = "views"
@@ -104,13 +103,11 @@ class DataConfig:
     vary: bool = False
     mix: MixName = "video"
     batch: int = 8
-    replay: int = 1
-    keep: int = 32
     workers: int = 1
 
     def __post_init__(self) -> None:
         _at_least(self, "data", 0, "crop", "workers")
-        _at_least(self, "data", 1, "shrink", "film", "batch", "replay", "keep")
+        _at_least(self, "data", 1, "shrink", "film", "batch")
         if self.crop % 2:
             raise ConfigError(f"config: data.crop must be even, got {self.crop}")
         if self.batch % self.film:

@@ -36,28 +36,6 @@ def draw_among(config: Config, step: int, rank: int = 0) -> Tensor:
     return among
 
 
-def draw_heard(own: Tensor, count: Tensor, pictures: int, generator: torch.Generator) -> Tensor:
-    """Draw which pictures are heard, (N, pictures): `count` of them, `own` among these."""
-    rank = torch.rand(len(own), pictures, generator=generator)
-    rank[torch.arange(len(own)), own] = -1
-    return rank.argsort(1).argsort(1) < count[:, None]
-
-
-def hear(said: Tensor, heard: Tensor) -> Tensor:
-    """Return one survey a row: what pictures say on average, and at their strongest.
-
-    Args:
-        said: (N, K, hidden), testimonies; see `GridNet.gather`.
-        heard: (N, K), which are heard.
-
-    Returns:
-        (N, 2 * hidden).
-    """
-    among = heard.unsqueeze(-1)
-    mean = (said * among).sum(1) / among.sum(1)
-    return torch.cat([mean, said.masked_fill(~among, -torch.inf).amax(1)], dim=1)
-
-
 class Locations:
     """The scenes of a data set, from which films take theirs.
 

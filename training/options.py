@@ -20,27 +20,7 @@ def parser() -> argparse.ArgumentParser:
     render.add_argument("--views", type=int, default=28, help="views per panorama")
     render.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
     render.add_argument("--frames", type=int, default=16, help="of a video, of different shots")
-    render.add_argument("--motion", type=int, default=0, help="short videos per panorama, too")
-    render.add_argument("--length", type=int, default=48, help="frames of each short video")
     render.add_argument("--seed", type=int, default=0)
-
-    build = commands.add_parser("build", help="places, drawn and rendered whole -> panoramas")
-    build.add_argument("out", type=Path, help="what is there is kept")
-    build.add_argument("--count", type=int, default=60, help="panoramas")
-    build.add_argument("--width", type=int, default=1024)
-    build.add_argument("--samples", type=int, default=24, help="rays a pixel, then denoised")
-    build.add_argument("--seed", type=int, default=0)
-    build.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
-
-    stage = commands.add_parser("stage", help="people and things in panoramas -> cached views")
-    stage.add_argument("sources", type=Path, nargs="+", help="folders with HDR panoramas")
-    stage.add_argument("--out", type=Path, required=True, help="what is there is kept")
-    stage.add_argument("--views", type=int, default=6, help="views per panorama")
-    stage.add_argument("--size", type=int, nargs=2, default=(384, 256), metavar=("W", "H"))
-    stage.add_argument("--samples", type=int, default=12, help="rays a pixel, then denoised")
-    stage.add_argument("--scenes", default="*", help="only panoramas named so, such as 'blender*'")
-    stage.add_argument("--seed", type=int, default=0)
-    stage.add_argument("--threads", type=int, default=0, help="of the renderer; 0: every core")
 
     dataset = commands.add_parser("dataset", help="views -> the paper's layout")
     dataset.add_argument("views", type=Path, help="folder that `render` wrote")
@@ -64,43 +44,6 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--initial", type=Path, help="weights to start from")
     train.add_argument("--threads", type=int, help="CPU threads of the network")
     _add_set(train)
-
-    remember = commands.add_parser("remember", help="make films for `head`, once")
-    remember.add_argument("config", type=Path, help="TOML of the fast model")
-    remember.add_argument("--initial", type=Path, required=True, help="weights that look at them")
-    remember.add_argument("--films", type=int, default=8000, help="how many (8000)")
-    remember.add_argument("--out", type=Path, required=True, help="what is there is kept")
-    remember.add_argument(
-        "--unseen", action="store_true", help="of held-out scenes, every operator, to `measure` on"
-    )
-    _add_set(remember)
-
-    head = commands.add_parser("head", help="train what follows the convolutions, from memory")
-    head.add_argument("config", type=Path, help="TOML of the fast model")
-    head.add_argument(
-        "--films", type=Path, nargs="+", required=True, help="folders that `remember` wrote"
-    )
-    head.add_argument("--initial", type=Path, required=True, help="weights to start from")
-    head.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
-    head.add_argument("--threads", type=int, help="CPU threads of the network")
-    _add_set(head)
-
-    measure = commands.add_parser("measure", help="the fast model on many unseen films at once")
-    measure.add_argument("weights", nargs="+", help="files, or names of bundled weights")
-    measure.add_argument(
-        "--films", type=Path, required=True, help="from `remember --unseen`, or the training's"
-    )
-    measure.add_argument(
-        "--heard", type=int, nargs="+", default=(), metavar="N", help="smaller surveys as well"
-    )
-    measure.add_argument(
-        "--stops",
-        type=float,
-        nargs="+",
-        default=(),
-        metavar="S",
-        help="with so much added to all gain as well: what being brighter or darker does",
-    )
 
     evaluate = commands.add_parser("evaluate", help="measure weights beside baselines")
     evaluate.add_argument("weights", nargs="+", help="files, or names of bundled weights")
@@ -136,21 +79,6 @@ def parser() -> argparse.ArgumentParser:
     flicker.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
     flicker.add_argument("--out", type=Path, help="JSON of every shot")
     _add_held_out(flicker)
-
-    skin = commands.add_parser("skin", help="measure PQ error on skin, in staged views")
-    skin.add_argument("weights", nargs="+", help="files, or names of bundled weights")
-    skin.add_argument("--views", type=Path, required=True, help="folder that `stage` wrote")
-    skin.add_argument("--preset", help="for weights that carry none")
-    skin.add_argument("--count", type=int, default=8, help="views an operator, held-out scenes")
-    _add_held_out(skin)
-    skin.add_argument("--out", type=Path, help="JSON of every picture")
-
-    subjects = commands.add_parser("subjects", help="a sheet of subjects to look at")
-    subjects.add_argument("weights", help="a file, or the name of bundled weights")
-    subjects.add_argument("--hdr", type=Path, required=True, help="folder of HDR panoramas")
-    subjects.add_argument("--staged", type=Path, help="folder that `stage` wrote, for skin")
-    subjects.add_argument("--operator", default="bt2390", help="that made the SDR of all")
-    subjects.add_argument("--out", type=Path, required=True, help="JPEG")
 
     export = commands.add_parser("export", help="checkpoint -> safetensors")
     export.add_argument(

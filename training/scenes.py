@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,7 +188,6 @@ def render_views(
     height: int,
     seed: int = 0,
     video_frames: int = 16,
-    also: Callable[[Still], None] | None = None,
 ) -> Views:
     """Render views of every HDR picture under `folders` and write the index.
 
@@ -203,7 +201,6 @@ def render_views(
         height: of a view.
         seed: of the cameras.
         video_frames: taken of a video, of different shots where it has so many.
-        also: gets every picture that was read, too.
 
     Raises:
         MediaError: no folder has anything readable, or a number is none.
@@ -222,8 +219,6 @@ def render_views(
                 rows += render_still(
                     still, out, rng, first=len(rows), views=count, width=width, height=height
                 )
-                if also is not None:
-                    also(still)
         except GainMapError as error:
             reason = str(error).removeprefix("training: ")
             print(f"left out: {path}: {reason.removeprefix(path.name).lstrip(' :')}")

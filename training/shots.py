@@ -241,18 +241,13 @@ def _panoramas(folder: Path, count: int, patterns: Collection[str]) -> Iterator[
 
 
 def deliver(shot: Shot, path: Path) -> None:
-    """Write a shot's SDR as people get it: see `deliver_signals`."""
-    deliver_signals(shot.sdr, shot.delivery, path)
-
-
-def deliver_signals(signals: list[Tensor], how: Delivery, path: Path) -> None:
-    """Write SDR as people get it: grain, 8-bit 4:2:0 in BT.709, H.264.
+    """Write a shot's SDR as people get it: grain, 8-bit 4:2:0 in BT.709, H.264.
 
     Args:
-        signals: (3, H, W), BT.709 signal, 0..1; H and W even.
-        how: grain and coding.
+        shot: of even width and height.
         path: .mkv; the chroma is sited at the center.
     """
+    signals, how = shot.sdr, shot.delivery
     height, width = signals[0].shape[-2:]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(RATE))

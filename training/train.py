@@ -38,7 +38,6 @@ from training.config import (
 from training.films import draw_among
 from training.loss import gain_map_loss
 from training.memory import keep_memory
-from training.replay import replayed
 from training.thin import thin
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
@@ -161,12 +160,7 @@ def train(
     end = min(stop_at or config.run.steps, config.run.steps)
 
     rank = fabric.global_rank
-    batches = replayed(
-        lambda first: endless(dataset, config, first, rank, fabric.world_size),
-        config.data,
-        start=start,
-        seed=config.run.seed + rank,
-    )
+    batches = endless(dataset, config, start, rank, fabric.world_size)
     for step in range(start, end):
         batch = thin(fabric.to_device(next(batches)), config.loss.every, step)
         sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The cache of views that `render` and `stage` fill: its index, and how a view is loaded."""
+"""The cache of views that `render` fills: its index, and how a view is loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -61,8 +60,6 @@ class View:
     """How light the view was where 1.0 is diffuse white; None where nobody said."""
 
     shrink: int = 1
-    skin: Path | None = None
-    """Where skin is, for views that know it: 8 bits, share of each pixel."""
 
     def load(self) -> Tensor:
         """Return (3, H, W), float32, averaged over squares of `shrink` pixels.
@@ -74,19 +71,9 @@ class View:
             return _read(self.path)
         return _SHRUNK.load(self.path, self.shrink).float()
 
-    def load_skin(self) -> Tensor | None:
-        """Return (1, H, W), 0..1, the share of skin; None where nobody said."""
-        if self.skin is None:
-            return None
-        mask = cv2.imread(str(self.skin), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise MediaError(f"training: {self.skin} can't be read")
-        share = torch.from_numpy(mask.astype(np.float32) / 255)[None]
-        return share if self.shrink == 1 else functional.avg_pool2d(share[None], self.shrink)[0]
-
 
 def read_index(folder: Path) -> list[View]:
-    """Read the index that `scenes.render_views` or `staging.command` wrote.
+    """Read the index that `scenes.render_views` wrote.
 
     Raises:
         MediaError: there is none.
@@ -101,7 +88,6 @@ def read_index(folder: Path) -> list[View]:
             scene=row["scene"],
             graded=row["graded"],
             levels=Levels(view=row["level"], scene=row["scene_level"]) if "level" in row else None,
-            skin=folder / row["skin"] if "skin" in row else None,
         )
         for row in rows
     ]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.training.remembering import FILMS, configure, fresh
 from tests.training.small import PRESET, make_pair, make_views
 from training.layout import write_pair
-from training.remembered import remember
 
 
 @pytest.fixture(autouse=True)
@@ -39,22 +35,3 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache of small views; one scene is held out."""
     return make_views(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture
-def with_blender(*, in_ci: bool) -> None:
-    """Skip without Blender; where CI must have installed it, that is a failure."""
-    if importlib.util.find_spec("bpy") is not None:
-        return
-    if in_ci and sys.version_info[:2] == (3, 13):
-        pytest.fail("bpy is missing: CI must install the extra 'stage'")
-    pytest.skip("no Blender: pip install -e .[stage] (Python 3.13)")
-
-
-@pytest.fixture(scope="session")
-def films(views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return films that stay in memory, as `fresh` sees them."""
-    folder = tmp_path_factory.mktemp("films")
-    config = configure(views)
-    remember(config, fresh(config), folder, count=FILMS)
-    return folder
