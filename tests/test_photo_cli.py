@@ -25,7 +25,7 @@ from tests.photo_samples import (
     ultrahdr,
     write_weights,
 )
-from training.layout import list_layout
+from training.paper.layout import list_layout
 from vs_gainmap.cli import main
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder

@@ -10,7 +10,7 @@ from vs_gainmap.errors import GainMapError
 
 
 def _render(args: argparse.Namespace) -> int:
-    from training.scenes import render_views
+    from training.data.scenes import render_views
 
     width, height = args.size
     made = render_views(
@@ -58,8 +58,8 @@ def _train(args: argparse.Namespace) -> None:
 def _flicker(args: argparse.Namespace) -> None:
     import json
 
-    from training.flicker import measure_shots, summary, table_rows
-    from training.shots import make_shots
+    from training.evaluation.flicker import measure_shots, summary, table_rows
+    from training.evaluation.shots import make_shots
     from vs_gainmap.weights import load_weights
 
     preset = load_weights(args.weights).preset
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "render":
             return _render(args)
         if args.command == "dataset":
-            from training.make_layout import make_layout
+            from training.paper.make_layout import make_layout
 
             make_layout(
                 args.views,
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
                 held_out=args.held_out,
             )
         elif args.command == "crop":
-            from training.layout import crop_folder
+            from training.paper.layout import crop_folder
 
             number = crop_folder(
                 args.source, args.out, crop=args.crop, step=args.step, threads=args.threads

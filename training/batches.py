@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from training.config import Config, ConfigError, TrainingError
+from training.data.scenes import INDEX
+from training.data.views import View, read_index
 from training.memory import keep_memory
 from training.pairs import PairDataset
-from training.scenes import INDEX
 from training.validate import split_views
-from training.views import View, read_index
 from vs_gainmap.errors import GainMapError, MediaError
 
 Item = dict[str, Tensor]
@@ -91,7 +91,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], st
 def _open_layout(
     config: Config, folders: list[Path], world: int
 ) -> tuple[Dataset[Item], list[View], str]:
-    from training.layout import LayoutDataset
+    from training.paper.layout import LayoutDataset
 
     if len(folders) > 1:
         raise ConfigError('train: data.folder must be one folder where data.source is "layout"')

@@ -1,4 +1,4 @@
-"""Measure weights and baselines on the same pictures, which `training.items` has."""
+"""Measure weights and baselines on the same pictures, which `training.evaluation.items` has."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.baselines import Baseline
-from training.layout import shrink
-from training.metrics import Scorer, errors_inside
+from training.evaluation.baselines import Baseline
+from training.evaluation.metrics import Scorer, errors_inside
+from training.evaluation.resample import go_down, go_up
 from training.pairs import make_thumbnail, robust_qmax, true_log_gain
+from training.paper.layout import shrink
 from training.validate import run_network, to_nits
-from training.way_up import go_down, go_up
 from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset, render_hdr

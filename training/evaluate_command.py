@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from training.baselines import baselines
+from training.data.views import read_index
 from training.evaluate import (
     Item,
     Method,
@@ -22,13 +22,18 @@ from training.evaluate import (
     summary,
     write_json,
 )
-from training.items import items_from_layout, items_from_video, items_from_views, read_preset
-from training.metrics import Scorer
-from training.photo_items import as_it_is, for_photos, items_from_photos
-from training.report import WorstCases, write_html
-from training.subtitled import subtitled
+from training.evaluation.baselines import baselines
+from training.evaluation.items import (
+    items_from_layout,
+    items_from_video,
+    items_from_views,
+    read_preset,
+)
+from training.evaluation.metrics import Scorer
+from training.evaluation.photos import as_it_is, for_photos, items_from_photos
+from training.evaluation.report import WorstCases, write_html
+from training.evaluation.subtitled import subtitled
 from training.validate import split_views
-from training.views import read_index
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.weights import load_weights

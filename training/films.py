@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from training.config import Config
-from training.views import View
+from training.data.views import View
 
 # Pictures that are judged by themselves: a clip of one scene is all that many people have.
 ALONE = 0.35

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from training.encodings import PHOTO_ENCODINGS, VIDEO_ENCODINGS, Encoding
+from training.data.encodings import PHOTO_ENCODINGS, VIDEO_ENCODINGS, Encoding
 from training.operators import OPERATORS, PHOTO_OPERATORS, OperatorEntry
 
 MixName = Literal["video", "photo"]

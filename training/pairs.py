@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from training.data.encodings import DISPLAY_POWERS, Encoding, encode_sdr
+from training.data.views import View
 from training.degrade import Degradation
-from training.encodings import DISPLAY_POWERS, Encoding, encode_sdr
 from training.films import Locations
 from training.grade import (
     Grade,
@@ -30,7 +31,6 @@ from training.mixes import MIXES
 from training.operators import Light, Operator, draw_operator
 from training.operators.itu import eetf
 from training.vary import Title, Variation, draw_dim, draw_fade
-from training.views import View
 from vs_gainmap.color import (
     SDR_EOTFS,
     convert_primaries,

@@ -19,7 +19,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 
 from training.batches import endless, open_data
-from training.board import Board, open_examples
 from training.checkpoint import (
     CHECKPOINT,
     check_same,
@@ -36,6 +35,7 @@ from training.config import (
     TrainingError,
 )
 from training.films import draw_among
+from training.logging import Board, open_examples
 from training.loss import gain_map_loss
 from training.memory import keep_memory
 from training.thin import thin

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.held_out import choose_held_out
-from training.metrics import delta_e_itp, pq_psnr
+from training.data.splits import choose_held_out
+from training.data.views import View
+from training.evaluation.metrics import delta_e_itp, pq_psnr
 from training.mixes import MIXES
 from training.pairs import Film, make_pair, make_thumbnail
-from training.views import View
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr

@@ -27,7 +27,7 @@ ROOT = HERE.parents[1]
 # `training` stays out of the installed package; its metrics are used from the checkout.
 sys.path.insert(0, str(ROOT))
 
-from training.metrics import delta_e_itp, pq_psnr  # noqa: E402
+from training.evaluation.metrics import delta_e_itp, pq_psnr  # noqa: E402
 from vs_gainmap.color import (  # noqa: E402
     REFERENCE_WHITE_NITS,
     bt1886_eotf,

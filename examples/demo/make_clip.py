@@ -26,8 +26,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from frames import as_clip, signals  # noqa: E402
 
+from training.evaluation.metrics import psnr  # noqa: E402
 from training.grade import roll_off  # noqa: E402
-from training.metrics import psnr  # noqa: E402
 from training.operators import Light  # noqa: E402
 from training.operators.itu import Bt2446A  # noqa: E402
 from vs_gainmap.color import (  # noqa: E402

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.training.small import PRESET, make_pair, make_views
-from training.layout import write_pair
+from training.paper.layout import write_pair
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from training.config import Config, build
+from training.data.scenes import render_views
 from training.pairs import Pair
-from training.scenes import render_views
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -11,14 +11,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.baselines import (
-    baselines,
-    bt2446a_inverse,
-    bt2446c_inverse,
-    libplacebo_ffmpeg,
-    libplacebo_inverse,
-    scaling,
-)
 from training.evaluate import (
     Item,
     baseline_method,
@@ -29,8 +21,16 @@ from training.evaluate import (
     summary,
     write_json,
 )
-from training.items import read_runs
-from training.metrics import (
+from training.evaluation.baselines import (
+    baselines,
+    bt2446a_inverse,
+    bt2446c_inverse,
+    libplacebo_ffmpeg,
+    libplacebo_inverse,
+    scaling,
+)
+from training.evaluation.items import read_runs
+from training.evaluation.metrics import (
     Scorer,
     best_exposure,
     delta_e_itp,
@@ -41,9 +41,9 @@ from training.metrics import (
     psnr,
     ssim,
 )
+from training.evaluation.report import WorstCases, write_html
 from training.operators import Light
 from training.operators.itu import Bt2446C
-from training.report import WorstCases, write_html
 from vs_gainmap.color import convert_primaries, gamma22_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
@@ -174,16 +174,16 @@ def test_libplacebo_that_fails_or_hangs_is_one_line(
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\necho 'Device creation failed: no Vulkan' >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr("training.baselines.libplacebo_ffmpeg", lambda: str(program))
+    monkeypatch.setattr("training.evaluation.baselines.libplacebo_ffmpeg", lambda: str(program))
     grey = torch.full((3, 8, 8), 0.5)
     with pytest.raises(MediaError, match="libplacebo failed: Device creation failed") as told:
         libplacebo_inverse(grey)
     assert "\n" not in str(told.value)
     program.write_text("#!/bin/sh\nexec sleep 20\n")
-    monkeypatch.setattr("training.baselines.FFMPEG_TIMEOUT", 0.3)
+    monkeypatch.setattr("training.evaluation.baselines.FFMPEG_TIMEOUT", 0.3)
     with pytest.raises(MediaError, match=r"more than 0\.3 s .* try --no-libplacebo"):
         libplacebo_inverse(grey)
-    monkeypatch.setattr("training.baselines.libplacebo_ffmpeg", lambda: None)
+    monkeypatch.setattr("training.evaluation.baselines.libplacebo_ffmpeg", lambda: None)
     with pytest.raises(MediaError, match="no ffmpeg with a working libplacebo"):
         libplacebo_inverse(grey)
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from training import pairs
+from training.data.views import View
 from training.degrade import Degradation
 from training.films import FEWEST, MOST, Locations
 from training.grade import Grade
 from training.pairs import Film, PairDataset, draw_master
 from training.vary import Variation
-from training.views import View
 from vs_gainmap.gainmap import GainMapPreset
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)

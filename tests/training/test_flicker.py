@@ -14,7 +14,8 @@ import vapoursynth as vs
 
 from tests.clips import frame_props, planes
 from training.__main__ import main
-from training.flicker import (
+from training.data.splits import HELD_OUT_SCENES
+from training.evaluation.flicker import (
     Course,
     compare,
     excess_change,
@@ -23,8 +24,7 @@ from training.flicker import (
     levels,
     summary,
 )
-from training.held_out import HELD_OUT_SCENES
-from training.shots import FADE_GAMMA, SHOTS, Delivery, Shot, deliver, make_shots
+from training.evaluation.shots import FADE_GAMMA, SHOTS, Delivery, Shot, deliver, make_shots
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.video import open_clip

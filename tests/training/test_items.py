@@ -25,11 +25,11 @@ from training.evaluate import (
     published_method,
     summary,
 )
-from training.items import items_from_layout, items_from_video, read_preset, read_runs
-from training.layout import write_pair, write_preset
-from training.metrics import Scorer, pq_psnr
+from training.evaluation.items import items_from_layout, items_from_video, read_preset, read_runs
+from training.evaluation.metrics import Scorer, pq_psnr
+from training.evaluation.resample import go_down, go_up, tagged
 from training.pairs import Pair, make_thumbnail
-from training.way_up import go_down, go_up, tagged
+from training.paper.layout import write_pair, write_preset
 from vs_gainmap import props
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, pq_eotf
 from vs_gainmap.errors import MediaError, WeightsError

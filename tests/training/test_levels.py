@@ -13,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.data.scenes import INDEX, log_average, render_views
+from training.data.views import read_index
 from training.grade import DARKEST, LIGHTEST, Grade, Master
 from training.lighting import (
     KINDS,
@@ -28,8 +30,6 @@ from training.operators import Light, Operator
 from training.operators.camera import Bilateral, LocalReinhard
 from training.operators.film import Drago, Reinhard
 from training.pairs import Film, draw_master
-from training.scenes import INDEX, log_average, render_views
-from training.views import read_index
 
 SNOW = Levels(view=0.5, scene=0.5)
 NIGHT = Levels(view=0.02, scene=0.03)

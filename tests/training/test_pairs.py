@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from training.data.encodings import DISPLAY_POWERS, bt709_oetf, encode_sdr
+from training.data.scenes import Camera, log_average, perspective, render_views
+from training.data.sources import Still, read_still
+from training.data.views import read_index
 from training.degrade import Degradation, jpeg_round_trip, limited_8bit
-from training.encodings import DISPLAY_POWERS, bt709_oetf, encode_sdr
 from training.grade import Grade, Master, quantize_pq, roll_off
 from training.operators import PHOTO_OPERATORS
 from training.pairs import (
@@ -22,10 +25,7 @@ from training.pairs import (
     show,
     true_log_gain,
 )
-from training.scenes import Camera, log_average, perspective, render_views
-from training.sources import Still, read_still
 from training.vary import Title
-from training.views import read_index
 from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

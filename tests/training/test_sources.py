@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from training.__main__ import main
-from training.exr import to_bt2020
-from training.items import read_runs
-from training.scenes import INDEX, render_views
-from training.sources import read_source, read_still
-from training.video_source import LOOKS, Look, choose, frame_to_nits, scene_frames
+from training.data.exr import to_bt2020
+from training.data.scenes import INDEX, render_views
+from training.data.sources import read_source, read_still
+from training.data.video import LOOKS, Look, choose, frame_to_nits, scene_frames
+from training.evaluation.items import read_runs
 from vs_gainmap.color import PRIMARIES, Primaries, convert_primaries, hlg_inverse_oetf, hlg_ootf
 from vs_gainmap.errors import MediaError
 
@@ -188,7 +188,7 @@ def test_only_key_frames_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(*_: object) -> None:
         raise AssertionError("the whole file was decoded")
 
-    monkeypatch.setattr("training.video_source.numbered", refuse)
+    monkeypatch.setattr("training.data.video.numbered", refuse)
     assert len(list(scene_frames(path, count=4))) == 4
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from training.evaluate import Item, Output, measure, network_method, summary
-from training.metrics import Scorer
-from training.subtitled import LEVELS, subtitled
+from training.evaluation.metrics import Scorer
+from training.evaluation.subtitled import LEVELS, subtitled
 from vs_gainmap.color import bt1886_eotf, luminance, pq_eotf, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.weights import load_weights

@@ -27,13 +27,13 @@ from training.config import (
     to_dict,
 )
 from training.evaluate import published_method
+from training.evaluation.items import items_from_layout
+from training.evaluation.metrics import Scorer, pq_psnr
 from training.export import export
 from training.films import ALONE, draw_among
-from training.items import items_from_layout
-from training.layout import LayoutDataset, list_layout, patch_origins, rebuild, shrink
 from training.loss import gain_map_loss
-from training.metrics import Scorer, pq_psnr
 from training.pairs import PairDataset, true_log_gain
+from training.paper.layout import LayoutDataset, list_layout, patch_origins, rebuild, shrink
 from training.train import build_model, learning_rate, train
 from vs_gainmap.color import SDR_EOTFS, convert_primaries
 from vs_gainmap.errors import MediaError

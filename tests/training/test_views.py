@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from training import views
-from training.views import View, _Shrunk
+from training.data import views
+from training.data.views import View, _Shrunk
 from vs_gainmap.errors import MediaError
 
 

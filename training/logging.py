@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from training.config import Config
+from training.data.views import View
 from training.validate import Example, make_examples, picture, table, validate
-from training.views import View
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import Model
 

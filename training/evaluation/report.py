@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from training.evaluate import Item, Output, Row, summary
-from training.metrics import delta_e_itp
+from training.evaluation.metrics import delta_e_itp
 from training.validate import for_sdr_screen
 
 STYLE = """

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.sources import Still, find_sources, read_source
 from training.lighting import Levels
-from training.sources import Still, find_sources, read_source
 from vs_gainmap.color import luminance
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.video import count_frames, frame_to_nits, numbered
+from training.data.views import View
 from training.evaluate import Item
 from training.grade import Master
-from training.layout import PRESET_FILE, list_layout, rebuild
 from training.operators import OPERATORS, Operator
 from training.pairs import make_sdr, make_thumbnail, show
+from training.paper.layout import PRESET_FILE, list_layout, rebuild
 from training.validate import make_examples, to_nits
-from training.video_source import count_frames, frame_to_nits, numbered
-from training.views import View
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.encodings import DISPLAY_POWERS
+from training.data.scenes import Camera, log_average, perspective
+from training.data.sources import Still, find_sources, read_still, scene_name
+from training.data.splits import choose_held_out
+from training.data.video import VIDEO_SUFFIXES
 from training.degrade import rgb_to_ycbcr
-from training.encodings import DISPLAY_POWERS
 from training.grade import Grade, Master, quantize_pq
-from training.held_out import choose_held_out
 from training.operators import OPERATORS
 from training.pairs import make_sdr, show
-from training.scenes import Camera, log_average, perspective
-from training.sources import Still, find_sources, read_still, scene_name
-from training.video_source import VIDEO_SUFFIXES
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.sources import PHOTO_SUFFIXES, read_still
 from training.evaluate import Item, Method, Output
-from training.sources import PHOTO_SUFFIXES, read_still
 from training.validate import to_nits
 from vs_gainmap.color import SDR_EOTFS, Eotf
 from vs_gainmap.errors import GainMapError, MediaError

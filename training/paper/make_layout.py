@@ -9,10 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from training.config import PresetConfig
-from training.layout import write_pair, write_preset
+from training.data.views import View, read_index
 from training.pairs import Film, make_pair
+from training.paper.layout import write_pair, write_preset
 from training.validate import split_views
-from training.views import View, read_index
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.held_out import HELD_OUT_SCENES, choose_held_out
-from training.layout import list_layout
+from training.data.splits import HELD_OUT_SCENES, choose_held_out
+from training.data.views import View, read_index
+from training.paper.layout import list_layout
 from training.validate import make_examples, split_views
-from training.views import View, read_index
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

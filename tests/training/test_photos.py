@@ -12,8 +12,8 @@ from PIL import Image
 from tests.photo_samples import scene, ultrahdr
 from training.__main__ import main
 from training.evaluate import network_method, oracle_method
-from training.metrics import pq_psnr
-from training.photo_items import as_it_is, for_photos, items_from_photos
+from training.evaluation.metrics import pq_psnr
+from training.evaluation.photos import as_it_is, for_photos, items_from_photos
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet

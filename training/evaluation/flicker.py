@@ -17,8 +17,8 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.metrics import pq_psnr
-from training.shots import Shot, deliver
+from training.evaluation.metrics import pq_psnr
+from training.evaluation.shots import Shot, deliver
 from vs_gainmap import props
 from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import apply, predict, sdr_to_hdr10
@@ -201,7 +201,7 @@ def measure_shots(
     """Measure every shot at radius 0, at other radii, and two ways to compare with.
 
     Args:
-        shots: from `training.shots.make_shots`.
+        shots: from `training.evaluation.shots.make_shots`.
         weights: bundled name or file.
         radii: beside 0.
 

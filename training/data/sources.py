@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.exr import read_exr, to_bt2020
-from training.video_source import VIDEO_SUFFIXES, scene_frames
+from training.data.exr import read_exr, to_bt2020
+from training.data.video import VIDEO_SUFFIXES, scene_frames
 from vs_gainmap.color import (
     PRIMARIES,
     Primaries,

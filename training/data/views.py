@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.scenes import INDEX
 from training.lighting import Levels
-from training.scenes import INDEX
 from vs_gainmap.errors import MediaError
 
 # What shrunk views may take of the memory of each process that loads them.

@@ -1,0 +1,1 @@
+"""HDR pictures, and the SDR pairs that are made of them."""

@@ -1,0 +1,1 @@
+"""The data set layout of the GMNet paper."""
