@@ -26,12 +26,10 @@ from tests.photo_samples import (
 from vs_gainmap.color import PrimariesName
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
-from vs_gainmap.photo.jpeg import (
-    appended_images,
-    parse_jpeg,
-)
+from vs_gainmap.photo.input import Sampling
+from vs_gainmap.photo.jpeg import appended_images, parse_jpeg
 from vs_gainmap.photo.linear import read_linear
-from vs_gainmap.photo.picture import Sampling, read_picture
+from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.render import render_photo, render_rows

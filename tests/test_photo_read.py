@@ -33,14 +33,23 @@ from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import picture
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
+from vs_gainmap.photo.input import Signal, as_bytes
 from vs_gainmap.photo.iso21496 import write_iso
-from vs_gainmap.photo.jpeg import APP1, APP14, XMP, appended_images, parse_jpeg
+from vs_gainmap.photo.jpeg import (
+    APP1,
+    APP14,
+    XMP,
+    appended_images,
+    encode_jpeg,
+    parse_jpeg,
+    segment,
+)
 from vs_gainmap.photo.linear import read_linear
-from vs_gainmap.photo.picture import as_bytes, read_picture
-from vs_gainmap.photo.profile import SRGB, Signal, profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.picture import read_picture
+from vs_gainmap.photo.profile import SRGB, profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo, upright
-from vs_gainmap.photo.write import assemble, encode_jpeg, segment
+from vs_gainmap.photo.write import assemble
 
 Pixels = NDArray[np.float32]
 PHOTOS = "hdr/photos"

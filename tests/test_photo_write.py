@@ -33,6 +33,7 @@ from vs_gainmap.color import convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import predict
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
+from vs_gainmap.photo.input import as_bytes
 from vs_gainmap.photo.jpeg import (
     APP0,
     APP1,
@@ -42,16 +43,17 @@ from vs_gainmap.photo.jpeg import (
     XMP,
     JpegImage,
     appended_images,
+    encode_jpeg,
     parse_jpeg,
+    segment,
 )
 from vs_gainmap.photo.linear import read_linear, write_linear
-from vs_gainmap.photo.picture import as_bytes, read_picture
-from vs_gainmap.photo.pq import encode_pq, write_pq
+from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import srgb_curve_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
-from vs_gainmap.photo.write import assemble, encode_jpeg, segment
+from vs_gainmap.photo.write import assemble, encode_pq, write_pq
 from vs_gainmap.photo.xmp import CONTAINER, HDRGM, ITEM, read_properties
 
 OPTIONS = ConvertOptions()

@@ -34,7 +34,7 @@ from vs_gainmap.color import (  # noqa: E402
     convert_primaries,
     pq_eotf,
 )
-from vs_gainmap.photo.pq import write_pq  # noqa: E402
+from vs_gainmap.photo.write import write_pq  # noqa: E402
 from vs_gainmap.preview.frames import Previewer  # noqa: E402
 from vs_gainmap.video import open_clip  # noqa: E402
 from vs_gainmap.weights import DEFAULT_WEIGHTS  # noqa: E402

@@ -304,8 +304,8 @@ def _pq(args: argparse.Namespace) -> int:
     from vs_gainmap.color import REFERENCE_WHITE_NITS
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.linear import read_linear
-    from vs_gainmap.photo.pq import PQ_SUFFIXES, write_pq
     from vs_gainmap.photo.render import render_photo
+    from vs_gainmap.photo.write import PQ_SUFFIXES, write_pq
 
     if args.output.suffix.lower() not in PQ_SUFFIXES:
         raise MediaError(f"{args.output.name}: PQ goes into {', '.join(PQ_SUFFIXES)}")

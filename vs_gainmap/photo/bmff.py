@@ -10,9 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.input import Signal, as_rgb, check_size, open_image
+from vs_gainmap.photo.optional import load
 
 CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heif", b"miaf")
@@ -236,3 +240,36 @@ def with_primary(data: bytes, items: Items, item: int) -> bytes:
     except OverflowError as error:
         raise MediaError("damaged AVIF or HEIC: the gain map's item does not exist") from error
     return data[: items.primary_at] + identity + data[items.primary_at + items.primary_size :]
+
+
+def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
+    """Decode the primary item of an AVIF or HEIC file.
+
+    Returns:
+        The pixels, (H, W, 3), at 8 or 16 bits, and the library's ``info``. HEIC comes upright;
+        AVIF as stored, with its turns as the orientation in EXIF.
+    """
+    if is_avif(data):
+        return _decode_avif(data)
+    heif = load("pillow_heif", "pillow-heif")
+    file = heif.open_heif(data, convert_hdr_to_8bit=False)
+    check_size(*file.size)
+    return as_rgb(np.asarray(file)), dict(file.info)
+
+
+def is_avif(data: bytes) -> bool:
+    """Say whether the brands of an ISOBMFF file name AVIF."""
+    return b"avi" in data[8:64]
+
+
+def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
+    with open_image(data, "AVIF") as file:
+        info = dict(file.info)
+        pixels = np.asarray(file.convert("RGB"))
+    deep = load("imagecodecs", "imagecodecs").avif_decode(data)
+    # Pillow gives 8 bits alone; neither library applies the file's turns.
+    if deep.dtype == np.uint16 and deep.shape[:2] == pixels.shape[:2]:
+        depth = 10 if int(deep.max()) < 1024 else 12
+        codes = deep.astype(np.uint32) * 65535 // ((1 << depth) - 1)
+        return as_rgb(codes.astype(np.uint16)), info
+    return pixels, info

@@ -14,23 +14,15 @@ from vs_gainmap.color import PrimariesName, convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
 from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
-from vs_gainmap.photo.jpeg import parse_jpeg
+from vs_gainmap.photo.input import Sampling, as_bytes, naming, read_file
+from vs_gainmap.photo.jpeg import BASE_QUALITY, decode_jpeg, encode_jpeg, parse_jpeg
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
-from vs_gainmap.photo.picture import (
-    Picture,
-    Sampling,
-    as_bytes,
-    decode_jpeg,
-    naming,
-    read_file,
-    read_picture,
-)
-from vs_gainmap.photo.pq import AVIF_LEVEL, PQ_SUFFIXES, write_pq
+from vs_gainmap.photo.picture import Picture, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
 from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.write import BASE_QUALITY, MAP_QUALITY, assemble, encode_jpeg
+from vs_gainmap.photo.write import AVIF_LEVEL, MAP_QUALITY, PQ_SUFFIXES, assemble, write_pq
 
 INPUT_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"),

@@ -27,8 +27,9 @@ from vs_gainmap.color import (
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.photo.input import Sampling, as_bytes
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.picture import Sampling, as_bytes, read_picture
+from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.read import GainMapPhoto, check_aspect
 from vs_gainmap.photo.render import render_photo, upright

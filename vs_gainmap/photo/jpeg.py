@@ -6,13 +6,26 @@ start-of-image marker opens a stream that can be walked to its end.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.ifd import read_header, read_ifd
+from vs_gainmap.photo.input import (
+    BAND_ROWS,
+    DECODE_ERRORS,
+    MAX_PIXELS_PER_BYTE,
+    Sampling,
+    Signal,
+    check_size,
+)
+from vs_gainmap.photo.optional import load
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 APP0, APP1, APP2, APP14, APP15, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
@@ -32,6 +45,8 @@ MAX_SEGMENTS = 4096
 # Real progressive files have about ten; a thousand scans of a huge picture decode for minutes.
 MAX_SCANS = 64
 MAX_ICC = 4 << 20
+BASE_QUALITY = 95
+MAX_SIDE = 65500
 
 # In entropy-coded data 0xFF is followed by 0 (stuffing) or a restart marker; else it ends there.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
@@ -255,3 +270,106 @@ def _mpf_offsets(image: JpegImage) -> list[int]:
         offsets = [struct.unpack(f"{field.order}I", e[8:12])[0] for e in entries[:MAX_IMAGES]]
         return [base + offset for offset in offsets if offset]
     return []
+
+
+def decode_jpeg(image: JpegImage, sampling: Sampling = "smooth") -> Signal:
+    """Decode one JPEG stream.
+
+    Args:
+        image: the stream.
+        sampling: how chroma is read between its samples.
+
+    Returns:
+        (H, W, 3) or, where it has one component, (H, W, 1); 16 bits in color with the
+        sampling of libultrahdr, else 8.
+
+    Raises:
+        MediaError: too large, truncated, damaged, or CMYK.
+    """
+    check_size(image.width, image.height)
+    if image.width * image.height > MAX_PIXELS_PER_BYTE * (image.end - image.start):
+        raise MediaError(f"damaged JPEG: {image.width}x{image.height} can't come of its few bytes")
+    if image.components not in (1, 3):
+        raise MediaError(f"JPEG of {image.components} components: only gray and color work")
+    repeat = sampling == "libultrahdr" and _is_ycbcr(image)
+    try:
+        pixels = _decode_repeated(image) if repeat else _decode_filtered(image)
+    except DECODE_ERRORS as error:
+        raise MediaError(f"damaged JPEG: {str(error)[:100]}") from error
+    if pixels.shape[:2] != (image.height, image.width):
+        raise MediaError("damaged JPEG: the decoded size is not that of its header")
+    return np.atleast_3d(pixels)
+
+
+def _is_ycbcr(image: JpegImage) -> bool:
+    """Say whether three components are Y'CbCr, as libjpeg tells it from markers and names."""
+    if image.components != 3:
+        return False
+    markers = {segment.marker for segment in image.segments}
+    adobe = image.payload(APP14, b"Adobe")
+    if APP0 in markers and image.payload(APP0, b"JFIF\0") is not None:
+        return True
+    if adobe is not None and len(adobe) >= 7:
+        return adobe[6] != 0
+    return image.component_names != b"RGB"
+
+
+def _decode_filtered(image: JpegImage) -> NDArray[np.uint8]:
+    plugin = load("PIL.JpegImagePlugin", "pillow")
+    # The class itself: Image.open would follow MPF offsets.
+    with plugin.JpegImageFile(io.BytesIO(image.bare)) as file:
+        return np.asarray(file.convert("L" if image.components == 1 else "RGB"))
+
+
+def _decode_repeated(image: JpegImage) -> NDArray[np.uint16]:
+    codecs = load("imagecodecs", "imagecodecs")
+    coded = codecs.jpeg8_decode(image.bare, outcolorspace="YCBCR", fancyupsampling=False)
+    out = np.empty(coded.shape, dtype=np.uint16)
+    for start in range(0, coded.shape[0], BAND_ROWS):
+        y, cb, cr = np.moveaxis(coded[start : start + BAND_ROWS].astype(np.float32), -1, 0)
+        cb, cr = cb - 128, cr - 128
+        # ITU-T T.871, clause 7.
+        rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], -1)
+        out[start : start + BAND_ROWS] = (rgb.clip(0, 255) * 257).round()
+    return out
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    """Return a marker segment.
+
+    Raises:
+        MediaError: longer than a segment can be.
+    """
+    if len(payload) > 65533:
+        raise MediaError(f"JPEG: a segment can't hold {len(payload)} bytes")
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def encode_jpeg(
+    pixels: NDArray[np.uint8],
+    *,
+    quality: int = BASE_QUALITY,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """Encode a JPEG at 4:4:4.
+
+    Args:
+        pixels: (H, W, 1 or 3).
+        quality: 1..100.
+        icc: profile to embed.
+        exif: TIFF data to embed.
+
+    Raises:
+        MediaError: larger than JPEG allows.
+    """
+    if max(pixels.shape[:2]) > MAX_SIDE:
+        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {pixels.shape[:2]}")
+    image = load("PIL.Image", "pillow")
+    picture = image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    options: dict[str, object] = {"icc_profile": icc} if icc else {}
+    if exif and len(exif) + len(EXIF) <= 65533:
+        options["exif"] = EXIF + exif
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **options)
+    return buffer.getvalue()

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from vs_gainmap.color import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.files import replacing, write_bytes
+from vs_gainmap.photo.input import check_size, naming, read_file
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.picture import check_size, naming, read_file
 from vs_gainmap.photo.profile import profile_from_icc
 
 LINEAR_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")

@@ -23,8 +23,9 @@ from vs_gainmap.gainmap import (
     network_log_gain,
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.photo.picture import BAND_ROWS, Picture
-from vs_gainmap.photo.profile import ColorProfile, Signal
+from vs_gainmap.photo.input import BAND_ROWS, Signal
+from vs_gainmap.photo.picture import Picture
+from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.render import resample_rows
 from vs_gainmap.runtime import Predictor, choose_device, choose_dtype
 from vs_gainmap.weights import PHOTO_WEIGHTS, load_weights

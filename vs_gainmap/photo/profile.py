@@ -24,10 +24,10 @@ from vs_gainmap.color import (
     srgb_inverse_eotf,
 )
 from vs_gainmap.errors import MediaError
+from vs_gainmap.photo.input import Signal
 from vs_gainmap.photo.optional import load
 
 Curve = Literal["srgb", "table", "pq", "hlg"]
-Signal = NDArray[np.uint8] | NDArray[np.uint16]
 
 # ITU-T H.273, tables 2 and 3.
 H273_PRIMARIES: dict[int, PrimariesName] = {

@@ -15,21 +15,12 @@ from vs_gainmap.color import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import apple
-from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items, with_primary
+from vs_gainmap.photo.bmff import decode_bmff, find_tone_map, is_bmff, read_items, with_primary
+from vs_gainmap.photo.input import Sampling, check_size, naming, read_file
 from vs_gainmap.photo.iso21496 import read_iso
-from vs_gainmap.photo.jpeg import JpegImage, appended_images, parse_jpeg
+from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.picture import (
-    Picture,
-    Sampling,
-    check_size,
-    decode_bmff,
-    decode_jpeg,
-    naming,
-    read_bmff,
-    read_file,
-    read_picture,
-)
+from vs_gainmap.photo.picture import Picture, read_bmff, read_picture
 from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
 from vs_gainmap.photo.xmp import read_hdrgm
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vs_gainmap.color import SDR_EOTFS, Eotf, PrimariesName, convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import apply_gain_map
-from vs_gainmap.photo.picture import BAND_ROWS, Sampling
+from vs_gainmap.photo.input import BAND_ROWS, Sampling
 from vs_gainmap.photo.read import GainMapPhoto
 
 

@@ -1,21 +1,27 @@
-"""Put an Ultra HDR JPEG together: base, gain map, XMP, ISO 21496-1 and MPF.
+"""Write HDR photos: Ultra HDR JPEG, and PQ in PNG (16 bits, cICP) or AVIF (10 bits).
 
-The base's coded data, its EXIF and its ICC profile stay byte for byte; segments are added
-before its first table. What stood behind the base (a motion photo's clip, a maker's own data)
-stays at the end of the file, from where it is found. Previews that an MPF named are left out
-with that MPF: the second picture of the new one has to be the gain map.
+An Ultra HDR JPEG is base, gain map, XMP, ISO 21496-1 and MPF. The base's coded data, its EXIF
+and its ICC profile stay byte for byte; segments are added before its first table. What stood
+behind the base (a motion photo's clip, a maker's own data) stays at the end of the file, from
+where it is found. Previews that an MPF named are left out with that MPF: the second picture of
+the new one has to be the gain map.
 """
 
 from __future__ import annotations
 
-import io
 import struct
+import zlib
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from vs_gainmap.color import Primaries, PrimariesName, convert_primaries, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.photo.input import BAND_ROWS
 from vs_gainmap.photo.iso21496 import VERSION, write_iso
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -27,7 +33,9 @@ from vs_gainmap.photo.jpeg import (
     MPF,
     XMP,
     JpegImage,
+    encode_jpeg,
     parse_jpeg,
+    segment,
     trailer,
 )
 from vs_gainmap.photo.optional import load
@@ -35,52 +43,16 @@ from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
 
 # At 95 the map's own error passes one percent of the light; see docs/photos.md.
 MAP_QUALITY = 98
-BASE_QUALITY = 95
-MAX_SIDE = 65500
 # CIPA DC-007, 5.2.3.3: dependent on nothing, JPEG, "baseline MP primary image" and undefined.
 MP_PRIMARY, MP_UNDEFINED = 0x030000, 0
 MPF_SIZE = 8 + 2 + 3 * 12 + 4 + 2 * 16
 
-
-def segment(marker: int, payload: bytes) -> bytes:
-    """Return a marker segment.
-
-    Raises:
-        MediaError: longer than a segment can be.
-    """
-    if len(payload) > 65533:
-        raise MediaError(f"JPEG: a segment can't hold {len(payload)} bytes")
-    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-
-
-def encode_jpeg(
-    pixels: NDArray[np.uint8],
-    *,
-    quality: int = BASE_QUALITY,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-) -> bytes:
-    """Encode a JPEG at 4:4:4.
-
-    Args:
-        pixels: (H, W, 1 or 3).
-        quality: 1..100.
-        icc: profile to embed.
-        exif: TIFF data to embed.
-
-    Raises:
-        MediaError: larger than JPEG allows.
-    """
-    if max(pixels.shape[:2]) > MAX_SIDE:
-        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {pixels.shape[:2]}")
-    image = load("PIL.Image", "pillow")
-    picture = image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    options: dict[str, object] = {"icc_profile": icc} if icc else {}
-    if exif and len(exif) + len(EXIF) <= 65533:
-        options["exif"] = EXIF + exif
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **options)
-    return buffer.getvalue()
+PQ_SUFFIXES = (".png", ".avif")
+# ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).
+BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
+# Signature, then the header chunk of 13 bytes with its length, name and checksum.
+IHDR_END = 8 + 25
+AVIF_LEVEL = 90
 
 
 def assemble(
@@ -160,3 +132,80 @@ def _mpf(first_size: int, second_size: int, second_offset: int) -> bytes:
             struct.pack(">IIIHH", MP_UNDEFINED, second_size, second_offset, 0, 0),
         )
     )
+
+
+def encode_pq(
+    hdr: NDArray[np.float32],
+    primaries: PrimariesName | Primaries,
+    sdr_white: float,
+    bits: int,
+) -> NDArray[np.uint16]:
+    """Encode linear light as PQ codes in BT.2020 primaries.
+
+    Args:
+        hdr: (H, W, 3), linear light, 1.0 = SDR white.
+        primaries: of `hdr`.
+        sdr_white: cd/m2 of 1.0.
+        bits: of the codes, full range.
+
+    Returns:
+        (H, W, 3), 0..2^bits - 1.
+    """
+    out = np.empty(hdr.shape, dtype=np.uint16)
+    for start in range(0, hdr.shape[0], BAND_ROWS):
+        band = torch.from_numpy(hdr[start : start + BAND_ROWS]).movedim(-1, 0).double()
+        nits = convert_primaries(band, primaries, "bt2020").clamp(min=0.0) * sdr_white
+        codes = (pq_inverse_eotf(nits) * ((1 << bits) - 1)).round()
+        out[start : start + BAND_ROWS] = codes.movedim(0, -1).numpy().astype(np.uint16)
+    return out
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a PNG chunk (PNG 3, clause 5.3)."""
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def write_pq(
+    path: Path,
+    hdr: NDArray[np.float32],
+    primaries: PrimariesName | Primaries,
+    sdr_white: float,
+    *,
+    level: int = AVIF_LEVEL,
+    exif: bytes | None = None,
+) -> None:
+    """Write a PQ picture, by the file's suffix.
+
+    Args:
+        path: .png (16 bits, cICP 9/16/0/1) or .avif (10 bits, 4:4:4, nclx 9/16/9).
+        hdr: (H, W, 3), linear light, 1.0 = SDR white.
+        primaries: of `hdr`.
+        sdr_white: cd/m2 of 1.0.
+        level: quality of AVIF, 0..100.
+        exif: TIFF data that a PNG is to carry; AVIF goes without.
+
+    Raises:
+        MediaError: another suffix, or the file can't be written.
+    """
+    codecs = load("imagecodecs", "imagecodecs")
+    suffix = path.suffix.lower()
+    if suffix not in PQ_SUFFIXES:
+        raise MediaError(f"{path.name}: PQ pictures go into {', '.join(PQ_SUFFIXES)}")
+    codes = encode_pq(hdr, primaries, sdr_white, 16 if suffix == ".png" else 10)
+    color = {"primaries": BT2020, "transfer": ST2084}
+    if suffix == ".png":
+        data: bytes = codecs.png_encode(codes, matrix=MATRIX_RGB, **color)
+        if exif:
+            data = data[:IHDR_END] + _chunk(b"eXIf", exif) + data[IHDR_END:]
+    else:
+        data = codecs.avif_encode(
+            codes,
+            level=level,
+            bitspersample=10,
+            pixelformat="YUV444",
+            matrix=MATRIX_2020,
+            speed=8,
+            **color,
+        )
+    write_bytes(path, data)

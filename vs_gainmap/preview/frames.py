@@ -22,8 +22,8 @@ from vs_gainmap.filters import apply, predict
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.gainmap import largest_gain
-from vs_gainmap.photo.pq import write_pq
 from vs_gainmap.photo.render import upright
+from vs_gainmap.photo.write import write_pq
 from vs_gainmap.preview.extra import PICTURES, PLOTS, require
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.scopes import histogram, waveform
