@@ -68,6 +68,12 @@ def test_variable_frame_rate_and_aspect_are_untouched(media: Media, tmp_path: Pa
     assert [track["frame_rate_mode"] for track in said] == ["VFR", "VFR"]
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].time_base.denominator == 90_000
+    default_duration = b"\x23\xe3\x83"
+    assert default_duration not in (tmp_path / "out.mkv").read_bytes()[:1000]
+    run(media.silent, tmp_path / "constant.mkv")
+    head = (tmp_path / "constant.mkv").read_bytes()[:1000]
+    at = head.index(default_duration) + 4
+    assert int.from_bytes(head[at : at + 4]) == round(10**9 * Fraction(1001, 24000))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

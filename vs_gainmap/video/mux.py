@@ -118,7 +118,7 @@ def mux(
         raise MediaError(f"writing .{container.suffix} failed: {error}") from error
     if container.is_matroska:
         with path.open("r+b") as file:
-            finish_matroska(file, track.size, track.aspect, track.rate)
+            finish_matroska(file, track.size, track.aspect)
 
 
 def check(
@@ -189,6 +189,8 @@ def _add_video(
         context.codec_tag = "hvc1"
     if track.aspect is not None:
         context.sample_aspect_ratio = track.aspect
+    # Matroska's DefaultDuration; 0 writes none.
+    context.framerate = track.rate or Fraction(0)
     video.metadata.clear()
     if container.is_matroska:
         video.metadata["title"] = mark_title("")

@@ -30,15 +30,14 @@ MAX_CLL = 0x55BC
 MAX_FALL = 0x55BD
 MASTERING_METADATA = 0x55D0
 NAME = 0x536E
-DEFAULT_DURATION = 0x23E383
 DISPLAY_WIDTH = 0x54B0
 DISPLAY_HEIGHT = 0x54BA
 DISPLAY_UNIT = 0x54B2
 VOID = 0xEC
 # Chromaticities of R, G, B and white (x, y), then the maximum and the minimum in cd/m2.
 MASTERING_VALUES = range(0x55D1, 0x55DB)
-# Longer than DefaultDuration, DisplayWidth and DisplayHeight together; see `finish_matroska`.
-_PLACEHOLDER = "vs-gainmap:" + "_" * 85
+# Longer than DisplayWidth and DisplayHeight together; see `finish_matroska`.
+_PLACEHOLDER = "vs-gainmap:" + "_" * 9
 
 
 def spans(data: bytes, start: int, end: int | None = None) -> Iterator[tuple[int, int, int]]:
@@ -187,19 +186,16 @@ def mark_title(title: str) -> str:
     return _PLACEHOLDER + title
 
 
-def finish_matroska(
-    file: BinaryIO, size: tuple[int, int], aspect: Fraction | None, rate: Fraction | None
-) -> None:
-    """Write into a finished Matroska file what PyAV can't tell its muxer.
+def finish_matroska(file: BinaryIO, size: tuple[int, int], aspect: Fraction | None) -> None:
+    """Write the sample aspect into a finished Matroska file: PyAV can't pass it to its muxer.
 
-    Sample aspect and frame rate of the track whose title came from `mark_title`; its title
-    is put right. The file's size and all positions in it stay as they are.
+    It goes to the track whose title came from `mark_title`, and its title is put right. The
+    file's size and all positions in it stay as they are.
 
     Args:
         file: open for reading and writing, binary.
         size: width and height in samples.
-        aspect: width of a sample over its height.
-        rate: frames a second, or None where it varies.
+        aspect: width of a sample over its height; None is unknown.
 
     Raises:
         MediaError: the header isn't what FFmpeg writes.
@@ -216,7 +212,7 @@ def finish_matroska(
             out += element(kind, payload)
             continue
         title = name.removeprefix(_PLACEHOLDER).encode()
-        out += element(kind, _finished_entry(parts, title, size, aspect, rate))
+        out += element(kind, _finished_entry(parts, title, size, aspect))
     file.seek(start)
     file.write(bytes(out) + void(end - start - len(out)))
 
@@ -236,7 +232,6 @@ def _finished_entry(
     title: bytes,
     size: tuple[int, int],
     aspect: Fraction | None,
-    rate: Fraction | None,
 ) -> bytes:
     out = bytearray()
     for kind, payload in parts:
@@ -251,9 +246,6 @@ def _finished_entry(
                 kept.append((DISPLAY_HEIGHT, uint(height)))
             inner = b"".join(element(k, value) for k, value in kept)
             out += element(kind, inner)
-        elif kind != DEFAULT_DURATION:
+        else:
             out += element(kind, payload)
-    if rate is not None:
-        nanoseconds = round(Fraction(10**9) / rate)
-        out += element(DEFAULT_DURATION, uint(nanoseconds))
     return bytes(out)
