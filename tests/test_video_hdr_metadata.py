@@ -1,22 +1,31 @@
-"""HDR10 metadata in HEVC and AV1 bitstreams."""
+"""HDR10 metadata in HEVC and AV1 bitstreams, and in Matroska's header."""
 
 from __future__ import annotations
 
+import io
 import struct
+from fractions import Fraction
+from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.video.hdr_metadata import av1, hevc
+from vs_gainmap.video.hdr_metadata import av1, hevc, matroska
+from vs_gainmap.video.hdr_metadata.matroska import (
+    finish_matroska,
+    header_with_hdr10,
+    mark_title,
+    open_template,
+)
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)
 # Many zeros, so that emulation prevention has work to do.
 sparse = st.lists(st.sampled_from([0, 0, 0, 1, 2, 3, 4, 255]), max_size=80).map(bytes)
-
 IDR, CRA, TRAIL = b"\x26\x01\xaf", b"\x2a\x01\xaf", b"\x02\x01\xaf"
 VPS, SPS, PPS, AUD = b"\x40\x01\x0c", b"\x42\x01\x01", b"\x44\x01\xc1", b"\x46\x01\x50"
 
@@ -163,3 +172,84 @@ def test_cut_obu_is_an_error() -> None:
 def test_packet_without_start_code_is_an_error() -> None:
     with pytest.raises(MediaError, match="no start code"):
         hevc.split_annexb(b"\0\0\0\x04\x26\x01\xaf\x80")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([matroska.VIDEO, matroska.NAME]), st.binary(max_size=400)))
+)
+def test_elements_round_trip(parts: list[tuple[int, bytes]]) -> None:
+    data = b"".join(matroska.element(kind, payload) for kind, payload in parts)
+    assert list(matroska.elements(data)) == parts
+
+
+@pytest.mark.parametrize("size", [126, 127, 128, 16382, 16383])
+def test_a_size_of_all_ones_is_never_written(size: int) -> None:
+    ((_, payload),) = matroska.elements(matroska.element(matroska.NAME, bytes(size)))
+    assert len(payload) == size
+
+
+@pytest.mark.parametrize("size", [0, 2, 8, 9, 10, 300])
+def test_void_takes_exactly_its_room(size: int) -> None:
+    assert len(matroska.void(size)) == size
+    assert all(kind == matroska.VOID for kind, _ in matroska.elements(matroska.void(size)))
+
+
+def _header(codec: str = "libx265") -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as out:
+        stream = out.add_stream(codec, rate=25, options={"x265-params": "log-level=none"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
+        stream.codec_context.color_trc = 16
+        out.start_encoding()
+    return buffer.getvalue()
+
+
+def _side_data(header: bytes) -> dict[str, bytes]:
+    with open_template(header) as stream:
+        return dict(stream.codec_context.coded_side_data)
+
+
+@pytest.mark.parametrize(("library", "codec"), [("libx265", "hevc"), ("ffv1", "ffv1")])
+def test_header_carries_metadata(library: str, codec: str) -> None:
+    header = _header(library)
+    assert not _side_data(header_with_hdr10(header, codec, None, None))
+    found = _side_data(header_with_hdr10(header, codec, P3, LIGHT))
+    # AVContentLightMetadata: MaxCLL, MaxFALL.
+    assert struct.unpack("2I", found["content_light_level"]) == (850, 120)
+    # AVMasteringDisplayMetadata: 3x2 primaries, white, min, max as rationals; 2 flags.
+    numbers = struct.unpack("20i2i", found["mastering_display_metadata"])
+    values = [Fraction(a, b) for a, b in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
+    assert [float(v) for v in values] == pytest.approx(
+        [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329, 0.0001, 1000]
+    )
+    again = header_with_hdr10(header_with_hdr10(header, codec, None, LIGHT), codec, P3, LIGHT)
+    assert _side_data(again) == found
+
+
+@pytest.mark.parametrize("title", ["", "Director's cut, ümlaut"])
+def test_finished_matroska_says_aspect_and_title(title: str, tmp_path: Path) -> None:
+    path = tmp_path / "out.mkv"
+    with av.open(str(path), "w", format="matroska", options={"write_crc32": "0"}) as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
+        stream.metadata["title"] = mark_title(title)
+        for n in range(3):
+            frame = av.VideoFrame(96, 64, "yuv420p10le")
+            frame.pts, frame.time_base = n, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        finish_matroska(file, (96, 64), Fraction(4, 3))
+    assert path.stat().st_size == size
+    with av.open(str(path)) as back:
+        video = back.streams.video[0]
+        assert Fraction(video.sample_aspect_ratio.numerator, 3) == Fraction(4, 3)
+        assert video.metadata.get("title", "") == title
+        assert sum(1 for _ in back.decode(video)) == 3
+
+
+def test_a_header_without_tracks_is_an_error() -> None:
+    with pytest.raises(MediaError, match="no tracks"):
+        finish_matroska(io.BytesIO(matroska.element(matroska.SEGMENT, b"")), (96, 64), None)

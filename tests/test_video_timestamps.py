@@ -14,12 +14,14 @@ from pathlib import Path
 import av
 import pytest
 import vapoursynth as vs
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.media import X264, Media, decode, digest, ffmpeg, frame_times
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.source import VideoReader
-from vs_gainmap.video.timestamps import warn_of_holes
+from vs_gainmap.video.timestamps import FrameTimes, warn_of_holes
 
 Change = Callable[[int, av.Packet], av.Packet | None]
 
@@ -231,3 +233,30 @@ def test_damage_is_told_once_with_file_and_seconds(
     assert re.search(rf"^{re.escape(str(path))}: a damaged packet at 0\.\d+ s is left", damage[0])
     assert len(set(caplog.messages)) == len(caplog.messages)
     assert any("can't be decoded; a neighbor is shown" in line for line in caplog.messages)
+
+
+@given(
+    st.lists(st.fractions(Fraction(1, 1000), 10, max_denominator=90_000), min_size=1, max_size=9),
+    st.integers(-1000, 10**6),
+)
+def test_times_are_exact_or_finer_than_a_nanosecond(durations: list[Fraction], start: int) -> None:
+    first = Fraction(start, 90_000)
+    times = FrameTimes.from_durations(durations, start=first)
+    exact = first
+    for n, duration in enumerate(durations):
+        error = times.pts(n) * times.time_base - exact
+        assert error == 0 or (times.time_base == Fraction(1, 705_600_000) and abs(error) < 1e-9)
+        exact += duration
+    decoding = [times.dts(n) for n in range(-3, len(times))]
+    assert decoding == sorted(set(decoding))
+    assert all(times.dts(n) <= times.pts(n) for n in range(len(times)))
+
+
+def test_the_source_time_base_is_kept_where_it_fits() -> None:
+    steps = [Fraction(1001, 24000)] * 3
+    assert FrameTimes.from_durations(steps, prefer=Fraction(1, 24000)).time_base == Fraction(
+        1, 24000
+    )
+    assert FrameTimes.from_durations(steps, prefer=Fraction(1, 1000)).time_base == Fraction(
+        1, 24000
+    )

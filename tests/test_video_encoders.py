@@ -1,17 +1,13 @@
-"""EBML, the header that carries HDR10 metadata, exact times, encoder options."""
+"""The table of encoders: options, presets, containers."""
 
 from __future__ import annotations
 
-import io
-import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
@@ -23,126 +19,10 @@ from vs_gainmap.video.encoders import (
     format_params,
     parse_params,
 )
-from vs_gainmap.video.hdr_metadata import matroska
-from vs_gainmap.video.hdr_metadata.matroska import (
-    finish_matroska,
-    header_with_hdr10,
-    mark_title,
-    open_template,
-)
 from vs_gainmap.video.streams import find_container
-from vs_gainmap.video.timestamps import FrameTimes
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from([matroska.VIDEO, matroska.NAME]), st.binary(max_size=400)))
-)
-def test_elements_round_trip(parts: list[tuple[int, bytes]]) -> None:
-    data = b"".join(matroska.element(kind, payload) for kind, payload in parts)
-    assert list(matroska.elements(data)) == parts
-
-
-@pytest.mark.parametrize("size", [126, 127, 128, 16382, 16383])
-def test_a_size_of_all_ones_is_never_written(size: int) -> None:
-    ((_, payload),) = matroska.elements(matroska.element(matroska.NAME, bytes(size)))
-    assert len(payload) == size
-
-
-@pytest.mark.parametrize("size", [0, 2, 8, 9, 10, 300])
-def test_void_takes_exactly_its_room(size: int) -> None:
-    assert len(matroska.void(size)) == size
-    assert all(kind == matroska.VOID for kind, _ in matroska.elements(matroska.void(size)))
-
-
-def _header(codec: str = "libx265") -> bytes:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as out:
-        stream = out.add_stream(codec, rate=25, options={"x265-params": "log-level=none"})
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
-        stream.codec_context.color_trc = 16
-        out.start_encoding()
-    return buffer.getvalue()
-
-
-def _side_data(header: bytes) -> dict[str, bytes]:
-    with open_template(header) as stream:
-        return dict(stream.codec_context.coded_side_data)
-
-
-@pytest.mark.parametrize(("library", "codec"), [("libx265", "hevc"), ("ffv1", "ffv1")])
-def test_header_carries_metadata(library: str, codec: str) -> None:
-    header = _header(library)
-    assert not _side_data(header_with_hdr10(header, codec, None, None))
-    found = _side_data(header_with_hdr10(header, codec, P3, LIGHT))
-    # AVContentLightMetadata: MaxCLL, MaxFALL.
-    assert struct.unpack("2I", found["content_light_level"]) == (850, 120)
-    # AVMasteringDisplayMetadata: 3x2 primaries, white, min, max as rationals; 2 flags.
-    numbers = struct.unpack("20i2i", found["mastering_display_metadata"])
-    values = [Fraction(a, b) for a, b in zip(numbers[0:20:2], numbers[1:20:2], strict=True)]
-    assert [float(v) for v in values] == pytest.approx(
-        [0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329, 0.0001, 1000]
-    )
-    again = header_with_hdr10(header_with_hdr10(header, codec, None, LIGHT), codec, P3, LIGHT)
-    assert _side_data(again) == found
-
-
-@pytest.mark.parametrize("title", ["", "Director's cut, ümlaut"])
-def test_finished_matroska_says_aspect_and_title(title: str, tmp_path: Path) -> None:
-    path = tmp_path / "out.mkv"
-    with av.open(str(path), "w", format="matroska", options={"write_crc32": "0"}) as out:
-        stream = out.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p10le"
-        stream.metadata["title"] = mark_title(title)
-        for n in range(3):
-            frame = av.VideoFrame(96, 64, "yuv420p10le")
-            frame.pts, frame.time_base = n, Fraction(1, 25)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        finish_matroska(file, (96, 64), Fraction(4, 3))
-    assert path.stat().st_size == size
-    with av.open(str(path)) as back:
-        video = back.streams.video[0]
-        assert Fraction(video.sample_aspect_ratio.numerator, 3) == Fraction(4, 3)
-        assert video.metadata.get("title", "") == title
-        assert sum(1 for _ in back.decode(video)) == 3
-
-
-def test_a_header_without_tracks_is_an_error() -> None:
-    with pytest.raises(MediaError, match="no tracks"):
-        finish_matroska(io.BytesIO(matroska.element(matroska.SEGMENT, b"")), (96, 64), None)
-
-
-@given(
-    st.lists(st.fractions(Fraction(1, 1000), 10, max_denominator=90_000), min_size=1, max_size=9),
-    st.integers(-1000, 10**6),
-)
-def test_times_are_exact_or_finer_than_a_nanosecond(durations: list[Fraction], start: int) -> None:
-    first = Fraction(start, 90_000)
-    times = FrameTimes.from_durations(durations, start=first)
-    exact = first
-    for n, duration in enumerate(durations):
-        error = times.pts(n) * times.time_base - exact
-        assert error == 0 or (times.time_base == Fraction(1, 705_600_000) and abs(error) < 1e-9)
-        exact += duration
-    decoding = [times.dts(n) for n in range(-3, len(times))]
-    assert decoding == sorted(set(decoding))
-    assert all(times.dts(n) <= times.pts(n) for n in range(len(times)))
-
-
-def test_the_source_time_base_is_kept_where_it_fits() -> None:
-    steps = [Fraction(1001, 24000)] * 3
-    assert FrameTimes.from_durations(steps, prefer=Fraction(1, 24000)).time_base == Fraction(
-        1, 24000
-    )
-    assert FrameTimes.from_durations(steps, prefer=Fraction(1, 1000)).time_base == Fraction(
-        1, 24000
-    )
 
 
 @pytest.mark.parametrize(
