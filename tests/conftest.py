@@ -49,7 +49,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from vs_gainmap.gainmap import PRESETS
     from vs_gainmap.models import GMNet
-    from vs_gainmap.weights import save_weights
+    from vs_gainmap.models.weights import save_weights
 
     torch.manual_seed(7)
     model = GMNet(8, blocks=1)

@@ -16,12 +16,12 @@ from PIL import Image
 
 from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
+from vs_gainmap.models.weights import save_weights
 from vs_gainmap.photo.bmff import Items, _boxes, read_items
 from vs_gainmap.photo.input import Sampling
 from vs_gainmap.photo.jpeg import encode_jpeg, parse_jpeg
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.write import assemble
-from vs_gainmap.weights import save_weights
 
 METADATA = GainMapMetadata(
     gain_map_min=(-0.25, -0.25, -0.25),

@@ -24,10 +24,10 @@ from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph, vector_rows
 from vs_gainmap.backends.plugins import PLUGINS, Place
 from vs_gainmap.backends.quantize import calibrate, load_ranges, save_ranges
 from vs_gainmap.backends.signal_stack import signal_stack
-from vs_gainmap.cache import CACHE_VARIABLE, replacing
 from vs_gainmap.cli import doctor, main
+from vs_gainmap.files import replacing
 from vs_gainmap.models import GMNet
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 # What the plugins that need a GPU's driver to load register, read from their 17.x packages.
 GPU_SIGNATURES = {
@@ -49,7 +49,7 @@ PLAIN_OPERATORS = {
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
 
 

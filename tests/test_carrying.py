@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, planes
 from vs_gainmap import predict, sdr_to_hdr10
-from vs_gainmap.runtime import Predictor
+from vs_gainmap.models.inference import Predictor
 
 WIDTH, HEIGHT, LENGTH = 192, 128, 24
 CUT, FLASH, FADE = 7, 11, 17

@@ -336,7 +336,7 @@ def test_quotes(shell: str, expected: str) -> None:
 
 
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
-    from vs_gainmap.weights import DEFAULT_WEIGHTS, WEIGHTS
+    from vs_gainmap.models.weights import DEFAULT_WEIGHTS, WEIGHTS
 
     status = main(["doctor"])
     lines = capsys.readouterr().out.splitlines()

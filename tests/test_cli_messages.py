@@ -84,7 +84,7 @@ def test_interlaced_video_names_the_option(
     for command in (still, preview, convert, flags, quantize):
         assert "--assume-progressive" in say(*command)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setenv("VS_GAINMAP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for command in (still, preview, flags, quantize):
         assert main([str(word) for word in (*command, "--assume-progressive")]) == 0
 

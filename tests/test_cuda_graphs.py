@@ -27,7 +27,7 @@ from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.backends.pytorch import SWITCH
 from vs_gainmap.cuda_graphs import KEPT, Graphs, Recording
 from vs_gainmap.models import GMNet, GridNet, Model
-from vs_gainmap.runtime import Plane, Predictor, Slot
+from vs_gainmap.models.inference import Plane, Predictor, Slot
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -303,7 +303,7 @@ def test_the_switch(
         tapes.append(Tape())
         return Graphs(tapes[-1])
 
-    monkeypatch.setattr("vs_gainmap.runtime.open_graphs", opened)
+    monkeypatch.setattr("vs_gainmap.models.inference.open_graphs", opened)
     clip = noise(64, 48, 2, vs.YUV420P8, **BT709, _ChromaLocation=0)
 
     def made() -> vs.VideoNode:

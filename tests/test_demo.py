@@ -13,8 +13,8 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import pq_eotf
+from vs_gainmap.color.transfer import pq_eotf
+from vs_gainmap.filters import props
 from vs_gainmap.filters.false_color import StopsScale
 from vs_gainmap.preview.frames import Look
 from vs_gainmap.video import open_clip

@@ -14,18 +14,17 @@ from tests.clips import BT709, noise, planes
 from vs_gainmap import predict, sdr_to_hdr10
 from vs_gainmap.backends import RunOptions, mlrt, plugins
 from vs_gainmap.backends.plugins import PLUGINS
-from vs_gainmap.cache import CACHE_VARIABLE
 from vs_gainmap.cli import doctor
 from vs_gainmap.errors import BackendError
 from vs_gainmap.models import GMNet
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CACHE_VARIABLE, str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
 
 

@@ -12,7 +12,8 @@ import vapoursynth as vs
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import MasteringDisplay, apply, measure, predict, sdr_to_hdr10
 from vs_gainmap.bench import zimg_to_pq
-from vs_gainmap.color import convert_primaries, hlg_inverse_ootf, hlg_oetf, pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import hlg_inverse_ootf, hlg_oetf, pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import rendering
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 

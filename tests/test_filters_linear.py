@@ -10,7 +10,7 @@ import vapoursynth as vs
 from tests.clips import BT709, drawn, noise, planes
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply
-from vs_gainmap.color import SDR_EOTFS
+from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.filters import rendering
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
 

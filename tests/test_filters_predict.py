@@ -12,7 +12,7 @@ import vapoursynth as vs
 
 from tests.clips import BT709, frame_props, noise, planes
 from vs_gainmap import predict
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 
 def test_map_and_qmax_are_the_networks(tiny_weights: Path) -> None:
@@ -188,7 +188,9 @@ def test_what_is_missing_is_assumed_by_size_and_said(
     tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr("vs_gainmap.colorimetry.log_warning", lambda message: said.append(message))
+    monkeypatch.setattr(
+        "vs_gainmap.filters.color_props.log_warning", lambda message: said.append(message)
+    )
     predict(noise(720, 480, 1), weights=tiny_weights)
     predict(noise(720, 576, 1), weights=tiny_weights)
     predict(noise(1280, 720, 1), weights=tiny_weights)

@@ -18,9 +18,11 @@ from torch.nn.functional import interpolate
 from tests.clips import BT709, drawn, frame_props, planes
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply
-from vs_gainmap.color import BRIGHTEST_SIGNAL, EOTF_POWERS, convert_primaries, pq_inverse_eotf
-from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, NAMES, chroma_shift
+from vs_gainmap.color.h273 import KNOWN_PRIMARIES, LUMA_WEIGHTS, TABLE
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import BRIGHTEST_SIGNAL, EOTF_POWERS, pq_inverse_eotf
 from vs_gainmap.filters import compiled, one_pass, rendering
+from vs_gainmap.filters.color_props import chroma_shift
 from vs_gainmap.fused.polynomials import HALF_STOPS, LOG, POWER, PQ
 from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes
@@ -157,7 +159,7 @@ def test_one_pass_is_the_arithmetic(
     clip = scene(seed, width, height, FORMATS[bits], **color)
     scale, more = map_size
     gain_map = drawn_map(clip, seed, -(-width // scale), min(height // scale + more, height))
-    site = list(NAMES["chroma_location"])[location]
+    site = TABLE["chroma_location"][location].name
     got = apply(clip, gain_map, upsampling="bilinear", output_chroma_location=site, **options)
     for n in range(2):
         want = by_arithmetic(clip, gain_map, n, location=location, **options)

@@ -17,9 +17,9 @@ from vs_gainmap.fused.gridnet import CompiledGridNet
 from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.models import GMNet, GridNet
 from vs_gainmap.models.gridnet import BINS, CELLS, GridFeatures
-from vs_gainmap.models.measuring import statistics
-from vs_gainmap.runtime import Predictor
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.inference import Predictor
+from vs_gainmap.models.statistics import statistics
+from vs_gainmap.models.weights import load_weights
 
 CPU = torch.device("cpu")
 

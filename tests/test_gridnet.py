@@ -13,7 +13,7 @@ from torch import Tensor
 from vs_gainmap.gainmap import PRESETS
 from vs_gainmap.models import GridNet
 from vs_gainmap.models.gridnet import BINS, CELLS, GridFeatures
-from vs_gainmap.models.measuring import (
+from vs_gainmap.models.statistics import (
     STATISTICS,
     luma,
     statistics,
@@ -21,7 +21,7 @@ from vs_gainmap.models.measuring import (
     tally_bins,
     tally_pixels,
 )
-from vs_gainmap.weights import load_weights, save_weights
+from vs_gainmap.models.weights import load_weights, save_weights
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

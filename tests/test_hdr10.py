@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vs_gainmap import props
 from vs_gainmap.errors import MetadataError
+from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 

@@ -16,7 +16,7 @@ from tests.clips import BT709, drawn, frame_props, noise
 from tests.media import FFMPEG, mediainfo
 from vs_gainmap import MasteringDisplay, encode, measure
 from vs_gainmap.cli import main
-from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.hdr10plus import (
     BINS,

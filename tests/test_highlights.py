@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tests.clips import BT709, drawn, noise, planes
 from tests.test_smoothing import flat_map
 from vs_gainmap import apply, smooth
-from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
+from vs_gainmap.filters.temporal import Level, look_around, steady_level
 from vs_gainmap.highlights import (
     BINS,
     MAX_REST_STOPS,
@@ -28,7 +29,6 @@ from vs_gainmap.highlights import (
     moved_level,
     top_level,
 )
-from vs_gainmap.temporal import Level, look_around, steady_level
 
 
 def picture(seed: int = 0) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import vapoursynth as vs
 from tests.clips import drawn, frame_props, noise
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply, measure
-from vs_gainmap.filters.light import active_area
+from vs_gainmap.filters.measure import active_area
 from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.hdr10 import ContentLight, LightMeter
 

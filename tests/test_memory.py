@@ -15,7 +15,7 @@ import vapoursynth as vs
 
 from tests.clips import BT709, noise
 from vs_gainmap import sdr_to_hdr10
-from vs_gainmap.runtime import Predictor
+from vs_gainmap.models.inference import Predictor
 from vs_gainmap.video import memory
 from vs_gainmap.video.memory import frames_in_order
 

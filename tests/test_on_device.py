@@ -15,8 +15,8 @@ from tests.media import Media, mediainfo
 from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.cli import main
 from vs_gainmap.filters import on_device
+from vs_gainmap.models.inference import Predictor
 from vs_gainmap.onboard import Onboard
-from vs_gainmap.runtime import Predictor
 
 # Black bars, a slope of luma and a bright window in it, grain, and colors that change slowly.
 WIDTH, HEIGHT = 320, 180

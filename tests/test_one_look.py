@@ -12,7 +12,7 @@ from tests.clips import BT709, drawn, planes
 from tests.test_filters_apply import flat_map
 from tests.test_fused import FORMATS, drawn_map, scene
 from vs_gainmap import apply, smooth
-from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import one_look, smoothing
 from vs_gainmap.filters.comparing import LEVEL, Signal, make_grids, read_highlights
 from vs_gainmap.filters.one_look import can_look_once, look_once

@@ -23,7 +23,7 @@ from tests.photo_samples import (
     textured_scene,
     ultrahdr,
 )
-from vs_gainmap.color import PrimariesName
+from vs_gainmap.color.primaries import PrimariesName
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
 from vs_gainmap.photo.input import Sampling

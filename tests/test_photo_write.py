@@ -29,7 +29,7 @@ from tests.photo_samples import (
     ultrahdr,
     write_weights,
 )
-from vs_gainmap.color import convert_primaries
+from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import predict
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo

@@ -16,7 +16,7 @@ from tests.browser import dump_dom, find_browser
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
 from vs_gainmap.cli import main
-from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters.false_color import NitsScale, StopsScale, legend
 from vs_gainmap.filters.rendering import apply

@@ -16,7 +16,7 @@ from tests.clips import BT709, noise, planes
 from tests.media import Media
 from vs_gainmap import predict
 from vs_gainmap.cli import main
-from vs_gainmap.colorimetry import ColorOverrides
+from vs_gainmap.filters.color_props import ColorOverrides
 from vs_gainmap.filters.rendering import apply
 from vs_gainmap.preview.frames import Previewer
 from vs_gainmap.video import encode

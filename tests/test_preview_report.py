@@ -17,14 +17,14 @@ from tests.clips import drawn, noise
 from tests.media import ffmpeg
 from vs_gainmap import measure
 from vs_gainmap.cli import main
-from vs_gainmap.color import pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.filters.false_color import NitsScale, scale_top
+from vs_gainmap.filters.props import mastering_props
 from vs_gainmap.hdr10 import MasteringDisplay
 from vs_gainmap.preview.metadata import metadata_rows
 from vs_gainmap.preview.report import measure_frames, write_report
 from vs_gainmap.preview.scopes import histogram, new_figure, nits_axis, waveform
 from vs_gainmap.preview.stats import FrameStats, stats_beside, write_stats
-from vs_gainmap.props import mastering_props
 from vs_gainmap.video import encode, open_clip
 
 PQ2020 = {"_Matrix": 9, "_Transfer": 16, "_Primaries": 9, "_Range": 0, "_ChromaLocation": 2}

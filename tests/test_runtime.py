@@ -11,7 +11,13 @@ import torch
 from vs_gainmap.errors import DeviceError
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.gmnet import GlobalFeatures
-from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype, has_native_bf16
+from vs_gainmap.models.inference import (
+    Plane,
+    Predictor,
+    choose_device,
+    choose_dtype,
+    has_native_bf16,
+)
 
 CPU = torch.device("cpu")
 
@@ -51,7 +57,7 @@ def test_tiles_give_the_whole_picture(model: GMNet) -> None:
 
 
 def test_tiles_would_differ_without_a_halo(model: GMNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vs_gainmap.tiles.HALO", 4)
+    monkeypatch.setattr("vs_gainmap.models.tiling.HALO", 4)
     sdr, thumbnail = pictures(1)
     whole = Predictor(model, device=CPU, dtype=torch.float32, tile=0)(sdr, thumbnail)
     tiled = Predictor(model, device=CPU, dtype=torch.float32, tile=64)(sdr, thumbnail)
@@ -102,8 +108,8 @@ def test_bfloat16_is_close_and_keeps_qmax_exact(model: GMNet) -> None:
 def test_large_pictures_are_tiled_by_themselves(
     model: GMNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vs_gainmap.tiles.WHOLE_PIXELS", 1000)
-    monkeypatch.setattr("vs_gainmap.tiles.DEFAULT_TILE", 64)
+    monkeypatch.setattr("vs_gainmap.models.tiling.WHOLE_PIXELS", 1000)
+    monkeypatch.setattr("vs_gainmap.models.tiling.DEFAULT_TILE", 64)
     calls = []
     predictor = Predictor(model, device=CPU, dtype=torch.float32)
     encode = predictor._local.encode

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import apply, predict, sdr_to_hdr10, smooth
+from vs_gainmap.filters.temporal import CELL_LIKENESS, steady_cells
 from vs_gainmap.filters.window import Neighborhood, shifted
-from vs_gainmap.temporal import CELL_LIKENESS, steady_cells
 
 WIDTH, HEIGHT = 128, 96
 

@@ -16,7 +16,7 @@ from vs_gainmap.backends import RunOptions, open_backend
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GMNet, GridNet
 from vs_gainmap.models.gridnet import PEAK_OF
-from vs_gainmap.weights import save_weights
+from vs_gainmap.models.weights import save_weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=5.0, map_scale=2, min_log_gain=-2.0)
 OPTIONS = RunOptions(device="cpu")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import predict
-from vs_gainmap.temporal import SIGNATURE_SIZE, find_cuts, look_around, signature
+from vs_gainmap.filters.temporal import SIGNATURE_SIZE, find_cuts, look_around, signature
 
 RADIUS = 4
 

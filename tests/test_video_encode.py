@@ -19,7 +19,7 @@ import vs_gainmap
 from tests.clips import noise
 from tests.encodes import P3, PQ, pq_clip, quick
 from tests.media import Media, decode, digest, ffprint, frame_times, mediainfo, packets, pixels
-from vs_gainmap.color import pq_eotf
+from vs_gainmap.color.transfer import pq_eotf
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.hdr_metadata.av1 import hdr10_obus, split_obus
 from vs_gainmap.video.hdr_metadata.hevc import nal_type, parse_sei, split_length_prefixed
@@ -226,7 +226,7 @@ def test_hlg_has_no_hdr10_metadata(tmp_path: Path) -> None:
 
 
 def test_metadata_of_the_first_frame_is_used(tmp_path: Path) -> None:
-    from vs_gainmap import props
+    from vs_gainmap.filters import props
 
     display = MasteringDisplay.named("bt2020", max_nits=4000, min_nits=0.005)
     clip = noise(96, 64, 2, vs.YUV420P10, **PQ)

@@ -11,7 +11,7 @@ import torch
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import GMNet
-from vs_gainmap.weights import DATA, WEIGHTS, default_weights, load_weights, save_weights
+from vs_gainmap.models.weights import DATA, WEIGHTS, default_weights, load_weights, save_weights
 
 OWN = GainMapPreset(sdr_white=120.0, peak=6.5, map_scale=4, eotf="bt1886", min_log_gain=-1.5)
 

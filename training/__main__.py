@@ -36,7 +36,7 @@ def _train(args: argparse.Namespace) -> None:
     from training.config import TrainingError, load_config
     from training.train import train
     from vs_gainmap.models import GridNet
-    from vs_gainmap.weights import load_weights
+    from vs_gainmap.models.weights import load_weights
 
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -60,7 +60,7 @@ def _flicker(args: argparse.Namespace) -> None:
 
     from training.evaluation.flicker import measure_shots, summary, table_rows
     from training.evaluation.shots import make_shots
-    from vs_gainmap.weights import load_weights
+    from vs_gainmap.models.weights import load_weights
 
     preset = load_weights(args.weights).preset
     shots = make_shots(

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from training.mixes import MixName
-from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import rgb_to_xyz_matrix
+from vs_gainmap.color.primaries import rgb_to_xyz_matrix
 
 KR, KG, KB = (float(w) for w in rgb_to_xyz_matrix("bt709")[1])
 

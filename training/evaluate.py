@@ -19,11 +19,11 @@ from training.evaluation.resample import go_down, go_up
 from training.pairs import make_thumbnail, robust_qmax, true_log_gain
 from training.paper.layout import shrink
 from training.validate import run_network, to_nits
-from vs_gainmap.color import SDR_EOTFS, pq_inverse_eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset, render_hdr
 from vs_gainmap.models import GridNet
-from vs_gainmap.weights import WEIGHTS, Weights, load_weights
+from vs_gainmap.models.weights import WEIGHTS, Weights, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

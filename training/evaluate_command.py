@@ -36,7 +36,7 @@ from training.evaluation.subtitled import subtitled
 from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 BASE = "scaling 203"
 WORST = 8

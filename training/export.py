@@ -13,7 +13,7 @@ from training.config import Config, ConfigError, build
 from training.train import build_model
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet, Model
-from vs_gainmap.weights import WEIGHTS, load_weights, save_weights
+from vs_gainmap.models.weights import WEIGHTS, load_weights, save_weights
 
 
 def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Config, int, str]:

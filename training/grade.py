@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from training.lighting import Lighting
-from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.primaries import luminance
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
 MASTERING_PEAKS = (600.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0, 4000.0)
 

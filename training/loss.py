@@ -7,7 +7,8 @@ from torch import Tensor
 
 from training.config import LossConfig
 from training.pairs import true_log_gain
-from vs_gainmap.color import SDR_EOTFS, convert_primaries, pq_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
 
 # PQ has no finite slope at zero; light below this is black on any display.

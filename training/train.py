@@ -41,7 +41,7 @@ from training.memory import keep_memory
 from training.thin import thin
 from vs_gainmap.gainmap import GainMapPreset, network_log_gain
 from vs_gainmap.models import GMNet, GridNet, Model
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:

@@ -14,7 +14,8 @@ from training.data.views import View
 from training.evaluation.metrics import delta_e_itp, pq_psnr
 from training.mixes import MIXES
 from training.pairs import Film, make_pair, make_thumbnail
-from vs_gainmap.color import SDR_EOTFS, convert_primaries, gamma22_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS, gamma22_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models import GridNet, Model

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.grade import draw_letters, draw_subtitles
-from vs_gainmap.color import convert_primaries, luminance
+from vs_gainmap.color.primaries import convert_primaries, luminance
 
 # Where the knots of a tone scale stand: stops from the picture's log-average.
 KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)

@@ -22,10 +22,9 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.backends.pytorch import empty_like
 from vs_gainmap.bench_memory import FILTER_FRAMES, convert_peak, filter_peak
-from vs_gainmap.filters import apply, predict, smooth
+from vs_gainmap.filters import apply, predict, props, smooth
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.filters.output import Rendering
 from vs_gainmap.filters.rendering import render

@@ -25,13 +25,13 @@ from torch import Tensor
 
 from vs_gainmap import open_clip
 from vs_gainmap.backends import RunOptions, open_backend
-from vs_gainmap.color import pq_inverse_eotf
-from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.seeing import network_picture
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 Answer = tuple[Tensor, float]
 EAGER = "torch float32, eager"

@@ -26,8 +26,8 @@ from vs_gainmap.filters import predict, sdr_to_hdr10
 from vs_gainmap.filters.smoothing import REACH
 from vs_gainmap.filters.window import DEFAULT_RADIUS
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.models.weights import load_weights
 from vs_gainmap.video.memory import frames_in_order
-from vs_gainmap.weights import load_weights
 
 ZIMG = "zimg alone"
 EAGER = "gmnet, eager"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MetadataError
 
 Triple = tuple[float, float, float]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vs_gainmap.color import PQ_PEAK_NITS, PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.color.transfer import PQ_PEAK_NITS
 from vs_gainmap.errors import MetadataError
 
 # ST 2086 and H.265 D.2.28: chromaticities in steps of 0.00002, luminance of 0.0001 cd/m2.

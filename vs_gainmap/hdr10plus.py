@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import pq_eotf
+from vs_gainmap.color.transfer import pq_eotf
 from vs_gainmap.errors import MetadataError
 
 # Histograms of max(R, G, B) have one bin for each 10-bit code of full-range PQ.

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import pq_eotf
-from vs_gainmap.temporal import Level, Vector
+from vs_gainmap.color.transfer import pq_eotf
+from vs_gainmap.filters.temporal import Level, Vector
 
 # What share of the picture is darker.
 SHARE = 0.99

@@ -20,25 +20,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import (
+from vs_gainmap.color.primaries import PrimariesName, convert_primaries, luminance
+from vs_gainmap.color.transfer import (
     BRIGHTEST_SIGNAL,
     EOTF_POWERS,
     PQ_PEAK_NITS,
     SDR_EOTFS,
     SDR_INVERSE_EOTFS,
     Eotf,
-    PrimariesName,
-    convert_primaries,
-    luminance,
     pq_eotf,
     pq_inverse_eotf,
 )
 from vs_gainmap.curve import SAMPLES_ACROSS, fit_curve
+from vs_gainmap.filters.temporal import Level
 from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, largest_gain
 from vs_gainmap.highlights import BINS, DARKEST, hold_top, is_large, top_place
+from vs_gainmap.models.inference import Plane, Predictor, Slot
 from vs_gainmap.planes import PlaneFormat, decode_planes, encode_planes, luma_of, shrink
-from vs_gainmap.runtime import Plane, Predictor, Slot
-from vs_gainmap.temporal import Level
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 

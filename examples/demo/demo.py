@@ -28,16 +28,12 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 
 from training.evaluation.metrics import delta_e_itp, pq_psnr  # noqa: E402
-from vs_gainmap.color import (  # noqa: E402
-    REFERENCE_WHITE_NITS,
-    bt1886_eotf,
-    convert_primaries,
-    pq_eotf,
-)
+from vs_gainmap.color.primaries import convert_primaries  # noqa: E402
+from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS, bt1886_eotf, pq_eotf  # noqa: E402
+from vs_gainmap.models.weights import DEFAULT_WEIGHTS  # noqa: E402
 from vs_gainmap.photo.write import write_pq  # noqa: E402
 from vs_gainmap.preview.frames import Previewer  # noqa: E402
 from vs_gainmap.video import open_clip  # noqa: E402
-from vs_gainmap.weights import DEFAULT_WEIGHTS  # noqa: E402
 
 SDR, TRUTH = HERE / "demo_sdr.mp4", HERE / "demo_truth.mkv"
 SHOWN = (14, 45)

@@ -30,11 +30,8 @@ from training.evaluation.metrics import psnr  # noqa: E402
 from training.grade import roll_off  # noqa: E402
 from training.operators import Light  # noqa: E402
 from training.operators.itu import Bt2446A  # noqa: E402
-from vs_gainmap.color import (  # noqa: E402
-    bt1886_inverse_eotf,
-    convert_primaries,
-    pq_inverse_eotf,
-)
+from vs_gainmap.color.primaries import convert_primaries  # noqa: E402
+from vs_gainmap.color.transfer import bt1886_inverse_eotf, pq_inverse_eotf  # noqa: E402
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay  # noqa: E402
 
 FPS = 24

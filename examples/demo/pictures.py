@@ -10,12 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_gainmap.color import (
-    REFERENCE_WHITE_NITS,
-    bt1886_eotf,
-    bt1886_inverse_eotf,
-    convert_primaries,
-)
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS, bt1886_eotf, bt1886_inverse_eotf
 from vs_gainmap.filters.false_color import StopsScale, legend
 from vs_gainmap.preview.frames import Look
 

@@ -12,7 +12,8 @@ import torch
 from training.config import Config, build
 from training.data.scenes import render_views
 from training.pairs import Pair
-from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.gainmap import GainMapPreset
 
 HELD_OUT = "polygonjs__neon_photostudio"

@@ -44,11 +44,12 @@ from training.evaluation.metrics import (
 from training.evaluation.report import WorstCases, write_html
 from training.operators import Light
 from training.operators.itu import Bt2446C
-from vs_gainmap.color import convert_primaries, gamma22_eotf, pq_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import gamma22_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GMNet
-from vs_gainmap.weights import Weights
+from vs_gainmap.models.weights import Weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
 

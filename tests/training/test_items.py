@@ -30,12 +30,12 @@ from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import go_down, go_up, tagged
 from training.pairs import Pair, make_thumbnail
 from training.paper.layout import write_pair, write_preset
-from vs_gainmap import props
-from vs_gainmap.color import SDR_EOTFS, convert_primaries, pq_eotf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError, WeightsError
-from vs_gainmap.filters import apply, predict
+from vs_gainmap.filters import apply, predict, props
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.weights import load_weights, save_weights
+from vs_gainmap.models.weights import load_weights, save_weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
 

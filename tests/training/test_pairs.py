@@ -26,7 +26,8 @@ from training.pairs import (
     true_log_gain,
 )
 from training.vary import Title
-from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, pq_eotf
+from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -17,8 +17,8 @@ from training.evaluation.photos import as_it_is, for_photos, items_from_photos
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet
+from vs_gainmap.models.weights import Weights, load_weights, save_weights
 from vs_gainmap.photo.predict import PhotoPredictor
-from vs_gainmap.weights import Weights, load_weights, save_weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=4, min_log_gain=-2.0)
 

@@ -24,7 +24,7 @@ from training.pairs import PairDataset
 from training.train import build_model, load_teacher, teach, train
 from training.validate import Example, picture, predict_nits, run_network
 from vs_gainmap.models import Model
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 STEPS = 50

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from training.__main__ import main
-from training.data.exr import to_bt2020
 from training.data.scenes import INDEX, render_views
 from training.data.sources import read_source, read_still
 from training.data.video import LOOKS, Look, choose, frame_to_nits, scene_frames
 from training.evaluation.items import read_runs
-from vs_gainmap.color import PRIMARIES, Primaries, convert_primaries, hlg_inverse_oetf, hlg_ootf
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import hlg_inverse_oetf, hlg_ootf
 from vs_gainmap.errors import MediaError
 
 PQ, HLG, BT2020, LIMITED, FULL = 16, 18, 9, 1, 2
@@ -241,14 +241,6 @@ def test_exr_of_aces_keeps_grey_grey_and_takes_color_over(tmp_path: Path) -> Non
     red = read_still(write_exr(tmp_path / "red.exr", (0.439643, 0.089794, 0.017544), AP0))
     expected = convert_primaries(torch.tensor([1.0, 0, 0]).view(3, 1, 1), "bt709", "bt2020")
     assert red.linear[:, 0, 0].tolist() == pytest.approx(expected.flatten().tolist(), abs=1e-3)
-
-
-def test_matrices_of_primaries() -> None:
-    assert to_bt2020(PRIMARIES["bt2020"]) == pytest.approx(np.eye(3), abs=1e-12)
-    # BT.2087-0, table 2.
-    assert to_bt2020(PRIMARIES["bt709"])[0] == pytest.approx([0.6274, 0.3293, 0.0433], abs=1e-4)
-    xyz = Primaries(red=(1, 0), green=(0, 1), blue=(0, 0), white=(1 / 3, 1 / 3))
-    assert to_bt2020(xyz).sum(axis=1) == pytest.approx([1, 1, 1])
 
 
 def test_exr_of_nonsense_primaries_is_an_error(tmp_path: Path) -> None:

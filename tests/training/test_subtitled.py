@@ -8,9 +8,10 @@ import torch
 from training.evaluate import Item, Output, measure, network_method, summary
 from training.evaluation.metrics import Scorer
 from training.evaluation.subtitled import LEVELS, subtitled
-from vs_gainmap.color import bt1886_eotf, luminance, pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.primaries import luminance
+from vs_gainmap.color.transfer import bt1886_eotf, pq_eotf, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
 

@@ -35,10 +35,11 @@ from training.loss import gain_map_loss
 from training.pairs import PairDataset, true_log_gain
 from training.paper.layout import LayoutDataset, list_layout, patch_origins, rebuild, shrink
 from training.train import build_model, learning_rate, train
-from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.weights import load_weights
+from vs_gainmap.models.weights import load_weights
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 

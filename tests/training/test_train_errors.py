@@ -16,7 +16,7 @@ from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, ConfigError, TrainingError, build, load_config
 from training.train import train
 from vs_gainmap.models import GMNet, GridNet
-from vs_gainmap.weights import save_weights
+from vs_gainmap.models.weights import save_weights
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 

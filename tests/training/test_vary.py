@@ -20,7 +20,7 @@ from training.vary import (
     draw_dim,
     draw_fade,
 )
-from vs_gainmap.color import luminance
+from vs_gainmap.color.primaries import luminance
 
 
 def scene(seed: int = 0) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from vs_gainmap.color import (
+from vs_gainmap.color.transfer import (
     bt709_oetf,
     bt1886_inverse_eotf,
     gamma22_inverse_eotf,

@@ -8,15 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.color import PRIMARIES, Primaries, rgb_to_xyz_matrix
-from vs_gainmap.errors import MediaError
-
-Matrix = NDArray[np.float64]
-
-# Lam's cone responses (Bradford), as in ICC.1:2022, annex E.
-_BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+from vs_gainmap.color.primaries import (
+    PRIMARIES,
+    Primaries,
+    rgb_to_rgb_matrix,
+    rgb_to_xyz_matrix,
 )
+from vs_gainmap.errors import MediaError
 
 
 def read_exr(path: Path) -> tuple[NDArray[np.floating], Primaries]:
@@ -46,7 +44,7 @@ def read_exr(path: Path) -> tuple[NDArray[np.floating], Primaries]:
     if {"R", "G", "B"} <= channels.keys():
         return np.stack([channels[name] for name in "RGB"], axis=-1), primaries
     if {"Y", "RY", "BY"} <= channels.keys():
-        weights = primary_matrix(primaries)[1]
+        weights = rgb_to_xyz_matrix(primaries)[1]
         y, ry, by = (channels[name] for name in ("Y", "RY", "BY"))
         return _from_luminance_chroma(y, ry, by, weights), primaries
     raise MediaError(f"training: {path.name} has channels {sorted(channels)}, no RGB or Y/RY/BY")
@@ -56,7 +54,7 @@ def _from_luminance_chroma(
     y: NDArray[np.floating],
     ry: NDArray[np.floating],
     by: NDArray[np.floating],
-    weights: Matrix,
+    weights: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Rebuild RGB from OpenEXR's RY = (R-Y)/Y and BY = (B-Y)/Y; `weights` make Y of RGB."""
     height, width = y.shape
@@ -78,32 +76,12 @@ def _primaries(named: tuple[float, ...], path: Path) -> Primaries:
     pairs = [(float(x), float(y)) for x, y in np.reshape(named, (4, 2))]
     primaries = Primaries(red=pairs[0], green=pairs[1], blue=pairs[2], white=pairs[3])
     try:
-        sound = primaries.white[1] > 0 and bool(np.isfinite(to_bt2020(primaries)).all())
+        sound = primaries.white[1] > 0 and bool(
+            np.isfinite(rgb_to_rgb_matrix(primaries, "bt2020")).all()
+        )
     except np.linalg.LinAlgError:
         sound = False
     if not sound:
         numbers = " ".join(f"{number:g}" for pair in pairs for number in pair)
         raise MediaError(f"training: {path.name} has primaries that are none: {numbers}")
     return primaries
-
-
-def primary_matrix(primaries: Primaries) -> Matrix:
-    """Return the 3x3 matrix to CIE XYZ (SMPTE RP 177); primaries may have y = 0, as XYZ itself."""
-    columns = np.array(
-        [[x, y, 1 - x - y] for x, y in (primaries.red, primaries.green, primaries.blue)]
-    ).T
-    return np.asarray(columns * np.linalg.solve(columns, _white(primaries)))
-
-
-def _white(primaries: Primaries) -> Matrix:
-    x, y = primaries.white
-    return np.array([x, y, 1 - x - y]) / y
-
-
-def to_bt2020(primaries: Primaries) -> Matrix:
-    """Return the 3x3 matrix of linear RGB to BT.2020; white becomes white (Bradford)."""
-    target = PRIMARIES["bt2020"]
-    scale = (_BRADFORD @ _white(target)) / (_BRADFORD @ _white(primaries))
-    adapt = np.linalg.solve(_BRADFORD, scale[:, None] * _BRADFORD)
-    to_rgb = np.linalg.inv(rgb_to_xyz_matrix("bt2020").numpy())
-    return np.asarray(to_rgb @ adapt @ primary_matrix(primaries))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from training.data.sources import Still, find_sources, read_source
 from training.lighting import Levels
-from vs_gainmap.color import luminance
+from vs_gainmap.color.primaries import luminance
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 
 HALF_MAX = 60000.0

@@ -16,16 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.exr import read_exr, to_bt2020
+from training.data.exr import read_exr
 from training.data.video import VIDEO_SUFFIXES, scene_frames
-from vs_gainmap.color import (
-    PRIMARIES,
-    Primaries,
-    PrimariesName,
-    convert_primaries,
-    pq_eotf,
-    srgb_eotf,
-)
+from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
+from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
 from vs_gainmap.photo.read import read_photo
@@ -148,7 +142,7 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
         raise MediaError(f"training: {path.name} is of no kind that can be read as HDR")
     # The sun can exceed what half-float files hold; a broken pixel must not spread.
     finite = np.nan_to_num(rgb.astype(np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
-    linear = _in_bt2020(_to_tensor(finite), primaries or source).clamp(min=0.0)
+    linear = convert_primaries(_to_tensor(finite), primaries or source, "bt2020").clamp(min=0.0)
     height, width = linear.shape[-2:]
     return Still(
         name=scene_name(path),
@@ -156,13 +150,6 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
         graded=graded,
         panorama=not graded and abs(width / height - 2) < 0.02,
     )
-
-
-def _in_bt2020(linear: Tensor, source: PrimariesName | Primaries) -> Tensor:
-    """Convert (3, H, W); a white other than D65 becomes D65's."""
-    if isinstance(source, Primaries) and source not in PRIMARIES.values():
-        return torch.einsum("ij,jhw->ihw", torch.from_numpy(to_bt2020(source)).to(linear), linear)
-    return convert_primaries(linear, source, "bt2020")
 
 
 def read_source(path: Path, *, video_frames: int = 16) -> Iterator[Still]:

@@ -16,9 +16,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_gainmap import props
-from vs_gainmap.color import hlg_inverse_oetf, hlg_ootf, pq_eotf
+from vs_gainmap.color.transfer import hlg_inverse_oetf, hlg_ootf, pq_eotf
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 from vs_gainmap.video.index import main_video, open_input
 from vs_gainmap.video.pixels import layout_of, to_vapoursynth
 

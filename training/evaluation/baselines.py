@@ -17,15 +17,13 @@ from torch import Tensor
 
 from training.operators.base import TINY
 from training.operators.itu import method_c_nits
-from vs_gainmap.color import (
+from vs_gainmap.color.primaries import convert_primaries, luminance, rgb_to_xyz_matrix
+from vs_gainmap.color.transfer import (
     REFERENCE_WHITE_NITS,
     bt1886_eotf,
     bt1886_inverse_eotf,
-    convert_primaries,
     hlg_inverse_oetf,
     hlg_ootf,
-    luminance,
-    rgb_to_xyz_matrix,
 )
 from vs_gainmap.errors import MediaError
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from training.evaluation.metrics import pq_psnr
 from training.evaluation.shots import Shot, deliver
-from vs_gainmap import props
-from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
-from vs_gainmap.filters import apply, predict, sdr_to_hdr10
+from vs_gainmap.color.primaries import luminance
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
+from vs_gainmap.filters import apply, predict, props, sdr_to_hdr10
 from vs_gainmap.video import open_clip
 
 CODES = 1023

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import convert_primaries, luminance, pq_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.transfer import pq_inverse_eotf
 
 # How far `best_exposure` looks, stops, and how close.
 _MOST_STOPS, _STOPS_STEP = 4.0, 0.02

@@ -12,13 +12,13 @@ from torch.nn import functional
 from training.data.sources import PHOTO_SUFFIXES, read_still
 from training.evaluate import Item, Method, Output
 from training.validate import to_nits
-from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import GainMapError, MediaError
 from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models.weights import Weights
 from vs_gainmap.photo.extract import as_sdr_base
 from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import read_photo
-from vs_gainmap.weights import Weights
 
 # How photographs are coded, whatever the weights were trained with.
 PHOTO_EOTF: Eotf = "srgb"

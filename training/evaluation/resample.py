@@ -10,7 +10,7 @@ import vapoursynth as vs
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap import props
+from vs_gainmap.filters import props
 from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import guided_upsample
 

@@ -10,7 +10,7 @@ import torch
 
 from training.evaluate import Item
 from training.grade import draw_subtitles
-from vs_gainmap.color import bt1886_eotf
+from vs_gainmap.color.transfer import bt1886_eotf
 from vs_gainmap.gainmap import GainMapPreset
 
 SUBTITLES_SEED = 608

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vs_gainmap.color import PrimariesName, luminance
+from vs_gainmap.color.primaries import PrimariesName, luminance
 
 Spread = Literal["max", "channel", "luminance"]
 Curve = Callable[[Tensor], Tensor]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.operators.base import TINY, Light, Spread, draw_spread, spread
-from vs_gainmap.color import luminance
+from vs_gainmap.color.primaries import luminance
 
 
 def soft_knee(x: Tensor, knee: float, top: float) -> Tensor:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from training.operators.base import TINY, Light, Spread, draw_spread, mix, scalar, spread
-from vs_gainmap.color import luminance, pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.primaries import luminance
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
 FfmpegCurve = Literal["hable", "mobius", "reinhard", "gamma", "linear"]
 

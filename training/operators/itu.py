@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 
 from training.operators.base import TINY, Light, Spread, draw_spread, mix, spread
-from vs_gainmap.color import (
-    bt1886_eotf,
-    bt1886_inverse_eotf,
-    luminance,
-    pq_eotf,
-    pq_inverse_eotf,
-    rgb_to_xyz_matrix,
-)
+from vs_gainmap.color.primaries import luminance, rgb_to_xyz_matrix
+from vs_gainmap.color.transfer import bt1886_eotf, bt1886_inverse_eotf, pq_eotf, pq_inverse_eotf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

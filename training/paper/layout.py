@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
-from vs_gainmap.color import SDR_EOTFS, convert_primaries
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -23,8 +23,8 @@ from vs_gainmap.backends.plugins import PLUGINS, Precision
 from vs_gainmap.backends.quantize import load_ranges, quantize
 from vs_gainmap.backends.signal_stack import usual_signal_stack
 from vs_gainmap.backends.verify import verify_global, verify_local
-from vs_gainmap.cache import cache_folder, replacing
 from vs_gainmap.errors import BackendError
+from vs_gainmap.files import cache_folder, replacing
 from vs_gainmap.models import GMNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 

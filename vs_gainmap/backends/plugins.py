@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, cast
 import vapoursynth as vs
 
 from vs_gainmap.errors import BackendError, DeviceError
-from vs_gainmap.runtime import has_native_bf16
+from vs_gainmap.models.inference import has_native_bf16
 
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
 Arguments = dict[str, object]

@@ -12,7 +12,7 @@ import vapoursynth as vs
 
 from vs_gainmap.backends.base import RunOptions
 from vs_gainmap.models import Model
-from vs_gainmap.runtime import Plane, Predictor, choose_device, choose_dtype
+from vs_gainmap.models.inference import Plane, Predictor, choose_device, choose_dtype
 
 # Set to 1 in the environment, it asks for CUDA graphs, which no GPU has run yet.
 SWITCH = "VS_GAINMAP_CUDA_GRAPHS"

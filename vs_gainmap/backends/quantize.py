@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vs_gainmap.cache import cache_folder, replacing
 from vs_gainmap.errors import BackendError
+from vs_gainmap.files import cache_folder, replacing
 from vs_gainmap.models import GMNet
 
 if TYPE_CHECKING:

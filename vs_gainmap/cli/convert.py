@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
     from vs_gainmap.errors import MediaError
-    from vs_gainmap.outputs import check_output
+    from vs_gainmap.files import check_output
     from vs_gainmap.preview.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
     from vs_gainmap.video.memory import bound_cache, bound_freed

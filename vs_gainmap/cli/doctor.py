@@ -98,7 +98,7 @@ def _vapoursynth() -> Iterator[Finding]:
 def _device() -> Iterator[Finding]:
     import torch
 
-    from vs_gainmap.runtime import choose_device, choose_dtype, has_native_bf16
+    from vs_gainmap.models.inference import choose_device, choose_dtype, has_native_bf16
 
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
@@ -133,8 +133,8 @@ def _backends() -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     from vs_gainmap.errors import GainMapError
-    from vs_gainmap.runtime import choose_device
-    from vs_gainmap.weights import WEIGHTS, default_weights, load_weights
+    from vs_gainmap.models.inference import choose_device
+    from vs_gainmap.models.weights import WEIGHTS, default_weights, load_weights
 
     usual = default_weights(None, on_cpu=choose_device().type == "cpu")
 

@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the flags."""
-    from vs_gainmap import props
+    from vs_gainmap.filters import props
 
     light = content_light(args.max_cll, args.max_fall)
     clip = _open(args)
@@ -100,7 +100,7 @@ def ffmpeg_flags(
     """
     import vapoursynth as vs
 
-    from vs_gainmap import props
+    from vs_gainmap.filters import props
     from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params, pix_fmt_for
     from vs_gainmap.video.tags import color_flags
 
@@ -192,7 +192,8 @@ def _told(error: Exception) -> str:
 
 
 def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:
-    from vs_gainmap import measure, props
+    from vs_gainmap import measure
+    from vs_gainmap.filters import props
     from vs_gainmap.hdr10 import LightMeter
     from vs_gainmap.video.memory import frames_in_order
 

@@ -120,7 +120,7 @@ def open_as_told(path: Path, args: argparse.Namespace) -> vs.VideoNode:
     Raises:
         MediaError: it can't be opened.
     """
-    from vs_gainmap import props
+    from vs_gainmap.filters import props
     from vs_gainmap.video import open_clip
 
     clip = open_clip(path)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.values import positive_int
-from vs_gainmap.outputs import check_output
+from vs_gainmap.files import check_output
 
 if TYPE_CHECKING:
-    from vs_gainmap.color import Eotf
+    from vs_gainmap.color.transfer import Eotf
     from vs_gainmap.photo.convert import ConvertOptions
     from vs_gainmap.photo.predict import PhotoPredictor
     from vs_gainmap.photo.read import GainMapPhoto
@@ -274,7 +274,7 @@ def _sources(args: argparse.Namespace) -> list[Path | None]:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from vs_gainmap.color import REFERENCE_WHITE_NITS
+    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.linear import write_linear
     from vs_gainmap.photo.render import render_photo
@@ -301,7 +301,7 @@ def _own_eotf(args: argparse.Namespace, stored: Eotf | None) -> Eotf | None:
 
 
 def _pq(args: argparse.Namespace) -> int:
-    from vs_gainmap.color import REFERENCE_WHITE_NITS
+    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.linear import read_linear
     from vs_gainmap.photo.render import render_photo

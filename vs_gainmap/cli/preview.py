@@ -14,7 +14,7 @@ from vs_gainmap.cli.options import (
     open_as_told,
 )
 from vs_gainmap.cli.values import positive_int, seconds
-from vs_gainmap.outputs import check_output
+from vs_gainmap.files import check_output
 
 # Options of the filter that are `apply`'s, or tell the color of the input; the rest are
 # `predict`'s.
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap.colorimetry import ColorOverrides
+    from vs_gainmap.filters.color_props import ColorOverrides
     from vs_gainmap.preview.extra import PICTURES, PLOTS, require
     from vs_gainmap.preview.frames import Previewer, write_preview
     from vs_gainmap.video.index import main_video, open_input, scan

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.backends.quantize import calibrate, save_ranges
     from vs_gainmap.errors import BackendError
     from vs_gainmap.models import GMNet
-    from vs_gainmap.weights import load_weights
+    from vs_gainmap.models.weights import load_weights
 
     weights = load_weights(args.weights, preset=args.preset)
     if not isinstance(weights.model, GMNet):
@@ -62,7 +62,7 @@ def _pictures(clip: vs.VideoNode, count: int) -> Iterator[tuple[Tensor, Tensor]]
     import numpy as np
     import torch
 
-    from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+    from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
     from vs_gainmap.filters.seeing import network_picture
     from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 

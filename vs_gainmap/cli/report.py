@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vs_gainmap.cli.progress import ProgressBar
 from vs_gainmap.errors import MediaError
-from vs_gainmap.outputs import check_output
+from vs_gainmap.files import check_output
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,12 +14,12 @@ from vs_gainmap.cli.photo import (
     make_predictor,
 )
 from vs_gainmap.cli.values import seconds
-from vs_gainmap.outputs import check_output
+from vs_gainmap.files import check_output
 
 if TYPE_CHECKING:
     import vapoursynth as vs
 
-    from vs_gainmap.colorimetry import ColorOverrides
+    from vs_gainmap.filters.color_props import ColorOverrides
     from vs_gainmap.photo.picture import Picture
 
 
@@ -49,7 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the photo."""
-    from vs_gainmap.colorimetry import ColorOverrides
+    from vs_gainmap.filters.color_props import ColorOverrides
     from vs_gainmap.photo.convert import check_target, write_hdr_picture
 
     options = convert_options(args)
@@ -91,8 +91,8 @@ def read_still(
     import numpy as np
     import vapoursynth as vs
 
-    from vs_gainmap import props
-    from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+    from vs_gainmap.filters import props
+    from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
     from vs_gainmap.photo.picture import Picture
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright

@@ -54,7 +54,7 @@ def mastering_display(text: str) -> MasteringDisplay:
     Raises:
         MetadataError: neither, or values out of range.
     """
-    from vs_gainmap.color import PRIMARIES, Primaries
+    from vs_gainmap.color.primaries import PRIMARIES, Primaries
     from vs_gainmap.errors import MetadataError
     from vs_gainmap.hdr10 import CHROMATICITY_STEPS, LUMINANCE_STEPS, MasteringDisplay
 

@@ -18,7 +18,7 @@ from vs_gainmap.curve import SAMPLES_ACROSS
 from vs_gainmap.filters.upsampling import curve_expr, put_curve
 from vs_gainmap.filters.window import IN_FLIGHT, hold, shifted
 from vs_gainmap.gainmap import LEAST_RANGE
-from vs_gainmap.models.measuring import LUMA
+from vs_gainmap.models.statistics import LUMA
 
 MAX_EVERY = 4
 # How much a frame must count for another, of what that counts for itself, to lend it its map:

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import (
+from vs_gainmap.color.h273 import KNOWN_PRIMARIES
+from vs_gainmap.color.primaries import PrimariesName, rgb_to_xyz_matrix
+from vs_gainmap.color.transfer import (
     BRIGHTEST_SIGNAL,
     EOTF_POWERS,
     PQ_PEAK_NITS,
     REFERENCE_WHITE_NITS,
-    PrimariesName,
-    rgb_to_xyz_matrix,
 )
-from vs_gainmap.colorimetry import KNOWN_PRIMARIES
+from vs_gainmap.filters import props
 from vs_gainmap.filters.expressions import pq_signal_of_log
+from vs_gainmap.filters.temporal import Level
 from vs_gainmap.highlights import (
     DARKEST,
     Highlights,
@@ -27,7 +27,6 @@ from vs_gainmap.highlights import (
     is_large,
     moved_level,
 )
-from vs_gainmap.temporal import Level
 
 # Props of cells: `Highlights`.
 LEVEL, TALLY, NEAR, PLACE = HIGHLIGHTS = ["_Highlights", "_Tally", "_Near", "_Places"]

@@ -11,9 +11,10 @@ import vapoursynth as vs
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import KNOWN_PRIMARIES, LUMA_WEIGHTS, chroma_shift, log_warning
+from vs_gainmap.color.h273 import KNOWN_PRIMARIES, LUMA_WEIGHTS
 from vs_gainmap.curve import DEGREE
+from vs_gainmap.filters import props
+from vs_gainmap.filters.color_props import chroma_shift, log_warning
 from vs_gainmap.fused.parameters import Color, Floats
 from vs_gainmap.fused.polynomials import POWER
 from vs_gainmap.fused.readiness import find_fault, is_wanted

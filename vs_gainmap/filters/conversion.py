@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.judging import DEFAULT_SURVEY, Judging, Scale, judge
 from vs_gainmap.filters.on_device import render_on_device
 from vs_gainmap.filters.output import Output, Rendering

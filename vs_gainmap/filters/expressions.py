@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vs_gainmap.color import PQ_C1, PQ_C2, PQ_C3, PQ_M1, PQ_M2
+from vs_gainmap.color.transfer import PQ_C1, PQ_C2, PQ_C3, PQ_M1, PQ_M2
 
 
 def pq_signal(light: str) -> str:

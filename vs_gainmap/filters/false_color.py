@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import PQ_PEAK_NITS, pq_inverse_eotf
+from vs_gainmap.color.transfer import PQ_PEAK_NITS, pq_inverse_eotf
 
 Rgb = NDArray[np.uint8]
 

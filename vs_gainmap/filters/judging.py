@@ -10,23 +10,17 @@ from typing import Literal
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.backends import Backend, RunOptions, TorchBackend, open_backend
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters import props
 from vs_gainmap.filters.carrying import ALIKE, MAX_EVERY, alike
 from vs_gainmap.filters.seeing import Seen, see
 from vs_gainmap.filters.survey import difference, find_surveyor, judge_twice
+from vs_gainmap.filters.temporal import MAX_RADIUS, SIGNATURE_SIZE, average, look_around, signature
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.runtime import Plane, choose_device
-from vs_gainmap.temporal import (
-    MAX_RADIUS,
-    SIGNATURE_SIZE,
-    average,
-    look_around,
-    signature,
-)
-from vs_gainmap.weights import Weights, default_weights, load_weights
+from vs_gainmap.models.inference import Plane, choose_device
+from vs_gainmap.models.weights import Weights, default_weights, load_weights
 
 Scale = int | Literal["auto"]
 SCALES = (1, 2, 4, 8)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import BRIGHTEST_SIGNAL
+from vs_gainmap.color.transfer import BRIGHTEST_SIGNAL
+from vs_gainmap.filters import props
 
 # zimg has these curves as display-referred: a power of 2.2, BT.1886 with black at zero, sRGB.
 EOTF_TRANSFERS: dict[str, int] = {

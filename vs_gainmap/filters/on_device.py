@@ -5,19 +5,15 @@ from __future__ import annotations
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.backends import TorchBackend
 from vs_gainmap.backends.pytorch import frame_errors
-from vs_gainmap.color import PrimariesName
-from vs_gainmap.colorimetry import (
-    KNOWN_PRIMARIES,
-    LUMA_WEIGHTS,
-    check_frame_color,
-    chroma_shift,
-)
+from vs_gainmap.color.h273 import KNOWN_PRIMARIES, LUMA_WEIGHTS
+from vs_gainmap.color.primaries import PrimariesName
+from vs_gainmap.filters import props
+from vs_gainmap.filters.color_props import check_frame_color, chroma_shift
 from vs_gainmap.filters.comparing import LEVEL, blank_grids, read_wanted
 from vs_gainmap.filters.judging import Judgement
-from vs_gainmap.filters.light import BLACK_NITS, lit_area
+from vs_gainmap.filters.measure import BLACK_NITS, lit_area
 from vs_gainmap.filters.output import (
     Rendering,
     choose_guided,

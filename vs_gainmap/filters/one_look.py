@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
+from vs_gainmap.filters import props
 from vs_gainmap.filters.comparing import Signal, blank_grids, put_highlights
 from vs_gainmap.filters.compiled import (
     LEAST_SIZE,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
+from vs_gainmap.filters import props
 from vs_gainmap.filters.compiled import (
     LEAST_SIZE,
     NO_CURVE,

@@ -8,10 +8,10 @@ from typing import Literal
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import SDR_EOTFS, Eotf
-from vs_gainmap.colorimetry import NAMES
+from vs_gainmap.color.h273 import find_code
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MetadataError
+from vs_gainmap.filters import props
 from vs_gainmap.filters.upsampling import UPSAMPLINGS, Upsampling
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
@@ -119,13 +119,10 @@ def target_color(format_id: int, output: str, chroma_location: str) -> dict[str,
         return {"matrix": int(vs.MATRIX_RGB), "range": int(vs.RANGE_FULL)}
     color = {"matrix": int(vs.MATRIX_BT2020_NCL), "range": int(vs.RANGE_LIMITED)}
     if target.subsampling_w or target.subsampling_h:
-        locations = NAMES["chroma_location"]
-        if chroma_location not in locations:
-            raise vs.Error(
-                f"apply: output_chroma_location must be one of {', '.join(locations)}, "
-                f"got {chroma_location!r}"
-            )
-        color["chromaloc"] = locations[chroma_location]
+        try:
+            color["chromaloc"] = find_code("chroma_location", chroma_location)
+        except ValueError as error:
+            raise vs.Error(f"apply: output_{error}") from error
     return color
 
 

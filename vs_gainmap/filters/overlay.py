@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import HDR_TRANSFERS
+from vs_gainmap.color.h273 import HDR_TRANSFERS
+from vs_gainmap.filters import props
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale
 
 

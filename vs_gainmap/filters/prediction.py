@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import ColorOverrides, check_frame_color, tag_sdr_clip
 from vs_gainmap.errors import GainMapError
+from vs_gainmap.filters import props
 from vs_gainmap.filters.carrying import carry
+from vs_gainmap.filters.color_props import ColorOverrides, check_frame_color, tag_sdr_clip
 from vs_gainmap.filters.judging import (
     DEFAULT_SURVEY,
     Judgement,

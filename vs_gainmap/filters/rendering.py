@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.light import attach_light_levels, measure_shown
+from vs_gainmap.filters import props
+from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
+from vs_gainmap.filters.measure import attach_light_levels, measure_shown
 from vs_gainmap.filters.one_pass import Grade, can_pass_once, pass_once
 from vs_gainmap.filters.output import (
     DITHERS,

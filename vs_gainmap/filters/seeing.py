@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import NARROW_PRIMARIES
+from vs_gainmap.color.h273 import NARROW_PRIMARIES
+from vs_gainmap.filters import props
 from vs_gainmap.filters.upsampling import BICUBIC
 from vs_gainmap.filters.window import IN_FLIGHT, hold
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE

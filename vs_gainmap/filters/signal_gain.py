@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.colorimetry import chroma_shift
+from vs_gainmap.filters import props
+from vs_gainmap.filters.color_props import chroma_shift
 from vs_gainmap.filters.upsampling import Guided
 
 # p of each curve that is one. BT.1886 is, with black at zero, as zimg has it.

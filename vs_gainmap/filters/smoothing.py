@@ -7,9 +7,9 @@ import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap import props
-from vs_gainmap.color import pq_eotf
-from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
+from vs_gainmap.color.transfer import pq_eotf
+from vs_gainmap.filters import props
+from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.comparing import (
     LEVEL,
     REST,
@@ -22,11 +22,11 @@ from vs_gainmap.filters.comparing import (
 )
 from vs_gainmap.filters.one_look import can_look_once, look_once
 from vs_gainmap.filters.output import choose_guided
+from vs_gainmap.filters.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 from vs_gainmap.filters.upsampling import Guided, guide
 from vs_gainmap.filters.window import DEFAULT_RADIUS, IN_FLIGHT, Neighborhood, hold
 from vs_gainmap.gainmap import LEAST_RANGE
 from vs_gainmap.highlights import FULL_STOPS, ZERO_STOPS, is_small
-from vs_gainmap.temporal import MAX_RADIUS, Vector, look_around, steady_cells, steady_level
 
 # Frames up to so many away count where a picture moves, too; beyond, where it stands still. All up
 # to the radius are looked at: every third of them takes half as much out of what grain and coding

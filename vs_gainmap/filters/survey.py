@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vs_gainmap.backends import RunOptions, TorchBackend
 from vs_gainmap.gainmap import OWN_SHARE, GainMapPreset
-from vs_gainmap.weights import WEIGHTS, Weights, load_weights
+from vs_gainmap.models.weights import WEIGHTS, Weights, load_weights
 
 Vector = NDArray[np.float32]
 

@@ -15,8 +15,8 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap import props
 from vs_gainmap.curve import DEGREE, SAMPLES_ACROSS, fit_curve
+from vs_gainmap.filters import props
 
 Upsampling = Literal["bilinear", "guided"]
 UPSAMPLINGS = ("bilinear", "guided")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vs_gainmap.fused.readiness import find_fault, is_wanted
 from vs_gainmap.models.gridnet import CELLS, GridFeatures, GridNet
-from vs_gainmap.models.measuring import STATISTICS
+from vs_gainmap.models.statistics import STATISTICS
 
 
 class CompiledGridNet(GridNet):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vs_gainmap.color import pq_eotf
+from vs_gainmap.color.transfer import pq_eotf
 from vs_gainmap.fused.parameters import Parameters
 from vs_gainmap.fused.rows import ONE, ZERO, F, Row, compiled, make_desk, open_colors
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vs_gainmap.color import PQ_PEAK_NITS, PrimariesName, rgb_to_rgb_matrix
+from vs_gainmap.color.primaries import PrimariesName, rgb_to_rgb_matrix
+from vs_gainmap.color.transfer import PQ_PEAK_NITS
 from vs_gainmap.fused.polynomials import HALF_STOPS, LOG, POWER, PQ
 
 Floats = tuple[np.float32, ...]

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.color import BRIGHTEST_SIGNAL
+from vs_gainmap.color.transfer import BRIGHTEST_SIGNAL
 from vs_gainmap.fused.parameters import Floats, Parameters
 
 Row = NDArray[Any]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vs_gainmap.fused.rows import ONE, ZERO, F, Row, compiled, inlined
-from vs_gainmap.models.measuring import LUMA
+from vs_gainmap.models.statistics import LUMA
 
 _RED, _GREEN, _BLUE = (F(weight) for weight in LUMA)
 _HALF, _NEXT = F(0.5), np.uint32(1)

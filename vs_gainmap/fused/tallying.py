@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vs_gainmap.fused.rows import ZERO, F, Row, compiled, inlined
-from vs_gainmap.models.measuring import (
+from vs_gainmap.models.statistics import (
     LEAST_SHARE,
     LOG_FLOOR,
     LUMA,

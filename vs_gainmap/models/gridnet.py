@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
-from vs_gainmap.models.measuring import STATISTICS, luma, statistics
+from vs_gainmap.models.statistics import STATISTICS, luma, statistics
 
 BINS = 16
 CELLS = 16

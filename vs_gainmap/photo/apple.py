@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import bt709_inverse_oetf
+from vs_gainmap.color.transfer import bt709_inverse_oetf
 from vs_gainmap.errors import MetadataError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.ifd import EXIF_IFD, MAKER_NOTE, read_header, read_ifd

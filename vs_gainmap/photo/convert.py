@@ -10,9 +10,9 @@ from typing import Literal
 
 import torch
 
-from vs_gainmap.color import PrimariesName, convert_primaries
+from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
-from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
 from vs_gainmap.photo.input import Sampling, as_bytes, naming, read_file
 from vs_gainmap.photo.jpeg import BASE_QUALITY, decode_jpeg, encode_jpeg, parse_jpeg

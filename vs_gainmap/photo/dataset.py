@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from vs_gainmap.errors import GainMapError, MediaError
+from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import PRESETS, GainMapPreset, decode_gain_map
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.photo.extract import as_sdr_base
-from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import GainMapPhoto, read_photo

@@ -16,17 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import (
-    PRIMARIES,
-    SDR_EOTFS,
-    Eotf,
-    Primaries,
-    PrimariesName,
-    srgb_inverse_eotf,
-)
+from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, srgb_inverse_eotf
 from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.input import Sampling, as_bytes
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.picture import read_picture

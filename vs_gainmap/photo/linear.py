@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.color import PRIMARIES, Primaries, PrimariesName
+from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
-from vs_gainmap.photo.files import replacing, write_bytes
+from vs_gainmap.files import replacing, write_bytes
 from vs_gainmap.photo.input import check_size, naming, read_file
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.profile import profile_from_icc

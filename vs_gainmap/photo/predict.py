@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.color import SDR_EOTFS, convert_primaries, luminance, srgb_inverse_eotf
+from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.transfer import SDR_EOTFS, srgb_inverse_eotf
 from vs_gainmap.errors import AlreadyHdrError, MediaError
 from vs_gainmap.gainmap import (
     GainMapMetadata,
@@ -23,12 +24,12 @@ from vs_gainmap.gainmap import (
     network_log_gain,
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.models.inference import Predictor, choose_device, choose_dtype
+from vs_gainmap.models.weights import PHOTO_WEIGHTS, load_weights
 from vs_gainmap.photo.input import BAND_ROWS, Signal
 from vs_gainmap.photo.picture import Picture
 from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.render import resample_rows
-from vs_gainmap.runtime import Predictor, choose_device, choose_dtype
-from vs_gainmap.weights import PHOTO_WEIGHTS, load_weights
 
 MIN_SIDE = 16
 # Primaries that the network takes as they are: those of the SDR that it was trained on.
@@ -45,9 +46,9 @@ class PhotoPredictor:
 
     Args:
         weights: a bundled name or a path; None takes "photo".
-        preset: see `vs_gainmap.weights.load_weights`.
-        device: see `vs_gainmap.runtime.choose_device`.
-        dtype: see `vs_gainmap.runtime.choose_dtype`.
+        preset: see `vs_gainmap.models.weights.load_weights`.
+        device: see `vs_gainmap.models.inference.choose_device`.
+        dtype: see `vs_gainmap.models.inference.choose_dtype`.
         streams: photos on the device at a time.
 
     Raises:

@@ -12,11 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_gainmap.color import (
+from vs_gainmap.color.primaries import (
     PRIMARIES,
-    REFERENCE_WHITE_NITS,
     Primaries,
     PrimariesName,
+    adapt_white,
+    xy_to_xyz,
+)
+from vs_gainmap.color.transfer import (
+    REFERENCE_WHITE_NITS,
     hlg_inverse_oetf,
     hlg_ootf,
     pq_eotf,
@@ -44,10 +48,6 @@ H273_CURVES: dict[int, Curve] = {
     18: "hlg",
 }
 
-# ICC.1:2022, annex E.3: the linearized Bradford cone matrix.
-BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
 D50_XYZ = np.array([0.9642, 1.0, 0.8249])
 D65_XY = (0.3127, 0.3290)
 SAME_CHROMATICITY = 0.004
@@ -180,11 +180,7 @@ def _cicp_tag(icc: bytes) -> ColorProfile | None:
 
 def _primaries(colorants: NDArray[np.float64]) -> PrimariesName | Primaries:
     """Return the primaries behind a profile's D50 colorants, by name where they have one."""
-    x, y = D65_XY
-    d65 = np.array([x / y, 1.0, (1 - x - y) / y])
-    cone = (BRADFORD @ d65) / (BRADFORD @ D50_XYZ)
-    adapt = np.linalg.inv(BRADFORD) @ np.diag(cone) @ BRADFORD
-    xyz = colorants @ adapt.T
+    xyz = colorants @ adapt_white(D50_XYZ, xy_to_xyz(D65_XY)).T
     if not np.all(np.isfinite(xyz)) or np.any(xyz.sum(axis=1) <= 0):
         raise MediaError("ICC: the profile's primaries make no sense")
     points = xyz[:, :2] / xyz.sum(axis=1, keepdims=True)

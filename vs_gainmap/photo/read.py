@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.color import Primaries, PrimariesName
+from vs_gainmap.color.primaries import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import apple

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vs_gainmap.color import SDR_EOTFS, Eotf, PrimariesName, convert_primaries
+from vs_gainmap.color.primaries import PrimariesName, convert_primaries
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import apply_gain_map
 from vs_gainmap.photo.input import BAND_ROWS, Sampling

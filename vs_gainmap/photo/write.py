@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vs_gainmap.color import Primaries, PrimariesName, convert_primaries, pq_inverse_eotf
+from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
+from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import MediaError
+from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.files import write_bytes
 from vs_gainmap.photo.input import BAND_ROWS
 from vs_gainmap.photo.iso21496 import VERSION, write_iso
 from vs_gainmap.photo.jpeg import (

@@ -15,10 +15,10 @@ import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap import props
-from vs_gainmap.color import Eotf, convert_primaries, pq_eotf, srgb_inverse_eotf
-from vs_gainmap.colorimetry import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters import apply, predict
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import Eotf, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.filters import apply, predict, props
+from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.gainmap import largest_gain

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import PRIMARIES, Primaries
-from vs_gainmap.colorimetry import HDR_TRANSFERS, UNSPECIFIED
+from vs_gainmap.color.h273 import HDR_TRANSFERS, UNSPECIFIED
+from vs_gainmap.color.primaries import PRIMARIES, Primaries
 from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.filters import props
 
 # ITU-T H.273 (2021), tables 2 to 4, and VapourSynth's own numbers for the last two.
 _NAMES: dict[str, dict[int, str]] = {

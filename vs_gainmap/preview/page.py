@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.files import write_bytes
 
 STYLE = """
 :root { color-scheme: dark; }

@@ -10,18 +10,17 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import measure
+from vs_gainmap.filters import measure, props
 from vs_gainmap.filters.false_color import scale_top
+from vs_gainmap.filters.temporal import distance, find_cuts, signature
 from vs_gainmap.hdr10 import LightMeter
 from vs_gainmap.preview.frames import png, square_size, tone_map
 from vs_gainmap.preview.metadata import complete_hdr, metadata_rows
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.scopes import new_figure, nits_axis, to_svg
 from vs_gainmap.preview.stats import STATS_SUFFIX, FrameStats
-from vs_gainmap.temporal import distance, find_cuts, signature
 from vs_gainmap.video.tags import sample_aspect
 
 MAX_THUMBNAILS = 24

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
-from vs_gainmap.photo.files import write_bytes
+from vs_gainmap.files import write_bytes
+from vs_gainmap.filters import props
 
 # What is put behind a video's whole name.
 STATS_SUFFIX = ".stats.json"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vs_gainmap.color import SDR_EOTFS, Eotf, luminance, pq_eotf
+from vs_gainmap.color.primaries import luminance
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, pq_eotf
 from vs_gainmap.filters.false_color import Rgb
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.photo.convert import ConvertOptions, make_ultrahdr

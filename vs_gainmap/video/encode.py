@@ -14,10 +14,10 @@ from typing import TypedDict
 
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.files import check_output
+from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-from vs_gainmap.outputs import check_output
 from vs_gainmap.video.encoder_pass import EncodingPass, Progress
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,

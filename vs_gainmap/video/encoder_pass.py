@@ -16,8 +16,8 @@ import av
 import vapoursynth as vs
 from av.video.codeccontext import VideoCodecContext
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format

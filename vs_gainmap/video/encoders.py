@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import vapoursynth as vs
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.pixels import pix_fmt_of
 

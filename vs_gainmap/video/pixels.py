@@ -11,8 +11,8 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 
 # Packed formats go through swscale to a planar one that holds the same numbers; alpha is left.
 _UNPACKED = {

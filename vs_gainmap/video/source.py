@@ -18,8 +18,8 @@ import vapoursynth as vs
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 from vs_gainmap.video.timestamps import clock_error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from vs_gainmap import props
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
 
 # FFmpeg's names for H.273 codes, those that HDR and its kin use.
 _PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020", 12: "smpte432"}

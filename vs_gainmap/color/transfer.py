@@ -1,4 +1,4 @@
-"""Curves beside their inverses, primaries and luminance, as pure functions on tensors.
+"""Transfer curves beside their inverses, as pure functions on tensors.
 
 Linear light has 1.0 = SDR white unless a name ends in ``_nits``. ``eotf`` and
 ``inverse_eotf`` are display-referred; ``oetf`` is scene-referred only.
@@ -11,12 +11,12 @@ finite input, and extends below zero either by clamping (stated) or by odd symme
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from vs_gainmap.color.primaries import luminance
 
 # SMPTE ST 2084:2014, clause 5.2: the exact fractions.
 PQ_M1 = 2610 / 16384
@@ -177,78 +177,3 @@ def hlg_inverse_ootf(nits: Tensor, *, peak_nits: float = 1000.0, dim: int = -3) 
     gamma = hlg_system_gamma(peak_nits)
     y = luminance(nits, "bt2020", dim=dim).clamp(min=0.0) / peak_nits
     return nits / peak_nits * y.clamp(min=1e-9) ** (1 / gamma - 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Primaries:
-    """CIE 1931 chromaticities of a set of RGB primaries and its white point."""
-
-    red: tuple[float, float]
-    green: tuple[float, float]
-    blue: tuple[float, float]
-    white: tuple[float, float] = (0.3127, 0.3290)
-
-
-PrimariesName = Literal["bt709", "bt2020", "p3d65", "smpte170m", "bt470bg"]
-
-PRIMARIES: dict[PrimariesName, Primaries] = {
-    # ITU-R BT.709-6, item 1.3; BT.2020-2, table 3; SMPTE EG 432-1 with D65; SMPTE ST 170; BT.1700.
-    "bt709": Primaries(red=(0.640, 0.330), green=(0.300, 0.600), blue=(0.150, 0.060)),
-    "bt2020": Primaries(red=(0.708, 0.292), green=(0.170, 0.797), blue=(0.131, 0.046)),
-    "p3d65": Primaries(red=(0.680, 0.320), green=(0.265, 0.690), blue=(0.150, 0.060)),
-    "smpte170m": Primaries(red=(0.630, 0.340), green=(0.310, 0.595), blue=(0.155, 0.070)),
-    "bt470bg": Primaries(red=(0.640, 0.330), green=(0.290, 0.600), blue=(0.150, 0.060)),
-}
-
-
-def _xy_to_xyz(xy: tuple[float, float]) -> Tensor:
-    x, y = xy
-    return torch.tensor([x / y, 1.0, (1 - x - y) / y], dtype=torch.float64)
-
-
-@cache
-def rgb_to_xyz_matrix(primaries: PrimariesName | Primaries) -> Tensor:
-    """Return the 3x3 float64 matrix from linear RGB to CIE XYZ (SMPTE RP 177)."""
-    p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
-    columns = torch.stack([_xy_to_xyz(p.red), _xy_to_xyz(p.green), _xy_to_xyz(p.blue)], dim=1)
-    scale: Tensor = torch.linalg.solve(columns, _xy_to_xyz(p.white))
-    return columns * scale
-
-
-@cache
-def rgb_to_rgb_matrix(
-    source: PrimariesName | Primaries, target: PrimariesName | Primaries
-) -> Tensor:
-    """Return the 3x3 float64 matrix between two sets of primaries with one white point."""
-    matrix: Tensor = torch.linalg.solve(rgb_to_xyz_matrix(target), rgb_to_xyz_matrix(source))
-    return matrix
-
-
-def convert_primaries(
-    linear: Tensor,
-    source: PrimariesName | Primaries,
-    target: PrimariesName | Primaries,
-    *,
-    dim: int = -3,
-) -> Tensor:
-    """Convert linear RGB between primaries; out-of-gamut values stay, negative ones too.
-
-    Args:
-        linear: (..., 3, H, W) by default, linear light in any unit.
-        source: primaries of the input.
-        target: primaries of the output.
-        dim: where R, G and B are.
-
-    Returns:
-        The same shape and unit.
-    """
-    if source == target:
-        return linear
-    matrix = rgb_to_rgb_matrix(source, target).to(linear)
-    return (linear.movedim(dim, -1) @ matrix.T).movedim(-1, dim)
-
-
-def luminance(linear: Tensor, primaries: PrimariesName | Primaries, *, dim: int = -3) -> Tensor:
-    """Return relative luminance Y of linear RGB, with R, G and B's axis kept at size 1."""
-    weights = rgb_to_xyz_matrix(primaries)[1].to(linear)
-    return (linear.movedim(dim, -1) @ weights).unsqueeze(dim)

@@ -17,12 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vs_gainmap.color import SDR_EOTFS, Eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import WeightsError
+from vs_gainmap.files import replacing
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import MODELS, GMNet, GridNet, Model
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +168,8 @@ def save_weights(
         "eotf": preset.eotf,
         "min_log_gain": repr(preset.min_log_gain),
     }
-    partial = path.with_name(path.name + ".partial")
-    save_file(state, partial, metadata=metadata)
-    partial.replace(path)
+    with replacing(path) as partial:
+        save_file(state, partial, metadata=metadata)
 
 
 def _verify(path: Path, sha256: str) -> None:

@@ -11,98 +11,30 @@ from dataclasses import dataclass
 
 import vapoursynth as vs
 
-from vs_gainmap import props
-from vs_gainmap.color import PrimariesName
+from vs_gainmap.color.h273 import (
+    FOREIGN_TRANSFERS,
+    HDR_TRANSFERS,
+    TABLE,
+    UNSPECIFIED,
+    Kind,
+    find_code,
+    find_point,
+)
+from vs_gainmap.filters import props
 
-UNSPECIFIED = 2
-HDR_TRANSFERS = {int(vs.TRANSFER_ST2084): "PQ", int(vs.TRANSFER_ARIB_B67): "HLG"}
-# Light that is no display signal: there is no EOTF to undo, or not ours.
-FOREIGN_TRANSFERS = {
-    int(vs.TRANSFER_LINEAR): "linear light",
-    int(vs.TRANSFER_LOG_100): "log",
-    int(vs.TRANSFER_LOG_316): "log",
-    int(vs.TRANSFER_ST428): "ST 428 cinema",
-}
-# Primaries close enough to BT.709 that the network's picture needs no conversion.
-NARROW_PRIMARIES = {
-    int(p)
-    for p in (
-        vs.PRIMARIES_BT709,
-        vs.PRIMARIES_BT470_BG,
-        vs.PRIMARIES_ST170_M,
-        vs.PRIMARIES_ST240_M,
-        vs.PRIMARIES_EBU3213_E,
-    )
-}
-
-NAMES: dict[str, dict[str, int]] = {
-    "matrix": {
-        "rgb": 0,
-        "709": 1,
-        "fcc": 4,
-        "470bg": 5,
-        "170m": 6,
-        "240m": 7,
-        "2020ncl": 9,
-        "2020cl": 10,
-    },
-    "transfer": {"709": 1, "470m": 4, "470bg": 5, "601": 6, "240m": 7, "srgb": 13, "2020": 14},
-    "primaries": {
-        "709": 1,
-        "470m": 4,
-        "470bg": 5,
-        "170m": 6,
-        "240m": 7,
-        "2020": 9,
-        "p3": 12,
-        "ebu3213": 22,
-    },
-    "range": {"limited": 0, "full": 1},
-    "chroma_location": {
-        "left": 0,
-        "center": 1,
-        "top_left": 2,
-        "top": 3,
-        "bottom_left": 4,
-        "bottom": 5,
-    },
-}
-# Other codes of H.273 that zimg knows; 2 is for nothing said.
-_MORE_CODES = {
-    "matrix": {2, 8, 12, 13, 14},
-    "transfer": {2, 8, 9, 10, 11, 12, 15, 16, 17, 18},
-    "primaries": {2, 8, 10, 11},
-}
-PROP_OF = {
+PROP_OF: dict[Kind, str] = {
     "matrix": props.MATRIX,
     "transfer": props.TRANSFER,
     "primaries": props.PRIMARIES,
     "range": props.RANGE,
     "chroma_location": props.CHROMA_LOCATION,
 }
-# Weights of R' and B' in luma, by H.273's code of the matrix.
-LUMA_WEIGHTS = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
-KNOWN_PRIMARIES: dict[int, PrimariesName] = {
-    1: "bt709",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte170m",
-    9: "bt2020",
-    12: "p3d65",
-}
 _MATRIX_PRIMARIES = {5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColorOverrides:
-    """What the user says about the input, over frame props; names as in `NAMES`, or H.273 codes."""
+    """What the user says about the input, over frame props: names or codes, see `color.h273`."""
 
     matrix: str | int | None = None
     transfer: str | int | None = None
@@ -110,29 +42,21 @@ class ColorOverrides:
     range: str | int | None = None
     chroma_location: str | int | None = None
 
-    def codes(self, function: str) -> dict[str, int]:
+    def codes(self, function: str) -> dict[Kind, int]:
         """Return what is given as integer codes.
 
         Raises:
             vs.Error: a name or code is unknown.
         """
         codes = {}
-        for kind, table in NAMES.items():
+        for kind in TABLE:
             value = getattr(self, kind)
             if value is None:
                 continue
-            if isinstance(value, str):
-                if value not in table:
-                    known = ", ".join(table)
-                    raise vs.Error(f"{function}: {kind} must be one of {known}, got {value!r}")
-                value = table[value]
-            elif value not in {*table.values(), *_MORE_CODES.get(kind, ())}:
-                known = ", ".join(table)
-                raise vs.Error(
-                    f"{function}: {kind} must be one of {known}, or its code in H.273; {value} is "
-                    "none that zimg knows"
-                )
-            codes[kind] = int(value)
+            try:
+                codes[kind] = find_code(kind, value)
+            except ValueError as error:
+                raise vs.Error(f"{function}: {error}") from error
         return codes
 
 
@@ -202,7 +126,7 @@ def tag_sdr_clip(clip: vs.VideoNode, overrides: ColorOverrides, function: str) -
     seen = found | {PROP_OF[kind]: code for kind, code in given.items()}
     check_frame_color(seen, function, 0)
 
-    known = {kind: _known(seen, kind) for kind in NAMES}
+    known = {kind: _known(seen, kind) for kind in TABLE}
     assumed = _assume(clip, known)
     if assumed:
         text = ", ".join(f"{kind} {_name(kind, code)}" for kind, code in assumed.items())
@@ -238,12 +162,12 @@ def log_warning(message: str) -> None:
     vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)
 
 
-def _assume(clip: vs.VideoNode, known: Mapping[str, int | None]) -> dict[str, int]:
+def _assume(clip: vs.VideoNode, known: Mapping[Kind, int | None]) -> dict[Kind, int]:
     rgb = clip.format.color_family == vs.RGB
     small = clip.width <= 1024 and clip.height <= 576
     matrix = 0 if rgb else (1 if not small else (5 if clip.height == 576 else 6))
     matrix = matrix if known["matrix"] is None else known["matrix"]
-    rule = {
+    rule: dict[Kind, int] = {
         "matrix": matrix,
         "primaries": _MATRIX_PRIMARIES.get(matrix, 1),
         "transfer": 13 if rgb else (6 if matrix in (5, 6) else 1),
@@ -254,7 +178,7 @@ def _assume(clip: vs.VideoNode, known: Mapping[str, int | None]) -> dict[str, in
     return {kind: code for kind, code in rule.items() if known[kind] is None}
 
 
-def _known(frame_props: Mapping[str, object], kind: str) -> int | None:
+def _known(frame_props: Mapping[str, object], kind: Kind) -> int | None:
     code = _code(frame_props.get(PROP_OF[kind]))
     if kind == "range":
         if code is None and props.COLOR_RANGE in frame_props:
@@ -270,5 +194,6 @@ def _code(value: object) -> int | None:
     return int(value) if isinstance(value, int) else None
 
 
-def _name(kind: str, code: int) -> str:
-    return next((name for name, value in NAMES[kind].items() if value == code), str(code))
+def _name(kind: Kind, code: int) -> str:
+    point = find_point(kind, code)
+    return str(code) if point is None else point.name

@@ -11,7 +11,7 @@ import pytest
 from tests.media import Media
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.outputs import check_output
+from vs_gainmap.files import check_output
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 

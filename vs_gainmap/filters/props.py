@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vs_gainmap.color import Primaries
+from vs_gainmap.color.primaries import Primaries
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.hdr10plus import FrameLight
 

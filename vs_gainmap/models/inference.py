@@ -26,7 +26,7 @@ from vs_gainmap.fused.gridnet import CompiledGridNet
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
 from vs_gainmap.models.gridnet import GridFeatures
-from vs_gainmap.tiles import predict_in_tiles
+from vs_gainmap.models.tiling import predict_in_tiles
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {

@@ -9,9 +9,9 @@ import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap import props
-from vs_gainmap.color import PQ_PEAK_NITS, pq_eotf, pq_inverse_eotf
-from vs_gainmap.colorimetry import HDR_TRANSFERS
+from vs_gainmap.color.h273 import HDR_TRANSFERS
+from vs_gainmap.color.transfer import PQ_PEAK_NITS, pq_eotf, pq_inverse_eotf
+from vs_gainmap.filters import props
 from vs_gainmap.filters.compiled import (
     LEAST_SIZE,
     can_read_planes,

@@ -1,0 +1,100 @@
+"""Files: outputs that are complete or not there, checks before any work, and the cache folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vs_gainmap.errors import BackendError, MediaError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, and put the result in place when all went well.
+
+    The path is nobody else's, so that two writers at a time leave one of two whole files.
+
+    Args:
+        path: where the file is to be; its folder must exist.
+
+    Raises:
+        MediaError: it can't be written.
+    """
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in one step.
+
+    Raises:
+        MediaError: it can't be written.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder, for files that can be made again; made if need be.
+
+    Raises:
+        BackendError: platformdirs, which knows the system's usual place, is not installed, or
+            the folder can't be made.
+    """
+    try:
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise BackendError(
+            'the cache folder needs the extra "export": pip install "vs-gainmap[export]"'
+        ) from error
+    folder = user_cache_path("vs-gainmap", appauthor=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendError(f"the cache folder {folder} can't be made: {error.strerror}") from error
+    return folder
+
+
+def check_output(path: Path, sources: Iterable[Path | None], *, overwrite: bool) -> None:
+    """Refuse a path that can't be written, or must not be.
+
+    Args:
+        path: where a file is to be.
+        sources: what is read or written beside it, there or not; none of them is ever replaced.
+            None is left out.
+        overwrite: whether another file that is there may be replaced.
+
+    Raises:
+        MediaError: its folder doesn't exist or can't be written to, it is a folder, one of the
+            sources, or there already without `overwrite`.
+    """
+    if not path.parent.is_dir():
+        raise MediaError(f"{path}: the folder doesn't exist")
+    if path.is_dir():
+        raise MediaError(f"{path}: is a folder")
+    for source in sources:
+        if source is not None and _is_same(path, source):
+            raise MediaError(f"{path}: is the same file as {source}")
+    if path.exists() and not overwrite:
+        raise MediaError(f"{path}: exists already; add --overwrite (overwrite=True) to replace it")
+    if not os.access(path.parent, os.W_OK):
+        raise MediaError(f"{path}: the folder can't be written to")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Say whether two paths are one file, or would be once they are written."""
+    if one.exists() or other.exists():
+        return one.exists() and other.exists() and one.samefile(other)
+    if not other.parent.is_dir() or not one.parent.samefile(other.parent):
+        return False
+    # Some systems take names that differ in case for one; nobody means two files by them.
+    return one.name.casefold() == other.name.casefold()
