@@ -1,4 +1,4 @@
-"""What bounds memory at large sizes; `python -m vs_gainmap.bench --memory` measures it."""
+"""What bounds memory at large sizes."""
 
 from __future__ import annotations
 
