@@ -128,8 +128,7 @@ def measure(case: Case) -> Row:
         hdr.get_frame(n * step).close()
         seeks.append((time.perf_counter() - started) * 1000)
     (zimg_ms, zimg_cpu), (ms, cpu) = (
-        [statistics.median(column) for column in zip(*rows, strict=True)]
-        for rows in times.values()
+        [statistics.median(column) for column in zip(*rows, strict=True)] for rows in times.values()
     )
     return Row(
         size=case.size,
