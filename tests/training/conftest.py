@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from tests.training.small import PRESET, make_pair, make_views
+from training.data.splits import HELD_OUT_SCENES
 from training.paper.layout import write_pair
 
 
@@ -35,3 +38,14 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache of small views; one scene is held out."""
     return make_views(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def panoramas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of two small panoramas whose scenes are held out, and one that isn't."""
+    folder = tmp_path_factory.mktemp("panoramas")
+    rng = np.random.default_rng(5)
+    for name in [*sorted(HELD_OUT_SCENES)[:2], "somewhere_else"]:
+        light = np.exp(cv2.resize(rng.normal(0, 1.5, (8, 16, 3)), (128, 64))).astype(np.float32)
+        cv2.imwrite(str(folder / f"{name}.hdr"), light)
+    return folder

@@ -33,7 +33,8 @@ from training.export import export
 from training.films import ALONE, draw_among
 from training.loss import gain_map_loss
 from training.pairs import PairDataset, true_log_gain
-from training.paper.layout import LayoutDataset, list_layout, patch_origins, rebuild, shrink
+from training.paper.crop import patch_origins
+from training.paper.layout import LayoutDataset, list_layout, rebuild, shrink
 from training.train import build_model, learning_rate, train
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS

@@ -1,14 +1,14 @@
-"""How steady the filter is in time, measured against videos with a known truth.
+"""Measure how steady the filters are over time, on shots whose true HDR is known.
 
-Flicker is what a picture's brightness does from one frame to the next beyond what the truth's
-does. Everything runs through the real filter, from a coded file to light.
+Flicker is the change of a picture's brightness from one frame to the next beyond the change of the
+truth. Every shot is coded as video, read back and filtered as a user would do it.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,57 +18,64 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.evaluation.metrics import pq_psnr
-from training.evaluation.shots import Shot, deliver
+from training.evaluation.shots import Shot, write_shot
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
-from vs_gainmap.filters import apply, predict, props, sdr_to_hdr10
+from vs_gainmap.filters import apply, predict, props
 from vs_gainmap.video import open_clip
+
+Values = NDArray[np.float64]
 
 CODES = 1023
 PERCENTILE = 99.0
-# How many frames around a cut or a flash are looked at for lag.
+# Frames on each side of a cut or flash that count for its lag.
 EVENT_REACH = 4
-# A cut or flash of less than so many codes is nothing to lag behind.
+# Smallest jump of a level at a cut or flash, in codes, for which lag is measured.
 LEAST_JUMP = 2.0
-# Over how many frames a loss must last to be one: a network that judges each frame alone is
-# sometimes lucky, and a steady one never is.
+# Frames over which a loss is averaged, so that single frames don't decide.
 LASTING = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """What one way of filtering made of a shot.
+class Measured:
+    """One variant of a shot, frame by frame.
 
-    `levels` is (frames, 2): mean and 99th percentile of PQ luminance, in steps of 10 bits;
-    `psnr` (frames,) in dB, of the PQ signal against the truth.
+    Attributes:
+        levels: (frames, 2), mean and 99th percentile of PQ luminance in 10-bit codes.
+        psnr: (frames,), PQ-PSNR against the truth in dB.
     """
 
-    levels: NDArray[np.float64]
-    psnr: NDArray[np.float64]
+    levels: Values
+    psnr: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steadiness:
-    """A shot at one radius, beside radius 0.
+    """One variant of a shot compared with radius 0.
 
-    `flicker` is the mean excess change of the two levels a frame, in steps of 10 bits;
-    `psnr` the mean in dB and `loss` what it lost against radius 0, mean over the shot, over the
-    worst `LASTING` frames in a row and in the worst frame; `lag` frames, see `lag`.
+    Attributes:
+        kind: of the shot.
+        scene: of the shot.
+        variant: "radius 0", "SDR" or another radius.
+        flicker: mean excess change a frame of the two levels, in 10-bit codes.
+        psnr: mean PQ-PSNR in dB.
+        loss: how much lower `psnr` is than at radius 0.
+        lasting_loss: the largest mean loss over `LASTING` consecutive frames.
+        lag: in frames; see `lag`.
     """
 
     kind: str
     scene: str
-    way: str
+    variant: str
     flicker: tuple[float, float]
     psnr: float
     loss: float
     lasting_loss: float
-    worst_loss: float
     lag: float | None
 
 
 def levels(nits: Tensor) -> tuple[float, float]:
-    """Return mean and 99th percentile of PQ luminance in steps of 10 bits.
+    """Return mean and 99th percentile of PQ luminance in 10-bit codes.
 
     Args:
         nits: (3, H, W), BT.2020, cd/m2.
@@ -77,37 +84,34 @@ def levels(nits: Tensor) -> tuple[float, float]:
     return float(signal.mean()), float(np.percentile(signal, PERCENTILE))
 
 
-def excess_change(levels: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far a level's change from frame to frame goes beyond the truth's own.
+def excess_change(levels: Values, truth: Values) -> Values:
+    """Return how far a level changes from frame to frame beyond the truth's change.
 
     Args:
         levels: (frames, ...).
-        truth: the same.
+        truth: (frames, ...).
 
     Returns:
-        (frames - 1, ...), not negative: 0 where it moves no more than the truth.
+        (frames - 1, ...), at least 0.
     """
     moved, meant = np.abs(np.diff(levels, axis=0)), np.abs(np.diff(truth, axis=0))
     return np.asarray(np.maximum(moved - meant, 0.0))
 
 
-def lag(
-    steady: NDArray[np.float64], alone: NDArray[np.float64], events: Sequence[int]
-) -> float | None:
-    """Return by how many frames' worth a way lags (or leads) at cuts and flashes.
+def lag(steady: Values, alone: Values, events: Sequence[int]) -> float | None:
+    """Return by how many frames a level comes late (or early) at cuts and flashes.
 
-    At each event the level of `alone` jumps. What `steady` still (or already) shows of the other
-    side is expressed as a share of the jump and summed over the frames of the side: an
-    exponential average of time constant T lags by T frames. A shift that is the same all over
-    a shot is none: the median difference of the side is taken off.
+    The share of a jump that is missing, summed over the frames beside it: an exponential average
+    with time constant T has a lag of T frames. The median difference on either side is taken off
+    first, so a constant shift counts as none.
 
     Args:
         steady: (frames,), one level.
-        alone: the same at radius 0.
-        events: first frames behind each jump.
+        alone: (frames,), the same level at radius 0.
+        events: first frame after each jump.
 
     Returns:
-        The largest, in frames; None without events whose jump is `LEAST_JUMP` or more.
+        The largest lag in frames; None without a jump of at least `LEAST_JUMP`.
     """
     found = []
     bounds = [0, *events, len(alone)]
@@ -124,138 +128,100 @@ def lag(
     return max(found, default=None)
 
 
-def _running_mean(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    length = min(length, len(values))
-    return np.convolve(values, np.full(length, 1 / length), mode="valid")
-
-
-def watch(clip: vs.VideoNode, truth: Sequence[Tensor]) -> Course:
-    """Run a clip of PQ RGBS and measure it against the truth."""
-    seen, psnr = [], []
+def measure_clip(clip: vs.VideoNode, truth: Sequence[Tensor]) -> Measured:
+    """Measure every frame of a clip of PQ RGBS against the truth, (3, H, W), cd/m2."""
+    found, psnr = [], []
     for frame, true in zip(clip.frames(close=True), truth, strict=True):
-        signal = torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)]))
-        nits = pq_eotf(signal)
-        seen.append(levels(nits))
+        nits = pq_eotf(torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)])))
+        found.append(levels(nits))
         psnr.append(pq_psnr(nits, true))
-    return Course(levels=np.array(seen), psnr=np.array(psnr))
+    return Measured(levels=np.array(found), psnr=np.array(psnr))
 
 
 def compare(
-    shot: Shot, truth: NDArray[np.float64], way: str, course: Course, alone: Course
+    shot: Shot, truth: Values, variant: str, measured: Measured, alone: Measured
 ) -> Steadiness:
-    """Express a way's course beside that of radius 0; jumps at events are no flicker."""
+    """Compare a variant with radius 0; jumps at cuts and flashes don't count as flicker."""
     inner = [n - 1 for n in range(1, len(truth)) if n not in shot.events]
-    flicker = excess_change(course.levels, truth)[inner].mean(axis=0)
-    losses = alone.psnr - course.psnr
+    flicker = excess_change(measured.levels, truth)[inner].mean(axis=0)
+    losses = alone.psnr - measured.psnr
+    length = min(LASTING, len(losses))
+    lasting = np.convolve(losses, np.full(length, 1 / length), mode="valid")
     return Steadiness(
         kind=shot.kind,
         scene=shot.scene,
-        way=way,
+        variant=variant,
         flicker=(float(flicker[0]), float(flicker[1])),
-        psnr=float(course.psnr.mean()),
+        psnr=float(measured.psnr.mean()),
         loss=float(losses.mean()),
-        lasting_loss=float(_running_mean(losses, LASTING).max()),
-        worst_loss=float(losses.max()),
-        lag=lag(course.levels[:, 0], alone.levels[:, 0], shot.events),
+        lasting_loss=float(lasting.max()),
+        lag=lag(measured.levels[:, 0], alone.levels[:, 0], shot.events),
     )
 
 
-def frozen(gain_map: vs.VideoNode) -> vs.VideoNode:
-    """Return the mean of a gain map clip's frames on every frame: as steady as a map can be."""
-    frames = list(gain_map.frames(close=False))
-    mean = np.mean([np.asarray(frame[0], dtype=np.float64) for frame in frames], axis=0)
-    qmax = float(np.mean([float(frame.props[props.GAIN_MAP_MAX]) for frame in frames]))
-
-    def put(n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # noqa: ARG001
-        out = f.copy()
-        np.copyto(np.asarray(out[0]), mean.astype(np.float32))
-        out.props[props.GAIN_MAP_MAX] = qmax
-        return out
-
-    return gain_map.std.ModifyFrame(gain_map, put)
-
-
-def ways(
-    clip: vs.VideoNode, weights: str | Path, radii: Sequence[int], *, still: bool
+def variants(
+    clip: vs.VideoNode, weights: str | Path, radii: Sequence[int]
 ) -> dict[str, vs.VideoNode]:
-    """Return a clip filtered every way that is compared, as PQ in RGBS."""
+    """Return a clip at radius 0, as plain SDR (a gain of 1) and at other radii: PQ in RGBS."""
     clip = clip.std.SetFrameProp(props.CHROMA_LOCATION, intval=int(vs.CHROMA_CENTER))
-    alone = predict(clip, weights=weights, radius=0)
-    made = {"radius 0": apply(clip, alone, format=vs.RGBS)}
+    maps = {f"radius {r}": predict(clip, weights=weights, radius=r) for r in (0, *radii)}
+    alone = maps["radius 0"]
     with alone.get_frame(0) as frame:
-        known = {**frame.props, props.GAIN_MAP_MIN: 0.0, props.GAIN_MAP_MAX: 0.0}
-    nothing = alone.std.BlankClip(keep=True).std.SetFrameProps(**known)
-    made["SDR"] = apply(clip, nothing, format=vs.RGBS)
-    if still:
-        made["frozen map"] = apply(clip, frozen(alone), format=vs.RGBS)
-    for radius in radii:
-        made[f"radius {radius}"] = sdr_to_hdr10(
-            clip, weights=weights, radius=radius, format=vs.RGBS
-        )
-    return made
+        flat = {**frame.props, props.GAIN_MAP_MIN: 0.0, props.GAIN_MAP_MAX: 0.0}
+    maps["SDR"] = alone.std.BlankClip(keep=True).std.SetFrameProps(**flat)
+    return {name: apply(clip, gain_map, format=vs.RGBS) for name, gain_map in maps.items()}
 
 
 def measure_shots(
     shots: Iterable[Shot], weights: str | Path, radii: Sequence[int]
 ) -> Iterator[Steadiness]:
-    """Measure every shot at radius 0, at other radii, and two ways to compare with.
+    """Yield a row for every shot and variant, "radius 0" first.
 
     Args:
-        shots: from `training.evaluation.shots.make_shots`.
+        shots: from `shots.make_shots`.
         weights: bundled name or file.
         radii: beside 0.
-
-    Yields:
-        One row a shot and way: "radius 0", "SDR" (a gain of 1: what flickers in the
-        source), "frozen map" (still shots: the best that a steady map can do), ...
     """
     with tempfile.TemporaryDirectory() as folder:
         for number, shot in enumerate(shots):
             path = Path(folder) / f"{number}.mkv"
-            deliver(shot, path)
+            write_shot(shot, path)
             truth = np.array([levels(nits) for nits in shot.truth])
-            alone: Course | None = None
-            still = shot.kind.startswith("still")
-            for way, clip in ways(open_clip(path), weights, radii, still=still).items():
-                course = watch(clip, shot.truth)
-                alone = alone or course
-                yield compare(shot, truth, way, course, alone)
+            alone: Measured | None = None
+            for name, clip in variants(open_clip(path), weights, radii).items():
+                measured = measure_clip(clip, shot.truth)
+                alone = alone or measured
+                yield compare(shot, truth, name, measured, alone)
 
 
 def summary(rows: Sequence[Steadiness]) -> str:
-    """Format means by kind of shot, and the worst of losses and lags, as a table in Markdown."""
+    """Return a Markdown table: means by kind of shot, and the largest losses and lags."""
     lines = [
-        "| shot | way | mean: excess | vs. 0 | 99 %: excess | vs. 0 | PQ-PSNR | worst loss: shot "
-        f"| {LASTING} frames | frame | lag, frames |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| shot | variant | flicker: mean | of radius 0 | 99 % | of radius 0 | PQ-PSNR "
+        f"| loss: shot | {LASTING} frames | lag, frames |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(row.kind for row in rows):
         of_kind = [row for row in rows if row.kind == kind]
-        base = _flicker([row for row in of_kind if row.way == "radius 0"])
-        for way in dict.fromkeys(row.way for row in of_kind):
-            these = [row for row in of_kind if row.way == way]
-            mean, top = _flicker(these)
+        base = _mean_flicker([row for row in of_kind if row.variant == "radius 0"])
+        for variant in dict.fromkeys(row.variant for row in of_kind):
+            these = [row for row in of_kind if row.variant == variant]
+            mean, top = _mean_flicker(these)
             lags = [row.lag for row in these if row.lag is not None]
             lines.append(
-                f"| {kind} | {way} | {mean:.3f} | {_times(base[0], mean)} | {top:.3f} "
-                f"| {_times(base[1], top)} | {np.mean([row.psnr for row in these]):.2f} "
+                f"| {kind} | {variant} | {mean:.3f} | {_share(mean, base[0])} | {top:.3f} "
+                f"| {_share(top, base[1])} | {np.mean([row.psnr for row in these]):.2f} "
                 f"| {max(row.loss for row in these):+.3f} "
                 f"| {max(row.lasting_loss for row in these):+.3f} "
-                f"| {max(row.worst_loss for row in these):+.3f} "
                 f"| {f'{max(lags):.3f}' if lags else ''} |"
             )
     return "\n".join(lines)
 
 
-def _flicker(rows: Sequence[Steadiness]) -> tuple[float, float]:
+def _mean_flicker(rows: Sequence[Steadiness]) -> tuple[float, float]:
     mean, top = np.mean([row.flicker for row in rows], axis=0)
     return float(mean), float(top)
 
 
-def _times(base: float, value: float) -> str:
-    return f"1/{base / value:.1f}" if value > 0 else "0"
-
-
-def table_rows(rows: Sequence[Steadiness]) -> list[dict[str, object]]:
-    """Return rows as plain values, for JSON."""
-    return [asdict(row) for row in rows]
+def _share(value: float, base: float) -> str:
+    return f"{value / base:.2f}" if base > 0 else ""

@@ -1,9 +1,7 @@
-"""The paper's data set: `image/ gainmap/ metadata/ thumbnail/` under `train/` and `test/`.
+"""Write and read the paper's data set: four folders under `train/` and `test/`.
 
-8-bit PNGs as published: `image` the SDR picture, `gainmap` the map over its own Qmax at
-1/map_scale of the picture's size, `metadata` Qmax in stops as .npy, `thumbnail` 256x256
-bicubic. `write_pair` makes them, `crop_folder` cuts patches with the published step and
-names, and `LayoutDataset` reads them: ours, the paper's, or anyone's in that form.
+8-bit PNGs as published: `image` is the SDR picture, `gainmap` the map over its own Qmax at
+1/map_scale of the picture's size, `thumbnail` 256x256 bicubic; `metadata` is Qmax in stops (.npy).
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,65 +95,6 @@ def write_preset(folder: Path, preset: GainMapPreset) -> None:
     """Write beside the data how it was made: the four parts alone don't say."""
     fields = {name: getattr(preset, name) for name in GainMapPreset.__dataclass_fields__}
     (folder / PRESET_FILE).write_text(json.dumps(fields, indent=1))
-
-
-def patch_origins(size: int, crop: int, step: int) -> list[int]:
-    """Return where patches start along one side: every `step` while a whole one fits."""
-    return list(range(0, size - crop + 1, step))
-
-
-def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
-    """Cut one picture into `<stem>_s<nnn>.png`, numbered from 001 row by row; return how many."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise MediaError(f"training: {path} can't be read as a picture")
-    number = 0
-    for y in patch_origins(picture.shape[0], crop, step):
-        for x in patch_origins(picture.shape[1], crop, step):
-            number += 1
-            patch = np.ascontiguousarray(picture[y : y + crop, x : x + crop])
-            cv2.imwrite(str(out / f"{path.stem}_s{number:03d}.png"), patch)
-    return number
-
-
-def crop_folder(source: Path, out: Path, *, crop: int, step: int, threads: int = 1) -> int:
-    """Cut every picture of a folder in parallel, as the published script does.
-
-    Args:
-        source: pictures; the map folder needs `crop` and `step` divided by the map scale.
-        out: must not exist.
-        crop: side of a patch in pixels; published: 480.
-        step: from one patch to the next; published: 480.
-        threads: how many pictures at a time; OpenCV works outside Python's lock.
-
-    Returns:
-        How many patches were written.
-
-    Raises:
-        MediaError: `source` is no folder, `out` exists, a picture can't be read, or none is as
-            large as a patch.
-    """
-    if min(crop, step, threads) < 1:
-        raise MediaError(
-            f"crop: crop, step and threads must be 1 or more, got {crop}, {step}, {threads}"
-        )
-    if not source.is_dir():
-        raise MediaError(f"crop: {source} is not a folder; name one with pictures in it")
-    if out.exists():
-        raise MediaError(f"crop: {out} exists already; name another folder")
-    paths = sorted(p for p in source.iterdir() if p.suffix.lower() in (".png", ".jpg", ".tif"))
-    if not paths:
-        raise MediaError(f"crop: no pictures in {source}")
-    out.mkdir(parents=True)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        counts = pool.map(
-            crop_picture, paths, [out] * len(paths), [crop] * len(paths), [step] * len(paths)
-        )
-        total = sum(counts)
-    if not total:
-        out.rmdir()
-        raise MediaError(f"crop: no picture in {source} is as large as {crop}x{crop}")
-    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
