@@ -16,7 +16,7 @@ import vapoursynth as vs
 from vs_gainmap.color.transfer import pq_eotf
 from vs_gainmap.filters import props
 from vs_gainmap.filters.false_color import StopsScale
-from vs_gainmap.preview.frames import Look
+from vs_gainmap.preview.frames import PreviewFrame
 from vs_gainmap.video import open_clip
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "demo"
@@ -137,7 +137,7 @@ def test_distance_knows_equal_from_brighter(demo: ModuleType) -> None:
 def test_comparison_shows_what_sdr_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DEMO))
     compare = import_module("pictures").compare
-    look = Look(
+    shown = PreviewFrame(
         seconds=0.0,
         sdr=np.full((36, 64, 3), 255, np.uint8),
         stops=np.full((36, 64), 2.0, np.float32),
@@ -147,7 +147,7 @@ def test_comparison_shows_what_sdr_clips(monkeypatch: pytest.MonkeyPatch) -> Non
         eotf="gamma22",
         found={},
     )
-    panels = dict(compare(look, torch.full((3, 36, 64), 812.0)))
+    panels = dict(compare(shown, torch.full((3, 36, 64), 812.0)))
     assert (panels["SDR"] == 255).all()
     assert (panels["SDR, 2 stops darker"] == round(255 * 0.25 ** (1 / 2.4))).all()
     # 4 times SDR white, two stops down.

@@ -18,15 +18,15 @@ from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
 from vs_gainmap.cli import main
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters.false_color import NitsScale, StopsScale, legend
+from vs_gainmap.filters.false_color import NitsScale, StopsScale
 from vs_gainmap.filters.rendering import apply
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.preview.frames import Previewer, tone_map
+from vs_gainmap.preview.frames import Previewer
+from vs_gainmap.preview.pictures import legend, tone_map, ultra_hdr
 from vs_gainmap.preview.report import measure_frames
 from vs_gainmap.preview.scopes import histogram, waveform
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
-from vs_gainmap.preview.ultrahdr import ultra_hdr
 from vs_gainmap.video import encode, open_clip
 
 
@@ -102,17 +102,17 @@ def test_overlays_are_clips_in_false_color(tiny_weights: Path) -> None:
         gainmap_overlay(clip, clip)
 
 
-def test_a_look_has_what_the_filters_gave(tiny_weights: Path) -> None:
+def test_a_frame_has_what_the_filters_gave(tiny_weights: Path) -> None:
     clip = noise(64, 48, 3, **BT709)
     previewer = Previewer(clip, {"weights": tiny_weights, "radius": 0}, {"strength": 0.5})
-    look = previewer.look(1)
+    shown = previewer.frame(1)
     gain_map = predict(clip, weights=tiny_weights, radius=0)
     stops = planes(gain_map, 1)[0] * frame_props(gain_map, 1)["GainMapMax"]
-    assert look.seconds == pytest.approx(1 / 24)
-    assert look.sdr.shape == (48, 64, 3)
-    assert look.stops.mean() == pytest.approx(0.5 * np.clip(stops, 0, 2.33).mean(), rel=0.05)
+    assert shown.seconds == pytest.approx(1 / 24)
+    assert shown.sdr.shape == (48, 64, 3)
+    assert shown.stops.mean() == pytest.approx(0.5 * np.clip(stops, 0, 2.33).mean(), rel=0.05)
     want = planes(apply(clip, gain_map, strength=0.5, format=vs.RGBS), 1)
-    np.testing.assert_allclose(look.pq, np.stack(want), atol=1e-5)
+    np.testing.assert_allclose(shown.pq, np.stack(want), atol=1e-5)
 
 
 def two_shots() -> vs.VideoNode:
@@ -199,7 +199,7 @@ def test_a_missing_library_is_one_line_before_any_work(
     # It isn't even asked whether there is such a file.
     assert main([command, str(tmp_path / "none.mkv")]) == 1
     said = capsys.readouterr().err.strip()
-    assert said.endswith(f'pages need {missing}: install it with pip install "vs-gainmap[look]"')
+    assert said.endswith(f'pages need {missing}: install it with pip install "vs-gainmap[preview]"')
     assert "\n" not in said
 
 
@@ -270,13 +270,13 @@ def test_ultra_hdr_is_the_light_that_apply_gave(tiny_weights: Path, tmp_path: Pa
             + (30 if p == 0 else 60)
         ),
     )
-    look = Previewer(ramp, {"weights": tiny_weights}, {"strength": 0.7}).look(0)
-    data = ultra_hdr(look.sdr, look.pq, sdr_white=look.sdr_white, eotf=look.eotf)
+    shown = Previewer(ramp, {"weights": tiny_weights}, {"strength": 0.7}).frame(0)
+    data = ultra_hdr(shown.sdr, shown.pq, sdr_white=shown.sdr_white, eotf=shown.eotf)
     path = tmp_path / "hdr.jpg"
     path.write_bytes(data)
-    shown = torch.from_numpy(render_photo(read_photo(path), primaries="bt2020")).movedim(-1, 0)
-    want = pq_eotf(torch.from_numpy(look.pq)) / look.sdr_white
-    error = (pq_inverse_eotf(shown * 203) - pq_inverse_eotf(want * 203)).abs()
+    decoded = torch.from_numpy(render_photo(read_photo(path), primaries="bt2020")).movedim(-1, 0)
+    want = pq_eotf(torch.from_numpy(shown.pq)) / shown.sdr_white
+    error = (pq_inverse_eotf(decoded * 203) - pq_inverse_eotf(want * 203)).abs()
     # Two JPEGs of 8 bits lie between.
     assert float(error.mean()) < 0.006
     assert float(want.amax()) > 1.01  # brighter than SDR white

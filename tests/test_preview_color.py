@@ -93,17 +93,17 @@ def test_map_and_light_are_those_of_the_tagged_clip(matrix: str, tiny_weights: P
     clip = noise(64, 48, 2, vs.YUV444P10)
     color = {"matrix": matrix, "range": "full", "primaries": "2020", "transfer": "2020"}
     previewer = Previewer(clip, {"weights": tiny_weights}, {}, color=ColorOverrides(**color))
-    look = previewer.look(1)
+    shown = previewer.frame(1)
     gain_map = predict(clip, weights=tiny_weights, **color)
     want = planes(apply(clip, gain_map, format=vs.RGBS, **color), 1)
-    np.testing.assert_allclose(look.pq, np.stack(want), atol=1e-5)
+    np.testing.assert_allclose(shown.pq, np.stack(want), atol=1e-5)
 
 
 def test_samples_that_are_no_squares_are_shown_as_squares(tiny_weights: Path) -> None:
     for aspect, size in (((4, 3), (36, 64)), ((1, 2), (48, 32)), ((1, 1), (48, 64))):
         clip = noise(64, 48, 1, **BT709, _SARNum=aspect[0], _SARDen=aspect[1])
-        look = Previewer(clip, {"weights": tiny_weights}, {}).look(0)
-        assert look.sdr.shape[:2] == look.stops.shape == look.pq.shape[1:] == size
+        shown = Previewer(clip, {"weights": tiny_weights}, {}).frame(0)
+        assert shown.sdr.shape[:2] == shown.stops.shape == shown.pq.shape[1:] == size
 
 
 def test_times_are_the_files_own(
@@ -121,7 +121,7 @@ def test_times_are_the_files_own(
     assert "<h2>0.300 s</h2>" in page.read_text()
     from vs_gainmap.video import open_clip
 
-    shown = Previewer(open_clip(media.variable), {"weights": tiny_weights}, {}).look(4).sdr
+    shown = Previewer(open_clip(media.variable), {"weights": tiny_weights}, {}).frame(4).sdr
     assert np.array_equal(picture(page), shown)
     capsys.readouterr()
     assert main([*command, "--overwrite", "--at", "0.31", "--at", "1:00"]) == 1

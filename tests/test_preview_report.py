@@ -116,7 +116,7 @@ def test_metadata_is_in_words(tmp_path: Path) -> None:
     display = "R(0.7000, 0.3200) G(0.2000, 0.6900) B(0.1000, 0.0600) W(0.3127, 0.3290)"
     assert rows["mastering display"] == f"{display}, 0.005 to 1015 cd/m²"
     assert rows["MaxCLL, MaxFALL in the file"].startswith("not usable: content light: needs")
-    assert rows["primaries"] == "not said"
+    assert rows["primaries"] == "unspecified"
     assert rows["transfer"] == "HLG (18)"
 
 
@@ -173,8 +173,8 @@ def test_a_file_that_is_silent_is_taken_for_bt2020(
         tags = f"format=yuv420p10,setparams=color_trc=smpte2084{more}:range=tv"
         ffmpeg(*source, "-vf", tags, *codec, path)
     text = report(silent)
-    assert "The file doesn&#x27;t say its primaries, BT.2020 assumed." in text
-    assert "The file doesn&#x27;t say its matrix, BT.2020 non-constant luminance assumed." in text
+    assert "The file has no primaries; BT.2020 is assumed." in text
+    assert "The file has no matrix; BT.2020 non-constant luminance is assumed." in text
     assert "assumed" not in report(full)
     one, other = (pictures(p.with_name(p.name + ".report.html"))[0] for p in (full, silent))
     assert np.array_equal(one, other)

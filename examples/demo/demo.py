@@ -105,7 +105,7 @@ def main() -> None:
     }
 
     previewer = Previewer(sdr, {"weights": args.weights}, {})
-    rows = [compare(previewer.look(n), pq_eotf(next(signals(hdr[n])))) for n in SHOWN]
+    rows = [compare(previewer.frame(n), pq_eotf(next(signals(hdr[n])))) for n in SHOWN]
     picture = args.picture or args.out / "demo.png"
     write_picture(picture, rows)
     still = args.out / "demo_hdr_still.png"

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS, bt1886_eotf, bt1886_inverse_eotf
-from vs_gainmap.filters.false_color import StopsScale, legend
-from vs_gainmap.preview.frames import Look
+from vs_gainmap.filters.false_color import StopsScale
+from vs_gainmap.preview.frames import PreviewFrame
+from vs_gainmap.preview.pictures import legend
 
 Panel = NDArray[np.uint8]
 
@@ -22,24 +23,24 @@ STRIP = 24
 DARKER_STOPS = 2
 
 
-def compare(look: Look, nits: Tensor) -> list[tuple[str, Panel]]:
+def compare(shown: PreviewFrame, nits: Tensor) -> list[tuple[str, Panel]]:
     """Draw one frame four ways.
 
     Args:
-        look: the SDR frame, and the gain map predicted for it.
+        shown: the SDR frame, and the gain map predicted for it.
         nits: (3, H, W), the HDR result, BT.2020.
 
     Returns:
         Captions and panels (HEIGHT, WIDTH, 3).
     """
     exposure = 2.0**-DARKER_STOPS
-    sdr_signal = torch.from_numpy(look.sdr).movedim(-1, 0) / 255
+    sdr_signal = torch.from_numpy(shown.sdr).movedim(-1, 0) / 255
     dark_sdr = bt1886_inverse_eotf(bt1886_eotf(sdr_signal) * exposure)
     light = convert_primaries(nits / REFERENCE_WHITE_NITS, "bt2020", "bt709").clamp(min=0.0)
     dark_hdr = bt1886_inverse_eotf((light * exposure).clamp(max=1.0))
     return [
         ("SDR", _panel(sdr_signal)),
-        ("gain map", _false_color(look.stops, StopsScale(*look.stops_range))),
+        ("gain map", _false_color(shown.stops, StopsScale(*shown.stops_range))),
         (f"SDR, {DARKER_STOPS} stops darker", _panel(dark_sdr)),
         (f"HDR, {DARKER_STOPS} stops darker", _panel(dark_hdr)),
     ]

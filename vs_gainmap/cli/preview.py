@@ -50,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
     from vs_gainmap.filters.color_props import ColorOverrides
-    from vs_gainmap.preview.extra import PICTURES, PLOTS, require
     from vs_gainmap.preview.frames import Previewer, write_preview
+    from vs_gainmap.preview.page import PICTURES, PLOTS, require
     from vs_gainmap.video.index import main_video, open_input, scan
     from vs_gainmap.video.streams import display_matrix, orientation
 
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if not frames and not args.sheet:
         frames = _spread(3, clip.num_frames)
-    looks = [previewer.look(n) for n in sorted(set(frames))]
-    sheet = [previewer.look(n) for n in _spread(args.sheet or 0, clip.num_frames)]
-    write_preview(page, looks, title=f"{args.input.name}: SDR to HDR10", sheet=sheet)
+    shown = [previewer.frame(n) for n in sorted(set(frames))]
+    sheet = [previewer.frame(n) for n in _spread(args.sheet or 0, clip.num_frames)]
+    write_preview(page, shown, title=f"{args.input.name}: SDR to HDR10", sheet=sheet)
     print(page)
     return 0
 

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap.preview.extra import PLOTS, require
+    from vs_gainmap.preview.page import PLOTS, require
     from vs_gainmap.preview.report import measure_frames, write_report
     from vs_gainmap.preview.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip

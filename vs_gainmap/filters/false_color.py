@@ -15,8 +15,8 @@ from vs_gainmap.color.transfer import PQ_PEAK_NITS, pq_inverse_eotf
 
 Rgb = NDArray[np.uint8]
 
-# Levels that people know: black of an OLED, of an LCD, 18 % gray, SDR's white, reference
-# white (BT.2408), the usual mastering peaks, and PQ's end.
+# Black of an OLED, of an LCD, 18 % gray, SDR's white, reference white (BT.2408), the usual
+# mastering peaks, and PQ's end.
 NITS_TICKS = (0.1, 1.0, 10.0, 36.5, 100.0, 203.0, 400.0, 1000.0, 4000.0, 10000.0)
 # Where scales end, unless there is more light than that: few masters go beyond.
 USUAL_TOP = 4000.0
@@ -28,7 +28,7 @@ def pq_of(nits: float) -> float:
 
 
 def scale_top(brightest: float) -> float:
-    """Return where a scale is to end that shows light of up to `brightest` cd/m2."""
+    """Return the end of a scale for light of up to `brightest` cd/m2."""
     # Light that was rounded up is no reason to lose a tenth of the scale.
     return USUAL_TOP if brightest <= USUAL_TOP * 1.001 else PQ_PEAK_NITS
 
@@ -38,7 +38,7 @@ def ticks_to(peak: float) -> list[float]:
     return [nits for nits in NITS_TICKS if nits <= peak]
 
 
-def _look_up(table: Rgb, share: NDArray[np.floating]) -> Rgb:
+def _pick(table: Rgb, share: NDArray[np.floating]) -> Rgb:
     picked: Rgb = table[(np.clip(share, 0, 1) * 255).round().astype(int)]
     return picked
 
@@ -69,7 +69,7 @@ class StopsScale:
         neutral, cold = np.array([60.0, 60.0, 60.0]), np.array([40.0, 120.0, 255.0])
         up = np.clip(stops / self.high, 0, 1)
         warm = hot[(48 + up * 207).astype(int)]
-        # From gray into inferno over the first tenth, so that zero is a place on the scale.
+        # From gray into inferno over the first tenth, so that zero can be found on the scale.
         blend = np.clip(up * 10, 0, 1)[:, None]
         colors = neutral * (1 - blend) + warm * blend
         down = np.clip(stops / min(self.low, -1e-9), 0, 1)[:, None]
@@ -79,10 +79,10 @@ class StopsScale:
     def paint(self, stops: NDArray[np.float32]) -> Rgb:
         """Return (H, W, 3) for (H, W) stops; what is outside takes the end's color."""
         share = (stops - self.low) / (self.high - self.low)
-        return _look_up(self.table, share)
+        return _pick(self.table, share)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return places 0..1 on the scale, and what they say."""
+        """Return positions 0..1 on the scale, with their labels."""
         step = 1.0 if self.high - self.low > 2 else 0.5
         first = np.ceil(self.low / step) * step
         values = np.arange(first, self.high + 1e-6, step)
@@ -108,31 +108,8 @@ class NitsScale:
     def paint(self, nits: NDArray[np.float32]) -> Rgb:
         """Return (H, W, 3) for (H, W) cd/m2."""
         share = pq_inverse_eotf(torch.from_numpy(nits)).numpy() / self.top
-        return _look_up(self.table, share)
+        return _pick(self.table, share)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return places 0..1 on the scale, and what they say."""
+        """Return positions 0..1 on the scale, with their labels."""
         return [(pq_of(v) / self.top, f"{v:g}") for v in ticks_to(self.peak)]
-
-
-def legend(scale: StopsScale | NitsScale, width: int, unit: str) -> Rgb:
-    """Draw a scale as a strip (44, width, 3) to put under a picture."""
-    margin = 24
-    strip = np.full((44, width, 3), 24, np.uint8)
-    span = width - 2 * margin
-    ramp = scale.table[np.linspace(0, 255, span).round().astype(int)]
-    strip[6:20, margin : margin + span] = ramp[None]
-    free = 0
-    for place, text in scale.ticks():
-        x = margin + round(place * (span - 1))
-        half = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] // 2
-        cv2.line(strip, (x, 16), (x, 23), (255, 255, 255), 1)
-        if x - half > free:
-            _write(strip, text, (x - half, 37), 0.4)
-            free = x + half + 4
-    _write(strip, unit, (2, 18), 0.35)
-    return strip
-
-
-def _write(picture: Rgb, text: str, at: tuple[int, int], size: float) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1, cv2.LINE_AA)

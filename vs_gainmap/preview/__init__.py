@@ -1,1 +1,1 @@
-"""Something to look at: false color, scopes, and pages that open from disk."""
+"""HTML pages about frames and files: pictures, scopes, light over time."""

@@ -1,33 +1,28 @@
-"""The preview page: a few frames of an SDR clip, and what the filter makes of them."""
+"""The preview page: a few frames of an SDR clip, and their HDR."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
-from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.color.transfer import Eotf, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.color.transfer import Eotf, pq_eotf
 from vs_gainmap.filters import apply, predict, props
 from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
-from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, legend, scale_top
+from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, scale_top
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.gainmap import largest_gain
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.write import write_pq
-from vs_gainmap.preview.extra import PICTURES, PLOTS, require
-from vs_gainmap.preview.page import Page
+from vs_gainmap.preview.page import PICTURES, PLOTS, Page, require
+from vs_gainmap.preview.pictures import avif, legend, png, shrink, square_size, tone_map, ultra_hdr
 from vs_gainmap.preview.scopes import histogram, waveform
-from vs_gainmap.preview.ultrahdr import ultra_hdr
 from vs_gainmap.video.tags import sample_aspect
 
 MAX_WIDTH = 960
@@ -35,8 +30,8 @@ SHEET_WIDTH = 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """One frame, every way a page shows it.
+class PreviewFrame:
+    """One frame in every form that a page shows.
 
     `sdr` is (H, W, 3) 8-bit; `stops` (H, W) log gain; `pq` (3, H, W) BT.2020 PQ, 0..1;
     `sdr_white` and `eotf` how SDR became light; `found` the HDR frame's props.
@@ -53,7 +48,7 @@ class Look:
 
 
 class Previewer:
-    """Makes looks at frames of a clip; the graph is built once.
+    """Makes preview frames of a clip; the graph is built once.
 
     Args:
         clip: SDR, as for `predict`.
@@ -110,8 +105,8 @@ class Previewer:
         signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
         return signal.resize.Bicubic(format=vs.RGB24, primaries=int(vs.PRIMARIES_BT709))
 
-    def look(self, n: int) -> Look:
-        """Make a look at frame n; wide frames are shown at half their size or less."""
+    def frame(self, n: int) -> PreviewFrame:
+        """Make frame n; wide frames are shown at half their size or less."""
         with self._sdr.get_frame(n) as frame:
             sdr = np.stack([np.asarray(frame[p]) for p in range(3)], axis=-1)
         with self._gain_map.get_frame(n) as frame:
@@ -125,14 +120,14 @@ class Previewer:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
         clipped = np.clip(stops, low, largest_gain(high, self._strength)) * self._strength
-        shrink = max(-(-self._size[0] // MAX_WIDTH), 1)
-        size = (self._size[0] // shrink, self._size[1] // shrink)
-        return Look(
+        divisor = max(-(-self._size[0] // MAX_WIDTH), 1)
+        size = (self._size[0] // divisor, self._size[1] // divisor)
+        return PreviewFrame(
             seconds=n / self._rate if self._times is None else float(self._times[n]),
-            sdr=self._upright(_shrink(sdr, size)),
-            stops=self._upright(_shrink(clipped.astype(np.float32), size)),
+            sdr=self._upright(shrink(sdr, size)),
+            stops=self._upright(shrink(clipped.astype(np.float32), size)),
             stops_range=(min(low, 0.0), high),
-            pq=np.stack([self._upright(_shrink(p, size)) for p in pq]),
+            pq=np.stack([self._upright(shrink(p, size)) for p in pq]),
             sdr_white=white,
             eotf=eotf,
             found=levels,
@@ -142,48 +137,14 @@ class Previewer:
         return upright(picture, self._orientation)
 
 
-def square_size(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:
-    """Return a picture's size with square pixels; the shorter way, so that none is made up."""
-    if not sample_aspect or sample_aspect == 1:
-        return width, height
-    if sample_aspect > 1:
-        return width, max(round(height / sample_aspect), 1)
-    return max(round(width * sample_aspect), 1), height
-
-
-def _shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
-    """Squeeze HDR into an ordinary screen, so that highlights keep some shape.
-
-    Reinhard's extended operator (2002, equation 4) on max(R, G, B), white at the frame's own
-    maximum; for looking only.
-
-    Args:
-        nits: (3, H, W), BT.2020, cd/m2.
-        sdr_white: cd/m2 that SDR white is at.
-
-    Returns:
-        (H, W, 3), sRGB, 8 bit.
-    """
-    linear = convert_primaries(nits / sdr_white, "bt2020", "bt709").clamp(min=0)
-    norm = linear.amax(dim=0, keepdim=True).clamp(min=1e-6)
-    white = max(float(norm.max()), 1.0)
-    mapped = linear * ((1 + norm / white**2) / (1 + norm))
-    signal = srgb_inverse_eotf(mapped.clamp(0, 1))
-    return np.asarray((signal * 255).round().byte().movedim(0, -1).numpy())
-
-
 def write_preview(
-    path: Path, looks: Sequence[Look], *, title: str, sheet: Sequence[Look] = ()
+    path: Path, frames: Sequence[PreviewFrame], *, title: str, sheet: Sequence[PreviewFrame] = ()
 ) -> None:
     """Write the page.
 
     Args:
         path: of the page, HTML with everything inside.
-        looks: frames to show every way, in order.
+        frames: frames to show every way, in order.
         title: of the page.
         sheet: frames to show small, as a contact sheet.
 
@@ -198,79 +159,69 @@ def write_preview(
     )
     if sheet:
         page.heading("Contact sheet: SDR, gain map, tone-mapped; HDR below")
-        page.columns([_thumbnails(look) for look in sheet])
+        page.columns([_thumbnails(shown) for shown in sheet])
         low, high = sheet[0].stops_range
-        page.figures([("gain map, stops", png(_legend(StopsScale(low, high))), "image/png")])
+        page.figures(
+            [
+                (
+                    "gain map, stops",
+                    png(legend(StopsScale(low, high), SHEET_WIDTH, "stops")),
+                    "image/png",
+                )
+            ]
+        )
     # One scale for all of them, so that they compare.
-    peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in looks), default=0.0))
-    for look in looks:
-        page.heading(f"{look.seconds:.3f} s")
-        page.figures(_figures(look, peak))
+    peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in frames), default=0.0))
+    for shown in frames:
+        page.heading(f"{shown.seconds:.3f} s")
+        page.figures(_figures(shown, peak))
         page.table(
             [
-                ("Qmax", f"{float(look.found[props.GAIN_MAP_MAX]):+.2f} stops"),
-                ("brightest pixel", f"{float(look.found[props.FRAME_MAX_NITS]):.0f} cd/m²"),
-                ("frame average", f"{float(look.found[props.FRAME_AVERAGE_NITS]):.1f} cd/m²"),
+                ("Qmax", f"{float(shown.found[props.GAIN_MAP_MAX]):+.2f} stops"),
+                ("brightest pixel", f"{float(shown.found[props.FRAME_MAX_NITS]):.0f} cd/m²"),
+                ("frame average", f"{float(shown.found[props.FRAME_AVERAGE_NITS]):.1f} cd/m²"),
             ]
         )
     page.write(path)
 
 
-def _thumbnails(look: Look) -> list[tuple[str, bytes, str]]:
+def _thumbnails(shown: PreviewFrame) -> list[tuple[str, bytes, str]]:
     """Return a frame's strip for ordinary screens, and its HDR, both small."""
-    height, width = look.sdr.shape[:2]
+    height, width = shown.sdr.shape[:2]
     size = (SHEET_WIDTH, max(round(height * SHEET_WIDTH / width), 1))
-    pq = np.stack([_shrink(plane, size) for plane in look.pq])
+    pq = np.stack([shrink(plane, size) for plane in shown.pq])
     nits = pq_eotf(torch.from_numpy(pq))
     rows = [
-        _shrink(look.sdr, size),
-        StopsScale(*look.stops_range).paint(_shrink(look.stops, size)),
-        tone_map(nits, look.sdr_white),
+        shrink(shown.sdr, size),
+        StopsScale(*shown.stops_range).paint(shrink(shown.stops, size)),
+        tone_map(nits, shown.sdr_white),
     ]
-    levels = (float(look.found[name]) for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS))
+    levels = (float(shown.found[name]) for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS))
     top, average = levels
-    caption = f"{look.seconds:.2f} s: {top:.0f} cd/m², average {average:.0f}"
+    caption = f"{shown.seconds:.2f} s: {top:.0f} cd/m², average {average:.0f}"
     return [
         (caption, png(np.concatenate(rows)), "image/png"),
-        (f"{look.seconds:.2f} s, HDR (PQ)", _avif(nits), "image/avif"),
+        (f"{shown.seconds:.2f} s, HDR (PQ)", avif(nits), "image/avif"),
     ]
 
 
-def _figures(look: Look, peak: float) -> list[tuple[str, bytes, str]]:
-    nits = pq_eotf(torch.from_numpy(look.pq))
-    stops_scale, nits_scale = StopsScale(*look.stops_range), NitsScale(peak)
-    width = look.sdr.shape[1]
+def _figures(shown: PreviewFrame, peak: float) -> list[tuple[str, bytes, str]]:
+    nits = pq_eotf(torch.from_numpy(shown.pq))
+    stops_scale, nits_scale = StopsScale(*shown.stops_range), NitsScale(peak)
+    width = shown.sdr.shape[1]
     brightest = nits.amax(dim=0).numpy()
     painted_stops = np.concatenate(
-        [stops_scale.paint(look.stops), legend(stops_scale, width, "stops")]
+        [stops_scale.paint(shown.stops), legend(stops_scale, width, "stops")]
     )
     painted_nits = np.concatenate([nits_scale.paint(brightest), legend(nits_scale, width, "cd/m2")])
-    jpeg = ultra_hdr(look.sdr, look.pq, sdr_white=look.sdr_white, eotf=look.eotf)
+    jpeg = ultra_hdr(shown.sdr, shown.pq, sdr_white=shown.sdr_white, eotf=shown.eotf)
     return [
-        ("SDR", png(look.sdr), "image/png"),
+        ("SDR", png(shown.sdr), "image/png"),
         ("gain map, stops", png(painted_stops), "image/png"),
-        ("HDR, tone-mapped for this page", png(tone_map(nits, look.sdr_white)), "image/png"),
-        ("HDR as it is (PQ)", _avif(nits), "image/avif"),
+        ("HDR, tone-mapped for this page", png(tone_map(nits, shown.sdr_white)), "image/png"),
+        ("HDR as it is (PQ)", avif(nits), "image/avif"),
         ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
         ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
-        ("waveform", waveform(look.pq, peak), "image/png"),
-        ("histogram", histogram(look.pq, peak), "image/png"),
+        ("waveform", waveform(shown.pq, peak), "image/png"),
+        ("histogram", histogram(shown.pq, peak), "image/png"),
     ]
-
-
-def _avif(nits: torch.Tensor) -> bytes:
-    """Return (3, H, W), BT.2020, cd/m2 as an AVIF in PQ."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "hdr.avif"
-        write_pq(path, (nits / 203).movedim(0, -1).contiguous().numpy(), "bt2020", 203.0)
-        return path.read_bytes()
-
-
-def _legend(scale: StopsScale) -> Rgb:
-    return legend(scale, SHEET_WIDTH, "stops")
-
-
-def png(picture: Rgb) -> bytes:
-    """Return (H, W, 3) R, G, B as a PNG."""
-    _, data = cv2.imencode(".png", picture[..., ::-1])
-    return bytes(data)

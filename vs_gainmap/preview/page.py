@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vs_gainmap.files import write_bytes
+from vs_gainmap.photo.optional import load
 
 STYLE = """
 :root { color-scheme: dark; }
@@ -26,8 +27,25 @@ th { color: #aaa; font-weight: normal; }
 """
 
 
+# Import name and distribution of what pages are drawn with. Pillow comes along with Matplotlib.
+PLOTS = (("matplotlib.figure", "matplotlib"),)
+PICTURES = (("imagecodecs", "imagecodecs"), ("PIL.Image", "pillow"))
+
 # Caption, encoded picture, MIME type.
 Figure = tuple[str, bytes, str]
+
+
+def require(*modules: tuple[str, str]) -> None:
+    """Import modules of the `preview` extra.
+
+    Args:
+        modules: of `PLOTS` and `PICTURES`.
+
+    Raises:
+        MediaError: one is not installed.
+    """
+    for module, distribution in modules:
+        load(module, distribution, extra="preview", purpose="pages")
 
 
 class Page:
@@ -71,7 +89,7 @@ class Page:
         self._parts.append(element)
 
     def write(self, path: Path) -> None:
-        """Write the page in one step, so that there is never half of it.
+        """Write the page in one step.
 
         Raises:
             MediaError: it can't be written.

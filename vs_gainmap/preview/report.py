@@ -16,9 +16,9 @@ from vs_gainmap.filters import measure, props
 from vs_gainmap.filters.false_color import scale_top
 from vs_gainmap.filters.temporal import distance, find_cuts, signature
 from vs_gainmap.hdr10 import LightMeter
-from vs_gainmap.preview.frames import png, square_size, tone_map
 from vs_gainmap.preview.metadata import complete_hdr, metadata_rows
 from vs_gainmap.preview.page import Page
+from vs_gainmap.preview.pictures import png, square_size, tone_map
 from vs_gainmap.preview.scopes import new_figure, nits_axis, to_svg
 from vs_gainmap.preview.stats import STATS_SUFFIX, FrameStats
 from vs_gainmap.video.tags import sample_aspect

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vs_gainmap.filters.false_color import USUAL_TOP, pq_of, ticks_to
-from vs_gainmap.preview.extra import PLOTS, require
+from vs_gainmap.preview.page import PLOTS, require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,127 @@
+"""Pictures for pages: HDR tone-mapped, as AVIF and as Ultra HDR, and scales of false color."""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, pq_eotf, srgb_inverse_eotf
+from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale
+from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.photo.convert import ConvertOptions, make_ultrahdr
+from vs_gainmap.photo.picture import Picture
+from vs_gainmap.photo.predict import PredictedPhoto
+from vs_gainmap.photo.profile import profile_from_h273
+from vs_gainmap.photo.write import write_pq
+
+# Half a step of an 8-bit signal, in light: black stays out of the logarithm.
+_DARK = (0.5 / 255) ** 2.2
+_BT709, _SRGB = 1, 13
+
+
+def square_size(width: int, height: int, sample_aspect: Fraction | None) -> tuple[int, int]:
+    """Return a picture's size with square pixels; a side only ever gets shorter."""
+    if not sample_aspect or sample_aspect == 1:
+        return width, height
+    if sample_aspect > 1:
+        return width, max(round(height / sample_aspect), 1)
+    return max(round(width * sample_aspect), 1), height
+
+
+def shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Return a picture at a smaller width and height, by the mean of areas."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
+    """Compress HDR for an SDR screen, so that highlights keep some shape.
+
+    Reinhard's extended operator (2002, equation 4) on max(R, G, B), white at the frame's own
+    maximum; for pages only.
+
+    Args:
+        nits: (3, H, W), BT.2020, cd/m2.
+        sdr_white: cd/m2 that SDR white is at.
+
+    Returns:
+        (H, W, 3), sRGB, 8 bit.
+    """
+    linear = convert_primaries(nits / sdr_white, "bt2020", "bt709").clamp(min=0)
+    norm = linear.amax(dim=0, keepdim=True).clamp(min=1e-6)
+    white = max(float(norm.max()), 1.0)
+    mapped = linear * ((1 + norm / white**2) / (1 + norm))
+    signal = srgb_inverse_eotf(mapped.clamp(0, 1))
+    return np.asarray((signal * 255).round().byte().movedim(0, -1).numpy())
+
+
+def png(picture: Rgb) -> bytes:
+    """Return (H, W, 3) R, G, B as a PNG."""
+    _, data = cv2.imencode(".png", picture[..., ::-1])
+    return bytes(data)
+
+
+def avif(nits: torch.Tensor) -> bytes:
+    """Return (3, H, W), BT.2020, cd/m2 as an AVIF in PQ."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "hdr.avif"
+        write_pq(path, (nits / 203).movedim(0, -1).contiguous().numpy(), "bt2020", 203.0)
+        return path.read_bytes()
+
+
+def ultra_hdr(sdr: Rgb, pq: NDArray[np.float32], *, sdr_white: float, eotf: Eotf) -> bytes:
+    """Make an Ultra HDR JPEG of an SDR picture and its HDR.
+
+    Args:
+        sdr: (H, W, 3), BT.709, 8 bit: the base.
+        pq: (3, H, W), BT.2020, PQ, 0..1: what an HDR screen is to show.
+        sdr_white: cd/m2 of SDR white in it; a browser puts it where the screen's white is.
+        eotf: how the SDR was decoded, so that one gain for the three channels is exact.
+
+    Raises:
+        MediaError: Pillow is not installed.
+    """
+    signal = torch.from_numpy(np.ascontiguousarray(sdr)).movedim(-1, 0).float() / 255
+    before = luminance(SDR_EOTFS[eotf](signal), "bt709")
+    nits = pq_eotf(torch.from_numpy(np.ascontiguousarray(pq, dtype=np.float32)))
+    after = luminance(nits, "bt2020") / sdr_white
+    log_gain = torch.log2((after + _DARK) / (before + _DARK))
+    preset = GainMapPreset(
+        sdr_white=sdr_white, peak=max(2.0 ** float(log_gain.max()), 1.01), eotf=eotf
+    )
+    predicted = PredictedPhoto(
+        picture=Picture(signal=sdr, profile=profile_from_h273(_BT709, _SRGB)),
+        log_gain=log_gain.movedim(0, -1).contiguous().numpy(),
+        preset=preset,
+    )
+    return make_ultrahdr(predicted, ConvertOptions())
+
+
+def legend(scale: StopsScale | NitsScale, width: int, unit: str) -> Rgb:
+    """Draw a scale as a strip (44, width, 3) to put under a picture."""
+    margin = 24
+    strip = np.full((44, width, 3), 24, np.uint8)
+    span = width - 2 * margin
+    ramp = scale.table[np.linspace(0, 255, span).round().astype(int)]
+    strip[6:20, margin : margin + span] = ramp[None]
+    free = 0
+    for place, text in scale.ticks():
+        x = margin + round(place * (span - 1))
+        half = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] // 2
+        cv2.line(strip, (x, 16), (x, 23), (255, 255, 255), 1)
+        if x - half > free:
+            _write(strip, text, (x - half, 37), 0.4)
+            free = x + half + 4
+    _write(strip, unit, (2, 18), 0.35)
+    return strip
+
+
+def _write(picture: Rgb, text: str, at: tuple[int, int], size: float) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1, cv2.LINE_AA)
