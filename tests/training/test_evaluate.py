@@ -228,17 +228,3 @@ def test_video_frames_in_nits(shared: Path) -> None:
     hlg = read_runs(videos / "androidx__sample_with_color_info.mp4", places=1)[0][0]
     assert hlg.max() <= 1000.001
     assert hlg.mean() > 10
-
-
-def test_sdr_video_is_refused(tmp_path: Path) -> None:
-    import av
-
-    path = tmp_path / "sdr.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    with pytest.raises(MediaError, match=r"must be PQ or HLG in BT\.2020"):
-        read_runs(path, places=1)

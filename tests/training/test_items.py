@@ -25,7 +25,7 @@ from training.evaluate import (
     published_method,
     summary,
 )
-from training.evaluation.items import items_from_layout, items_from_video, read_preset, read_runs
+from training.evaluation.items import items_from_layout, items_from_video, read_preset
 from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import go_down, go_up, tagged
 from training.pairs import Pair, make_thumbnail
@@ -118,23 +118,6 @@ def test_a_survey_is_heard_as_predict_hears_it(name: str) -> None:
             expected.append(float(frame.props[props.GAIN_MAP_MAX]) / PRESET.max_log_gain)
     assert [told, untold] == pytest.approx(expected, abs=2e-3)
     assert abs(told - untold) > 0.01
-
-
-def test_runs_are_of_consecutive_frames_at_places_all_over(tmp_path: Path) -> None:
-    path = tmp_path / "film.mkv"
-    film(path, (300, 400, 500), 10)
-    runs = read_runs(path, places=3, length=3)
-    assert [len(run) for run in runs] == [3, 3, 3]
-    assert runs[0][0].shape == (3, 48, 64)
-    means = [[float(frame[:, 20:].mean()) for frame in run] for run in runs]
-    assert means[0][0] < means[1][0] < means[2][0]
-    assert all(run[0] == pytest.approx(run[2], rel=1e-3) for run in means)
-    tops = [float(frame[:, :4].mean()) for frame in runs[1]]
-    assert tops[0] < tops[1] < tops[2]
-    assert [len(run) for run in read_runs(path, places=50, length=3)] == [3] * 10
-    assert len(read_runs(path, places=2)) == 2
-    with pytest.raises(MediaError, match="no such file"):
-        read_runs(tmp_path / "none.mkv", places=2)
 
 
 def test_flicker_is_change_inside_a_run_not_from_scene_to_scene(tmp_path: Path) -> None:

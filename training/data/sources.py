@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from training.data.exr import read_exr
-from training.data.video import VIDEO_SUFFIXES, scene_frames
+from training.data.video import VIDEO_SUFFIXES, spread_frames
 from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
@@ -162,7 +162,7 @@ def read_source(path: Path, *, video_frames: int = 16) -> Iterator[Still]:
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         yield read_still(path)
         return
-    for nits in scene_frames(path, count=video_frames):
+    for nits in spread_frames(path, count=video_frames):
         yield Still(name=scene_name(path), linear=nits, graded=True, panorama=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.data.video import count_frames, frame_to_nits, numbered
+from training.data.video import read_frames
 from training.data.views import View
 from training.evaluate import Item
 from training.grade import Master
@@ -20,6 +21,7 @@ from training.paper.layout import PRESET_FILE, list_layout, rebuild
 from training.validate import make_examples, to_nits
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.video.index import scan
 
 # Frames of a run: two changes, and one more picture of the same place is hardly another picture.
 RUN = 3
@@ -63,14 +65,13 @@ def read_runs(
     Raises:
         MediaError: there is no video in the file, or it is not HDR.
     """
-    total = count_frames(path)
+    index = scan(path)
+    total = len(index)
     places = max(min(places, total // length), 1)
     starts = [int((k + 0.5) * total / places - length / 2) for k in range(places)]
-    wanted = {start + n: k for k, start in enumerate(starts) for n in range(length)}
-    runs: list[list[Tensor]] = [[] for _ in starts]
-    for number, frame in numbered(path, wanted):
-        runs[wanted[number]].append(_cut_to(_shrink(frame_to_nits(frame), lines), step))
-    return [run for run in runs if run]
+    numbers = [max(min(start + n, total - 1), 0) for start in starts for n in range(length)]
+    frames = (_cut_to(_shrink(f, lines), step) for f in read_frames(path, numbers, index=index))
+    return [list(run) for run in itertools.batched(frames, length)]
 
 
 def items_from_video(
