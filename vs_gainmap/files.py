@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from vs_gainmap.errors import BackendError, MediaError
 
 
@@ -47,15 +49,8 @@ def cache_folder() -> Path:
     """Return the user's cache folder, for files that can be made again; made if need be.
 
     Raises:
-        BackendError: platformdirs, which knows the system's usual place, is not installed, or
-            the folder can't be made.
+        BackendError: it can't be made.
     """
-    try:
-        from platformdirs import user_cache_path
-    except ImportError as error:
-        raise BackendError(
-            'the cache folder needs the extra "export": pip install "vs-gainmap[export]"'
-        ) from error
     folder = user_cache_path("vs-gainmap", appauthor=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -102,7 +102,6 @@ def ffmpeg_flags(
 
     from vs_gainmap.filters import props
     from vs_gainmap.video.encoders import codec_options, find_encoder, parse_params, pix_fmt_for
-    from vs_gainmap.video.tags import color_flags
 
     encoder = find_encoder(args.encoder)
     params = parse_params(args.encoder_params)
@@ -119,10 +118,51 @@ def ffmpeg_flags(
         light=light,
         pq_420=is_pq and clip.format.id == vs.YUV420P10,
     )
-    flags = ["-c:v", encoder.library, "-pix_fmt", pix_fmt_for(clip, encoder), *color_flags(known)]
+    flags = ["-c:v", encoder.library, "-pix_fmt", pix_fmt_for(clip, encoder), *_color_flags(known)]
     for name, value in options.items():
         flags += [f"-{name}" if name not in ("b", "profile") else f"-{name}:v", value]
     return flags
+
+
+def _color_flags(known: Mapping[str, Any]) -> list[str]:
+    """Return the flags for a clip's color.
+
+    The frames themselves are tagged, by a filter: since ffmpeg 7 their tags, or their lack of
+    tags, win over the encoder's options. A chroma location is among the tags only if it isn't
+    the usual one, since ffmpeg before 7.1 has no such tag.
+
+    Raises:
+        MediaError: transfer or primaries are missing, or FFmpeg has no name for a value.
+    """
+    from vs_gainmap.color.h273 import Kind, find_point
+    from vs_gainmap.errors import MediaError
+    from vs_gainmap.filters import props
+    from vs_gainmap.video.pixels import context_color
+
+    # Refuses what is missing.
+    context_color(known)
+    flags: list[str] = []
+    tags: list[str] = []
+    kind: Kind
+    for kind, prop, flag, tag in (
+        ("primaries", props.PRIMARIES, "-color_primaries", "color_primaries"),
+        ("transfer", props.TRANSFER, "-color_trc", "color_trc"),
+        ("matrix", props.MATRIX, "-colorspace", "colorspace"),
+        ("range", props.RANGE, "-color_range", "range"),
+        ("chroma_location", props.CHROMA_LOCATION, "-chroma_sample_location", "chroma_location"),
+    ):
+        if prop not in known and kind != "range":
+            continue
+        code = int(known.get(prop, 0))
+        point = find_point(kind, code)
+        if point is None or point.ffmpeg is None:
+            raise MediaError(f"ffmpeg has no name for {kind} {code}")
+        # As an option; the filter calls it gbr.
+        name = "rgb" if point.ffmpeg == "gbr" else point.ffmpeg
+        flags += [flag, name]
+        if name != "left":
+            tags.append(f"{tag}={point.ffmpeg}")
+    return ["-vf", "setparams=" + ":".join(tags), *flags]
 
 
 def quote(arguments: Sequence[str], shell: str) -> str:

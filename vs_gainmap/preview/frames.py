@@ -23,7 +23,7 @@ from vs_gainmap.photo.render import upright
 from vs_gainmap.preview.page import PICTURES, PLOTS, Page, require
 from vs_gainmap.preview.pictures import avif, legend, png, shrink, square_size, tone_map, ultra_hdr
 from vs_gainmap.preview.scopes import histogram, waveform
-from vs_gainmap.video.tags import sample_aspect
+from vs_gainmap.video.pixels import sample_aspect
 
 MAX_WIDTH = 960
 SHEET_WIDTH = 320

@@ -21,7 +21,7 @@ from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.pictures import png, square_size, tone_map
 from vs_gainmap.preview.scopes import new_figure, nits_axis, to_svg
 from vs_gainmap.preview.stats import STATS_SUFFIX, FrameStats
-from vs_gainmap.video.tags import sample_aspect
+from vs_gainmap.video.pixels import sample_aspect
 
 MAX_THUMBNAILS = 24
 # What they fit into: 256x144 of 16:9, 256x192 of 4:3, 108x192 upright.

@@ -31,8 +31,8 @@ from vs_gainmap.video.encoders import (
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
+from vs_gainmap.video.pixels import context_color
 from vs_gainmap.video.streams import Container, Span, find_container, plan_streams
-from vs_gainmap.video.tags import context_color
 from vs_gainmap.video.timestamps import FrameTimes
 
 _PQ = int(vs.TRANSFER_ST2084)

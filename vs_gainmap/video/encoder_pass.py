@@ -24,8 +24,7 @@ from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_fo
 from vs_gainmap.video.memory import frames_in_order
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.packet_file import PacketFile
-from vs_gainmap.video.pixels import to_pyav
-from vs_gainmap.video.tags import context_color, frame_duration, sample_aspect
+from vs_gainmap.video.pixels import context_color, frame_duration, sample_aspect, to_pyav
 
 Progress = Callable[[int, int, int], None]
 _UNKNOWN = re.compile(r"Unknown option: (?P<name>\S+?)\.?$")

@@ -1,9 +1,11 @@
-"""Pixels between PyAV's frames and VapourSynth's: moved, never changed."""
+"""Pixels and their color between PyAV's frames and VapourSynth's: moved, never changed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -162,6 +164,49 @@ def pix_fmt_of(clip_format: vs.VideoFormat) -> str:
     if f.sample_type != vs.INTEGER or base is None or f.bits_per_sample > 16:
         raise MediaError(f"a clip in {f.name} can't be handed to an encoder")
     return base + endian
+
+
+def context_color(known: Mapping[str, object]) -> dict[str, int]:
+    """Return settings of a codec context: H.273 codes, and FFmpeg's own for the rest.
+
+    Raises:
+        MediaError: transfer or primaries are missing.
+    """
+    if props.TRANSFER not in known or props.PRIMARIES not in known:
+        raise MediaError(
+            "the clip doesn't say its transfer or primaries; set the props "
+            f"{props.TRANSFER} and {props.PRIMARIES}, for example with std.SetFrameProps"
+        )
+    out = {
+        "color_trc": _int(known[props.TRANSFER]),
+        "color_primaries": _int(known[props.PRIMARIES]),
+        # AVColorRange: 1 is limited, 2 is full.
+        "color_range": 2 if _int(known.get(props.RANGE, 0)) == 1 else 1,
+    }
+    if props.MATRIX in known:
+        out["colorspace"] = _int(known[props.MATRIX])
+    if props.CHROMA_LOCATION in known:
+        # AVChromaLocation: 1 is left, where VapourSynth has 0.
+        out["chroma_sample_location"] = _int(known[props.CHROMA_LOCATION]) + 1
+    return out
+
+
+def sample_aspect(known: Mapping[str, object]) -> Fraction | None:
+    """Return the shape of a sample, width over height, or None."""
+    if not (known.get("_SARNum") and known.get("_SARDen")):
+        return None
+    return Fraction(_int(known["_SARNum"]), _int(known["_SARDen"]))
+
+
+def frame_duration(known: Mapping[str, object]) -> Fraction | None:
+    """Return for how long a frame is shown, in seconds, or None."""
+    if not (known.get("_DurationNum") and known.get("_DurationDen")):
+        return None
+    return Fraction(_int(known["_DurationNum"]), _int(known["_DurationDen"]))
+
+
+def _int(value: object) -> int:
+    return int(value) if isinstance(value, int) else int(str(value))
 
 
 def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.files import cache_folder
 from vs_gainmap.filters import props
 from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
@@ -376,7 +375,7 @@ def open_clip(
     options: dict[str, int] = {"showprogress": 0, "apply_rotation": 0, "variableformat": 0}
     # Some of these are newer than the oldest plugin that we allow.
     known = {argument.split(":")[0] for argument in function.signature.split(";")}
-    directory = Path(cache_dir) if cache_dir is not None else user_cache_dir()
+    directory = Path(cache_dir) if cache_dir is not None else cache_folder()
     directory.mkdir(parents=True, exist_ok=True)
     try:
         clip = function(
@@ -391,14 +390,3 @@ def open_clip(
     if not isinstance(clip, vs.VideoNode):
         raise MediaError(f"open_clip: {path}: is not a video")
     return clip
-
-
-def user_cache_dir() -> Path:
-    """Return the directory for things that can be made again, after the platform's custom."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "vs-gainmap"
