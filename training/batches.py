@@ -25,29 +25,22 @@ Item = dict[str, Tensor]
 
 
 def fingerprint(index: bytes, files: Sequence[Path]) -> str:
-    """Return what checkpoints and weights say of their data.
+    """Return a digest of a data set's index and of its files' sizes.
 
     Args:
-        index: of the data set: which pictures there are.
+        index: which pictures there are.
         files: theirs, in the index's order.
-
-    Returns:
-        Three digests with "-" between: of the index, of the files' sizes in bytes, and of when
-        they were written, in whole seconds. Earlier versions had the first alone.
 
     Raises:
         MediaError: a file is missing.
     """
-    try:
-        stats = [path.stat() for path in files]
-    except OSError as error:
-        raise MediaError(f"training: {error.filename} is in the index, but not there") from error
-    sizes = "\n".join(str(stat.st_size) for stat in stats).encode()
-    times = "\n".join(str(int(stat.st_mtime)) for stat in stats).encode()
-    return "-".join(
-        [hashlib.sha256(index).hexdigest()[:16]]
-        + [hashlib.sha256(part).hexdigest()[:8] for part in (sizes, times)]
-    )
+    digest = hashlib.sha256(index)
+    for path in files:
+        try:
+            digest.update(f"\n{path.stat().st_size}".encode())
+        except OSError as error:
+            raise MediaError(f"training: {path} is in the index, but not there") from error
+    return digest.hexdigest()[:16]
 
 
 def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], str]:
@@ -110,8 +103,8 @@ def _open_layout(
         for item in layout.items
         for path in (item.image, item.gain_map, item.metadata, item.thumbnail)
     ]
-    sizes_and_times = fingerprint(b"", files).partition("-")[2]
-    return layout, [], f"{layout.fingerprint}-{sizes_and_times}"
+    names = "\n".join(item.image.name for item in layout.items)
+    return layout, [], fingerprint(names.encode(), files)
 
 
 def _check_sizes(views: list[View], config: Config) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on, replaced in one step, read without running code."""
+"""Save and load the state of a run: replaced in one step, read without running code."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from training.config import Config, ConfigError, to_dict
 from vs_gainmap.errors import WeightsError
+from vs_gainmap.files import replacing
 from vs_gainmap.models import Model
 
 CHECKPOINT = "last.ckpt"
 PARTS = frozenset({"step", "model", "average", "optimizer", "config", "data"})
-# How far, how often and on what a run goes: nobody need be told that these changed.
+# Keys that a run may change without a note.
 FREE = frozenset(
     {
         "data.workers",
@@ -38,7 +38,7 @@ def pack(
     config: Config,
     data_id: str,
 ) -> dict[str, Any]:
-    """Return all that a run needs to go on after `step`."""
+    """Return all that a run needs to continue after `step`."""
     return {
         "step": step,
         "model": model.state_dict(),
@@ -51,9 +51,8 @@ def pack(
 
 def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint in one step: a kill leaves the old one or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -77,15 +76,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def check_same(state: dict[str, Any], config: Config, data_id: str) -> list[str]:
-    """Refuse to go on with another network, preset or data; return what else is to be told.
+    """Refuse to continue with another network, preset or data.
 
     Args:
         state: a checkpoint.
-        config: of the run that goes on.
+        config: of the run that continues.
         data_id: its data's fingerprint; see `batches.fingerprint`.
 
     Returns:
-        Notes, a line each.
+        The other changes, as "section.key old -> new".
 
     Raises:
         ConfigError: network, preset or data are not the checkpoint's.
@@ -97,31 +96,15 @@ def check_same(state: dict[str, Any], config: Config, data_id: str) -> list[str]
                 f"train: the checkpoint's [{section}] is {state['config'][section]}, "
                 f"the configuration says {now[section]}; use another folder"
             )
-    notes = []
-    if changed := _changes(state["config"], now):
-        notes.append(f"train: changed since the checkpoint: {', '.join(changed)}")
-    # The index, then the files' sizes, then when they were written.
-    was, this = str(state["data"]).split("-"), data_id.split("-")
-    if was[:2] != this[: len(was[:2])]:
+    if state["data"] != data_id:
         raise ConfigError(
             f"train: the checkpoint was made with data {state['data']}, this is {data_id}; "
             "start from its weights with --initial instead"
         )
-    if len(was) < len(this):
-        notes.append("train: an earlier version's checkpoint knows its data by the index alone")
-    elif was != this:
-        notes.append("train: the data's files were written anew since the checkpoint")
-    return notes
-
-
-def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return "section.key old -> new" for what shapes the rest of a run."""
-    # What an earlier version did not know yet had the value that is the default now.
-    default = to_dict(Config())
     changes = []
     for section, values in now.items():
         for key, value in values.items():
-            old = was.get(section, {}).get(key, default[section][key])
+            old = state["config"].get(section, {}).get(key)
             if old != value and f"{section}.{key}" not in FREE:
                 changes.append(f"{section}.{key} {old!r} -> {value!r}")
     return changes
@@ -135,16 +118,12 @@ def restore(
     Raises:
         ConfigError: the network has other layers.
     """
-    _load(model, state["model"])
-    _load(average, state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-
-
-def _load(model: Model, state: dict[str, Tensor]) -> None:
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
     except RuntimeError as error:
         raise ConfigError(
-            "train: the checkpoint's network has other layers, as an earlier version made them; "
+            "train: the checkpoint's network has other layers; "
             "export it and start from its weights with --initial instead"
         ) from error
+    optimizer.load_state_dict(state["optimizer"])

@@ -144,8 +144,8 @@ def train(
     if state is not None:
         start = int(state["step"])
         say(f"train: goes on after step {start} of {config.run.steps}, from {out / CHECKPOINT}")
-        for note in check_same(state, config, data_id):
-            say(note)
+        if changes := check_same(state, config, data_id):
+            say(f"train: changed since the checkpoint: {', '.join(changes)}")
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
     if state is not None:

@@ -214,7 +214,7 @@ def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / "report.json").read_text())["items"]) == 9
     write_html(rows, [worst], tmp_path / "report.html", base="scaling 203", title="<tiny>")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/jpeg;base64") == 2
+    assert page.count("data:image/jpeg;base64") == 8
     assert "&lt;tiny&gt;" in page
     assert "oracle map" in page
 

@@ -210,7 +210,7 @@ def test_the_layout_gets_every_set_baselines_and_a_page(
         assert {"psnr", "norm_psnr", "pq_psnr", "ssim", "delta_e_itp"} <= set(values)
     page = (out / "report.html").read_text()
     assert page.count("worst cases") == 2
-    assert page.count("data:image/jpeg") == 4
+    assert page.count("data:image/jpeg") == 16
     assert "scaling 203" in capsys.readouterr().out
 
 

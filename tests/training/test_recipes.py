@@ -10,19 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import default_collate
 
 from training.__main__ import main
 from training.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
-from training.config import Config, build, load_config
+from training.config import Config, load_config
 from training.export import load_trained
-from training.films import draw_among
 from training.loss import gain_map_loss
 from training.pairs import PairDataset
 from training.train import build_model, load_teacher, teach, train
-from training.validate import Example, picture, predict_nits, run_network
 from vs_gainmap.models import Model
 from vs_gainmap.models.weights import load_weights
 
@@ -119,48 +116,3 @@ def test_recipe_for_video_has_all_of_the_bundled_one() -> None:
     # The model card: data.vary, and the fast model taught seven tenths of the level.
     assert theirs.data.vary
     assert (theirs.loss.teacher, theirs.loss.taught) == ("fast", 0.7)
-
-
-def live_on(place: str, config: Config) -> None:
-    """Make a network on a device, take its loss there, and look at examples on the CPU."""
-    preset = config.preset.build()
-    with torch.device(place):
-        model = build_model(config.model, preset, 0)
-        batch = {
-            "sdr": torch.rand(4, 3, 32, 32),
-            "hdr": torch.rand(4, 3, 32, 32),
-            "thumbnail": torch.rand(4, 3, 256, 256),
-            "qmax": torch.rand(4, 1, 1, 1),
-        }
-        taught = torch.rand(4, 1, 32, 32)
-    assert next(model.parameters()).device.type == place
-    among = [draw_among(config, 0).to(batch["sdr"])] if config.model.kind == "grid" else []
-    predicted = model(batch["sdr"], batch["thumbnail"], *among)
-    terms = gain_map_loss(*predicted, batch, preset, config.loss, taught)
-    assert terms["total"].device.type == place
-
-    example = Example(
-        operator="drawn", scene="drawn", sdr_signal=torch.rand(3, 32, 32), hdr=torch.rand(3, 32, 32)
-    )
-    signal, thumbnail = example.sdr_signal[None], torch.rand(1, 3, 256, 256)
-    for survey in (None, torch.rand(3, 3, 256, 256).half()):
-        heard = run_network(model.eval(), signal, thumbnail, survey)
-        assert {each.device.type for each in heard} == {"cpu"}
-        nits = predict_nits(model, signal, preset, survey)
-        assert (nits.device.type, nits.shape) == ("cpu", (1, 3, 32, 32))
-    assert picture(model, example, preset).shape == (3, 32, 96)
-
-
-@pytest.mark.parametrize("kind", ["gmnet", "grid"])
-def test_network_on_a_gpu_is_validated_and_trained_there(kind: str) -> None:
-    config = build(
-        Config,
-        {
-            "model": {"kind": kind, "channels": 8, "blocks": 1},
-            "data": {"batch": 4, "film": 2},
-        },
-    )
-    # Real ones first: functions that remember matrices must not remember fake ones.
-    live_on("cpu", config)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        live_on("cuda", config)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -186,8 +185,6 @@ class LayoutDataset(Dataset[dict[str, Tensor]]):
         self.crop = crop
         self.seed = seed
         self.length = length
-        names = "\n".join(item.image.name for item in self.items)
-        self.fingerprint = hashlib.sha256(names.encode()).hexdigest()[:16]
 
     def __len__(self) -> int:
         """Return how many items the whole run draws."""
