@@ -18,7 +18,6 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GridNet
 from vs_gainmap.models.weights import Weights, load_weights, save_weights
-from vs_gainmap.photo.predict import PhotoPredictor
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=4, min_log_gain=-2.0)
 
@@ -67,22 +66,15 @@ def test_evaluate_on_photos(
     assert np.isfinite([float(value) for value in rows[0][1:]]).all()
 
 
-def test_the_bundled_set_for_photos_is_nearer_than_sdr_and_than_the_one_for_video(
-    shared: Path, tmp_path: Path
-) -> None:
+def test_the_bundled_set_for_photos_is_nearer_than_sdr(shared: Path, tmp_path: Path) -> None:
     for name in ("apple_iphone13mini_new", "glide_small_gainmap", "androidx_ultraHDR"):
         path = shared / "hdr/photos" / f"{name}.jpg"
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    ours, video = (for_photos(load_weights(name)) for name in ("photo", "video"))
-    methods = [network_method(each, map_scale=1) for each in (ours, video)]
-    methods.append(as_it_is(ours.preset))
-    scores = np.array(
-        [
-            [pq_psnr(method(item).nits, item.truth) for method in methods]
-            for item in items_from_photos(tmp_path, ours.preset, longest=256)
-        ]
-    )
+    weights = for_photos(load_weights("photo"))
+    methods = [network_method(weights, map_scale=1), as_it_is(weights.preset)]
+    scores = [
+        [pq_psnr(method(item).nits, item.truth) for method in methods]
+        for item in items_from_photos(tmp_path, weights.preset, longest=256)
+    ]
     assert len(scores) == 3
-    assert (scores[:, 0] > scores[:, 2]).all()
-    assert scores[:, 0].mean() > scores[:, 1].mean() + 1
-    assert PhotoPredictor(device="cpu").preset == ours.preset
+    assert all(ours > sdr for ours, sdr in scores)

@@ -1,8 +1,4 @@
-"""The configurations for a GPU learn, shrunken, and run at their real width; what is on a GPU.
-
-Without a GPU, what moves tensors is tested with fake ones of "cuda": devices and shapes are
-checked as there, and nothing is computed.
-"""
+"""The configurations for a GPU learn, made small, and run at their real width."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ from vs_gainmap.models import Model
 from vs_gainmap.models.weights import load_weights
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
-STEPS = 50
+STEPS = 30
 SMALL = {
     "video-gpu": ["data.crop=32", "data.batch=4", "model.channels=16", "model.blocks=1",
                   "optimizer.rate=2e-3", "run.ema=0.9"],
@@ -76,8 +72,8 @@ def test_recipe_learns_and_goes_on(
     before = loss(build_model(config.model, config.preset.build(), config.run.seed), config)
     # Validated at the end alone.
     hasty = load_config(CONFIGS / f"{name}.toml", [*changes, "run.validation_views=0"])
-    train(hasty, tmp_path, stop_at=STEPS - 10)
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == STEPS - 10
+    train(hasty, tmp_path, stop_at=STEPS - 5)
+    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == STEPS - 5
     command = ["train", str(CONFIGS / f"{name}.toml"), "--out", str(tmp_path)]
     assert main([*command, "--set", *changes]) == 0
     model, _, step, _ = load_trained(tmp_path / CHECKPOINT)
@@ -106,13 +102,3 @@ def test_recipe_runs_at_its_real_width(name: str, views: Path, tmp_path: Path) -
         k: v.shape for k, v in bundled.items()
     }
     assert step == 1
-
-
-def test_recipe_for_video_has_all_of_the_bundled_one() -> None:
-    ours, theirs = (load_config(CONFIGS / f"{name}.toml") for name in ("video", "video-gpu"))
-    for term in ("pq", "log_gain", "shape", "qmax", "outside", "product", "gain_map"):
-        assert getattr(ours.loss, term) == getattr(theirs.loss, term)
-    assert (ours.preset, ours.model) == (theirs.preset, theirs.model)
-    # The model card: data.vary, and the fast model taught seven tenths of the level.
-    assert theirs.data.vary
-    assert (theirs.loss.teacher, theirs.loss.taught) == ("fast", 0.7)

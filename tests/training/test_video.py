@@ -134,3 +134,14 @@ def test_runs_are_of_consecutive_frames(tmp_path: Path) -> None:
     assert len(numbers(50, 3)) == 6
     with pytest.raises(MediaError, match="no such file"):
         read_runs(tmp_path / "none.mkv", places=2)
+
+
+def test_video_frames_in_nits(shared: Path) -> None:
+    videos = shared / "hdr/video"
+    path = videos / "androidx__sample_with_it35_track.mp4"
+    pq = [run[0] for run in read_runs(path, places=2, step=2)]
+    assert [f.shape for f in pq] == [(3, 270, 480)] * 2
+    assert 200 < pq[0].max() < 10000
+    hlg = read_runs(videos / "androidx__sample_with_color_info.mp4", places=1)[0][0]
+    assert hlg.max() <= 1000.001
+    assert hlg.mean() > 10
