@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from vs_gainmap.backends.engines import migraphx_command
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from tests.media import Media, decode
 from vs_gainmap import predict, sdr_to_hdr10
 from vs_gainmap.backends import BACKENDS, mlrt
-from vs_gainmap.backends.engines import migraphx_command
 from vs_gainmap.backends.export import export_global, export_local, weights_digest
 from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph, vector_rows
 from vs_gainmap.backends.plugins import PLUGINS, Place

@@ -68,9 +68,10 @@ def test_filter_options_are_arguments_of_the_filter() -> None:
 def test_help_tells_the_filters_own_defaults() -> None:
     import inspect
 
+    from vs_gainmap.filters.smoothing import REACH
+
     from vs_gainmap import sdr_to_hdr10
     from vs_gainmap.cli.options import add_filter_options
-    from vs_gainmap.filters.smoothing import REACH
     from vs_gainmap.filters.window import DEFAULT_RADIUS, Neighborhood
 
     parser = argparse.ArgumentParser()

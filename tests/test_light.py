@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vapoursynth as vs
+from vs_gainmap.fused.readiness import SWITCH
 
 from tests.clips import drawn, frame_props, noise
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply, measure
 from vs_gainmap.filters.measure import active_area
-from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.hdr10 import ContentLight, LightMeter
 
 PQ = {"_Matrix": 0, "_Transfer": 16, "_Primaries": 9, "_Range": 1}

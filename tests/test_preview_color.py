@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 import vapoursynth as vs
+from vs_gainmap.filters.rendering import apply
 
 from tests.clips import BT709, noise, planes
 from tests.media import Media
 from vs_gainmap import predict
 from vs_gainmap.cli import main
 from vs_gainmap.filters.color_props import ColorOverrides
-from vs_gainmap.filters.rendering import apply
 from vs_gainmap.preview.frames import Previewer
 from vs_gainmap.video import encode
 from vs_gainmap.video.index import scan

@@ -13,15 +13,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vs_gainmap.filters import (
-        apply,
-        gainmap_overlay,
-        measure,
-        nits_overlay,
-        predict,
-        sdr_to_hdr10,
-        smooth,
-    )
+    from vs_gainmap.filters.apply import apply
+    from vs_gainmap.filters.measure import measure
+    from vs_gainmap.filters.overlay import gainmap_overlay, nits_overlay
+    from vs_gainmap.filters.predict import predict
+    from vs_gainmap.filters.sdr_to_hdr10 import sdr_to_hdr10
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
     from vs_gainmap.video import encode, open_clip
@@ -40,11 +36,16 @@ __all__ = [
     "open_clip",
     "predict",
     "sdr_to_hdr10",
-    "smooth",
 ]
 
 # Imported on first use: torch and VapourSynth take seconds, `vs-gainmap --help` must not.
 _HOMES = {
+    "apply": "vs_gainmap.filters.apply",
+    "gainmap_overlay": "vs_gainmap.filters.overlay",
+    "measure": "vs_gainmap.filters.measure",
+    "nits_overlay": "vs_gainmap.filters.overlay",
+    "predict": "vs_gainmap.filters.predict",
+    "sdr_to_hdr10": "vs_gainmap.filters.sdr_to_hdr10",
     "ContentLight": "vs_gainmap.hdr10",
     "GainMapPreset": "vs_gainmap.gainmap",
     "MasteringDisplay": "vs_gainmap.hdr10",
@@ -56,7 +57,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'vs_gainmap' has no attribute {name!r}")
-    return getattr(import_module(_HOMES.get(name, "vs_gainmap.filters")), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -5,6 +5,10 @@ class GainMapError(Exception):
     """Base of all errors that this package raises on purpose."""
 
 
+class OptionError(GainMapError):
+    """An option has a value that it can't have."""
+
+
 class WeightsError(GainMapError):
     """A weights file is missing, damaged, or does not fit the network."""
 

@@ -22,8 +22,6 @@ from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MetadataError
 
 Triple = tuple[float, float, float]
-# A map needs some range to count in, stops.
-LEAST_RANGE = 0.01
 
 
 def _check_triple(name: str, value: Triple) -> None:
@@ -224,12 +222,6 @@ def network_log_gain(gain_map: Tensor, qmax_norm: Tensor, preset: GainMapPreset)
     """
     low, high = preset.min_log_gain, preset.max_log_gain
     return (low + gain_map * (qmax_norm * high - low)).clamp(low, high)
-
-
-# What share a network has in its own map where a film's survey is heard through another network:
-# the rest is that one's. On held-out scenes any share from 0 to a half is as near, all of it 0.7 dB
-# farther.
-OWN_SHARE = 0.5
 
 
 def largest_gain(headroom: float, strength: float) -> float:

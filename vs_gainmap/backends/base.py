@@ -15,17 +15,14 @@ class RunOptions:
     device: str | None = None
     dtype: str | None = None
     tile: int | None = None
-    streams: int | None = None
-    cuda_graphs: bool = False
-    """PyTorch's on CUDA: see `Predictor`; `VS_GAINMAP_CUDA_GRAPHS=1` asks for them, too."""
+    num_streams: int | None = None
 
 
 class Backend(Protocol):
     """A network on a device, ready for clips.
 
-    Time stays outside: `analyze` judges each frame alone, and `predict` may average its
-    vectors before they go into `local`. So Qmax and the global branch are steadied the same
-    way whatever runs them.
+    `analyze` takes each frame by itself, and `predict` averages its vectors over the temporal
+    window before they go into `local`, the same way for every backend.
     """
 
     @property
@@ -35,24 +32,11 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return device and precision in words."""
 
-    def survey(self, thumbnail: vs.VideoNode, count: int) -> vs.VideoNode | None:
-        """Let pictures from all over a film say how it was made.
-
-        Args:
-            thumbnail: as for `analyze`.
-            count: pictures, spread evenly.
-
-        Returns:
-            GRAYS, one frame of one row: what they say, for `analyze`. None where the model
-            judges every picture by itself.
-        """
-
-    def analyze(self, thumbnail: vs.VideoNode, survey: vs.VideoNode | None = None) -> vs.VideoNode:
+    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
         """Run the global branch.
 
         Args:
             thumbnail: RGBS, 256x256, full range, about 0..1 (clamped to it).
-            survey: from `survey`.
 
         Returns:
             GRAYS of any size, the vector in its first samples, row by row.

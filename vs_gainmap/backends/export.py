@@ -49,7 +49,6 @@ def export_local(
     height: int,
     *,
     dynamic_kernel: bool,
-    half: bool = False,
     split_sum: bool = False,
 ) -> onnx.ModelProto:
     """Return the local branch as a graph for pictures of one (even) size; see `LocalGraph`.
@@ -57,9 +56,7 @@ def export_local(
     Raises:
         BackendError: onnx or onnxscript is not installed.
     """
-    graph = LocalGraph(
-        copy.deepcopy(model), dynamic_kernel=dynamic_kernel, half=half, split_sum=split_sum
-    )
+    graph = LocalGraph(copy.deepcopy(model), dynamic_kernel=dynamic_kernel, split_sum=split_sum)
     return _export(graph, (4, height, width))
 
 

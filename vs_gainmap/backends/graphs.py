@@ -75,7 +75,6 @@ class LocalGraph(nn.Module):
         model: float32, in evaluation mode.
         dynamic_kernel: steer by a convolution whose weights are an input; else by shifting
             and adding, for runtimes that want weights to be constant.
-        half: compute in float16; input and output stay float32.
         split_sum: add the last convolution up in float32, for runtimes that compute in bfloat16.
     """
 
@@ -84,13 +83,11 @@ class LocalGraph(nn.Module):
         model: GMNet,
         *,
         dynamic_kernel: bool,
-        half: bool = False,
         split_sum: bool = False,
     ) -> None:
         super().__init__()
-        self.model = model.half() if half else model
-        self.dynamic_kernel, self.half_precision = dynamic_kernel, half
-        self.split_sum = split_sum
+        self.model = model
+        self.dynamic_kernel, self.split_sum = dynamic_kernel, split_sum
         if not split_sum:
             return
         last = model.conv_last
@@ -110,23 +107,21 @@ class LocalGraph(nn.Module):
         rows = vector_rows(vector_size(model), width)
         sdr_signal = planes[:, :3].clamp(0.0, 1.0)
         vector = planes[:, 3:, :rows].reshape(1, 1, 1, rows * width)
-        if self.half_precision:
-            sdr_signal, vector = sdr_signal.half(), vector.half()
         kernel = vector[..., : 9 * channels].reshape(1, channels, 3, 3)
         attention = vector[..., 9 * channels : 10 * channels].reshape(1, channels, 1, 1)
 
         x = model.res1(model.down_x(sdr_signal))
-        seen = self._steer(x, kernel)
-        x = x * torch.sigmoid(model.mask_est(seen))
+        steered = self._steer(x, kernel)
+        x = x * torch.sigmoid(model.mask_est(steered))
         x = model.res3(model.res2(x) * attention)
         # ReLU first is the same, and lets 8-bit runtimes shuffle bytes.
         x = functional.pixel_shuffle(torch.relu(model.upconv(x)), 2)
         x = torch.relu(model.HRconv(x))
         if not self.split_sum:
             whole: Tensor = model.conv_last(x)
-            return whole.float()
+            return whole
         parts: Tensor = self.last(x)
-        return parts.float().sum(dim=1, keepdim=True) + self.bias
+        return parts.sum(dim=1, keepdim=True) + self.bias
 
     def _steer(self, x: Tensor, kernel: Tensor) -> Tensor:
         """Convolve each channel with its own 3x3 kernel, as `GMNet.encode` does."""
@@ -135,9 +130,9 @@ class LocalGraph(nn.Module):
             weight = kernel.reshape(channels, 1, 3, 3)
             return functional.conv2d(x, weight, padding=1, groups=channels)
         padded = functional.pad(x, (1, 1, 1, 1))
-        seen = torch.zeros(())
+        total = torch.zeros(())
         for i in range(3):
             for j in range(3):
                 tap = padded[..., i : i + height, j : j + width] * kernel[..., i : i + 1, j : j + 1]
-                seen = tap if i == j == 0 else seen + tap
-        return seen
+                total = tap if i == j == 0 else total + tap
+        return total

@@ -10,7 +10,6 @@ import numpy as np
 import vapoursynth as vs
 
 from vs_gainmap.backends.base import RunOptions
-from vs_gainmap.backends.engines import compile_engine
 from vs_gainmap.backends.export import (
     GRAPH_VERSION,
     export_global,
@@ -55,7 +54,7 @@ class MlrtBackend:
         self._model = model
         self._place = self._plugin.place(options.device)
         self._precision = self._plugin.precision(self._place, options.dtype)
-        self._streams = options.streams or 1
+        self._num_streams = options.num_streams or 1
         self._digest = weights_digest(model)
         if self._precision == "int8":
             # Fails here, not after an export, where these weights were never calibrated.
@@ -74,14 +73,7 @@ class MlrtBackend:
         )
         return f"{self._plugin.namespace} {version}, {place}, {self._precision}"
 
-    def survey(self, thumbnail: vs.VideoNode, count: int) -> None:
-        """Return None: GMNet judges every picture by itself."""
-
-    def analyze(
-        self,
-        thumbnail: vs.VideoNode,
-        survey: vs.VideoNode | None = None,  # noqa: ARG002 - there is none
-    ) -> vs.VideoNode:
+    def analyze(self, thumbnail: vs.VideoNode) -> vs.VideoNode:
         """Run the global branch, in float32: it sets Qmax."""
         rows = vector_rows(self.features_size, THUMBNAIL_SIZE)
         vector = self._run_part("global", "float32", [thumbnail])
@@ -118,7 +110,7 @@ class MlrtBackend:
         return self._run(path, precision, clips)
 
     def _run(self, network: Path, precision: Precision, clips: list[vs.VideoNode]) -> vs.VideoNode:
-        arguments = self._plugin.arguments(network, self._place, precision, self._streams)
+        arguments = self._plugin.arguments(network, self._place, precision, self._num_streams)
         try:
             with usual_signal_stack():
                 found = self._core.Model(clips, **arguments)
@@ -148,7 +140,7 @@ class MlrtBackend:
     def _path(self, part: str, precision: Precision, size: tuple[int, int]) -> Path:
         """Return where the network's file is kept: one for all that it depends on."""
         plugin, place = self._plugin, self._place
-        # An engine is for one version of its runtime, and a graph was checked with one.
+        # A graph was checked with one version of its runtime.
         runtime = hashlib.sha256(json.dumps(plugin.versions()).encode()).hexdigest()[:8]
         name = "-".join(
             [
@@ -156,9 +148,7 @@ class MlrtBackend:
                 plugin.namespace, plugin.version(), runtime, place.kind,
             ]
         )  # fmt: skip
-        if plugin.network != ".onnx":
-            name += f"-{_gpu_name(place.number)}"
-        return cache_folder() / (name + plugin.network)
+        return cache_folder() / f"{name}.onnx"
 
     def _make_kept(
         self, part: str, precision: Precision, size: tuple[int, int], path: Path
@@ -182,8 +172,6 @@ class MlrtBackend:
                 raise BackendError(f"backend {plugin.namespace}: {error}") from error
 
     def _make(self, part: str, precision: Precision, size: tuple[int, int], path: Path) -> None:
-        plugin = self._plugin
-        compiled = plugin.network != ".onnx"
         if part == "global":
             graph = export_global(self._model)
         else:
@@ -192,21 +180,11 @@ class MlrtBackend:
                 *size,
                 # Tried where it is used; what GPUs' runtimes want is constant weights.
                 dynamic_kernel=self._place.kind == "cpu",
-                # TensorRT computes in the graph's own types; the others convert by themselves.
-                half=precision == "float16" and plugin.namespace in ("trt", "trt_rtx"),
                 split_sum=precision in ("bfloat16", "int8"),
             )
         if precision == "int8":
             graph = quantize(graph, load_ranges(self._digest))
-        if not compiled:
-            save(graph, path)
-            return
-        source = path.with_suffix(".onnx")
-        try:
-            save(graph, source)
-            compile_engine(plugin, source, path, self._place, precision)
-        finally:
-            source.unlink(missing_ok=True)
+        save(graph, path)
 
 
 def _even(picture: vs.VideoNode) -> vs.VideoNode:
@@ -216,11 +194,3 @@ def _even(picture: vs.VideoNode) -> vs.VideoNode:
     if picture.height % 2:
         picture = vs.core.std.StackVertical([picture, picture.std.Crop(top=picture.height - 1)])
     return picture
-
-
-def _gpu_name(index: int) -> str:
-    """Return a GPU's name as part of a file's: an engine is for the GPU that it was made on."""
-    import torch
-
-    name = torch.cuda.get_device_name(index) if torch.cuda.is_available() else "gpu"
-    return "".join(c if c.isalnum() else "_" for c in name)

@@ -34,9 +34,7 @@ class Plugin:
     precisions: dict[str, tuple[Precision, ...]]
     """By kind of device, the default first in both."""
     arguments: Callable[[Path, Place, Precision, int], Arguments]
-    """From network file, place, precision and streams to what `Model` takes besides clips."""
-    network: str = ".onnx"
-    """What the plugin reads: a graph, or an engine that is compiled from one (`engines`)."""
+    """What `Model` takes besides clips, of network file, place, precision and number of streams."""
 
     @property
     def package(self) -> str:
@@ -156,19 +154,6 @@ def _ncnn(network: Path, place: Place, precision: Precision, streams: int) -> Ar
     }
 
 
-def _tensorrt(engine: Path, place: Place, precision: Precision, streams: int) -> Arguments:  # noqa: ARG001 - the engine has it
-    return {
-        "engine_path": str(engine),
-        "device_id": place.number,
-        "num_streams": streams,
-        "use_cuda_graph": 1,
-    }
-
-
-def _migraphx(program: Path, place: Place, precision: Precision, streams: int) -> Arguments:  # noqa: ARG001 - the program has it
-    return {"program_path": str(program), "device_id": place.number, "num_streams": streams}
-
-
 PLUGINS: dict[str, Plugin] = {
     plugin.namespace: plugin
     for plugin in (
@@ -200,30 +185,6 @@ PLUGINS: dict[str, Plugin] = {
             about="ncnn: every GPU with Vulkan",
             precisions={"gpu": ("float16", "float32")},
             arguments=_ncnn,
-        ),
-        Plugin(
-            namespace="trt",
-            extra="tensorrt",
-            about="TensorRT: NVIDIA GPUs",
-            precisions={"cuda": ("float16", "float32")},
-            arguments=_tensorrt,
-            network=".engine",
-        ),
-        Plugin(
-            namespace="trt_rtx",
-            extra="tensorrt-rtx",
-            about="TensorRT-RTX: NVIDIA RTX GPUs",
-            precisions={"cuda": ("float16", "float32")},
-            arguments=_tensorrt,
-            network=".engine",
-        ),
-        Plugin(
-            namespace="migx",
-            extra="migraphx",
-            about="MIGraphX: AMD GPUs on Linux",
-            precisions={"gpu": ("float16", "float32")},
-            arguments=_migraphx,
-            network=".mxr",
         ),
     )
 }

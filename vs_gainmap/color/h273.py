@@ -112,16 +112,6 @@ KNOWN_PRIMARIES: dict[int, PrimariesName] = {
     12: "p3d65",
 }
 
-# Weights of R' and B' in luma, by H.273's code of the matrix.
-LUMA_WEIGHTS = {
-    1: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    6: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-}
-
 
 def find_code(kind: Kind, value: str | int) -> int:
     """Return the code that a user means.

@@ -120,8 +120,6 @@ SDR_EOTFS: dict[Eotf, Callable[[Tensor], Tensor]] = {
     "bt1886": bt1886_eotf,
     "srgb": srgb_eotf,
 }
-# The powers that these curves are, or nearly, for where light only has to be compared.
-EOTF_POWERS: dict[Eotf, float] = {"gamma22": 2.2, "srgb": 2.2, "bt1886": 2.4}
 # Signal beyond any overshoot of chroma; zimg's tables end here too.
 BRIGHTEST_SIGNAL = 1.5
 SDR_INVERSE_EOTFS: dict[Eotf, Callable[[Tensor], Tensor]] = {

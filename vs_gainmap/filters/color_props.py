@@ -1,13 +1,12 @@
-"""What an SDR clip's color is: frame props first, the usual rule by size for the rest.
+"""What an SDR clip's color is: the user's word, the first frame's props, or the usual rule by size.
 
-zimg reads the props of every frame by itself, so all that is done here is to check the
-first frame, fill in what is missing, and say so.
+It is decided once, from frame 0, and set on every frame. A later frame without a prop takes frame
+0's; one that says otherwise is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import vapoursynth as vs
 
@@ -21,6 +20,7 @@ from vs_gainmap.color.h273 import (
     find_point,
 )
 from vs_gainmap.filters import props
+from vs_gainmap.filters.options import InputColor
 
 PROP_OF: dict[Kind, str] = {
     "matrix": props.MATRIX,
@@ -30,38 +30,65 @@ PROP_OF: dict[Kind, str] = {
     "chroma_location": props.CHROMA_LOCATION,
 }
 _MATRIX_PRIMARIES = {5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
+# Beyond any overshoot of a float signal.
+_LARGEST_SAMPLE = 4.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColorOverrides:
-    """What the user says about the input, over frame props: names or codes, see `color.h273`."""
+def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.VideoNode:
+    """Return the clip with every color prop set, and log what had to be assumed.
 
-    matrix: str | int | None = None
-    transfer: str | int | None = None
-    primaries: str | int | None = None
-    range: str | int | None = None
-    chroma_location: str | int | None = None
+    What is missing is set by the usual rule: RGB is full-range sRGB; YUV and GRAY are limited
+    BT.709, or BT.601 up to 1024x576 (625 lines at a height of 576, else 525 lines). Samples of
+    float clips that are no number become 0, and infinite ones finite.
 
-    def codes(self, function: str) -> dict[Kind, int]:
-        """Return what is given as integer codes.
+    Raises:
+        vs.Error: the clip is not usable SDR. Later frames fail with their number.
+    """
+    check_sdr_clip(clip, function)
+    given = _given(color, function)
+    with clip.get_frame(0) as frame:
+        first = dict(frame.props)
+    known = {kind: given.get(kind, _code_of(first, kind)) for kind in TABLE}
+    _check_signal(known["transfer"], first, function, 0)
+    assumed = _assume(clip, known)
+    if assumed:
+        text = ", ".join(f"{kind} {_name(kind, code)}" for kind, code in assumed.items())
+        log_warning(
+            f"{function}: not in the frame props, assumed for {clip.width}x{clip.height} "
+            f"{clip.format.name}: {text}"
+        )
+    decided = {kind: code for kind, code in (known | assumed).items() if code is not None}
+    if clip.format.color_family == vs.YUV and decided["matrix"] == int(vs.MATRIX_RGB):
+        raise vs.Error(
+            f"{function}: clip is {clip.format.name}, but tagged as RGB (_Matrix 0); pass "
+            'matrix="709" (--matrix 709)'
+        )
+    if clip.format.sample_type == vs.FLOAT:
+        clip = vs.core.akarin.Expr(clip, f"x x = x {-_LARGEST_SAMPLE} {_LARGEST_SAMPLE} clamp 0 ?")
 
-        Raises:
-            vs.Error: a name or code is unknown.
-        """
-        codes = {}
-        for kind in TABLE:
-            value = getattr(self, kind)
-            if value is None:
-                continue
-            try:
-                codes[kind] = find_code(kind, value)
-            except ValueError as error:
-                raise vs.Error(f"{function}: {error}") from error
-        return codes
+    def check(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        found = dict(f.props)
+        transfer = given.get("transfer", _code_of(found, "transfer"))
+        _check_signal(transfer, found, function, n)
+        for kind, code in decided.items():
+            own = code if kind in given else _code_of(found, kind)
+            if own is not None and own != code:
+                raise vs.Error(
+                    f"{function}: frame {n} is tagged {kind} {_name(kind, own)}, frame 0 "
+                    f"{_name(kind, code)}; convert the parts apart, or pass "
+                    f'{kind}="{_name(kind, code)}" (--{kind.replace("_", "-")} '
+                    f"{_name(kind, code)}) for the whole clip"
+                )
+        return f
+
+    checked = clip.std.ModifyFrame(clip, check)
+    if props.COLOR_RANGE in first:
+        checked = checked.std.RemoveFrameProps(props.COLOR_RANGE)
+    return checked.std.SetFrameProps(**{PROP_OF[kind]: code for kind, code in decided.items()})
 
 
 def check_sdr_clip(clip: vs.VideoNode, function: str) -> None:
-    """Check what can be said before any frame is made.
+    """Check what can be told before any frame is made.
 
     Raises:
         vs.Error: not a constant format and size, not 8 to 16 bit integer or float, too small
@@ -85,13 +112,27 @@ def check_sdr_clip(clip: vs.VideoNode, function: str) -> None:
         )
 
 
-def check_frame_color(frame_props: Mapping[str, object], function: str, n: int) -> None:
-    """Refuse a frame that is HDR already, linear, or interlaced.
+def log_warning(message: str) -> None:
+    """Log through VapourSynth, which vspipe and editors show."""
+    vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)
 
-    Raises:
-        vs.Error: with the frame number and what to do.
-    """
-    transfer = _code(frame_props.get(props.TRANSFER))
+
+def _given(color: InputColor, function: str) -> dict[Kind, int]:
+    """Return the user's options as codes."""
+    codes: dict[Kind, int] = {}
+    for kind in TABLE:
+        value = getattr(color, kind)
+        if value is None:
+            continue
+        try:
+            codes[kind] = find_code(kind, value)
+        except ValueError as error:
+            raise vs.Error(f"{function}: {error}") from error
+    return codes
+
+
+def _check_signal(transfer: int | None, found: Mapping[str, object], function: str, n: int) -> None:
+    """Refuse a frame that is HDR already, linear, or interlaced."""
     if transfer in HDR_TRANSFERS:
         raise vs.Error(
             f"{function}: frame {n} is {HDR_TRANSFERS[transfer]} already; SDR is wanted. "
@@ -102,71 +143,18 @@ def check_frame_color(frame_props: Mapping[str, object], function: str, n: int) 
             f"{function}: frame {n} is {FOREIGN_TRANSFERS[transfer]}, an SDR display signal is "
             'wanted; convert it first, or pass transfer="709" if the tag is wrong'
         )
-    if _code(frame_props.get(props.FIELD_BASED)) in (1, 2):
+    if found.get(props.FIELD_BASED) in (1, 2):
         raise vs.Error(
             f"{function}: frame {n} is interlaced; deinterlace first (e.g. with bwdif), or set "
             "_FieldBased=0 (--assume-progressive) if the tag is wrong"
         )
 
 
-def tag_sdr_clip(clip: vs.VideoNode, overrides: ColorOverrides, function: str) -> vs.VideoNode:
-    """Return the clip with every color prop set, and say what had to be assumed.
-
-    Overrides beat props; a prop that is missing or unspecified on the first frame is set on
-    all frames by the usual rule: RGB is full-range sRGB; YUV and GRAY are limited BT.709,
-    or BT.601 up to 1024x576 (625 lines at a height of 576, else 525 lines).
-
-    Raises:
-        vs.Error: the clip is not usable SDR.
-    """
-    check_sdr_clip(clip, function)
-    given = overrides.codes(function)
-    with clip.get_frame(0) as frame:
-        found = dict(frame.props)
-    seen = found | {PROP_OF[kind]: code for kind, code in given.items()}
-    check_frame_color(seen, function, 0)
-
-    known = {kind: _known(seen, kind) for kind in TABLE}
-    assumed = _assume(clip, known)
-    if assumed:
-        text = ", ".join(f"{kind} {_name(kind, code)}" for kind, code in assumed.items())
-        log_warning(
-            f"{function}: not in the frame props, assumed for {clip.width}x{clip.height} "
-            f"{clip.format.name}: {text}"
-        )
-    settings = {PROP_OF[kind]: code for kind, code in (assumed | given).items()}
-    if not settings:
-        return clip
-    if "range" in assumed | given and props.COLOR_RANGE in found:
-        clip = clip.std.RemoveFrameProps(props.COLOR_RANGE)
-    return clip.std.SetFrameProps(**settings)
-
-
-def chroma_shift(layout: vs.VideoFormat, location: int) -> tuple[float, float]:
-    """Return how far chroma stands from the middle of its pixels, right and down, in pixels.
-
-    Args:
-        layout: YUV.
-        location: H.273's code.
-    """
-    left = location in (vs.CHROMA_LEFT, vs.CHROMA_TOP_LEFT, vs.CHROMA_BOTTOM_LEFT)
-    top = location in (vs.CHROMA_TOP, vs.CHROMA_TOP_LEFT)
-    bottom = location in (vs.CHROMA_BOTTOM, vs.CHROMA_BOTTOM_LEFT)
-    right = 0.5 * ((1 << layout.subsampling_w) - 1)
-    down = 0.5 * ((1 << layout.subsampling_h) - 1)
-    return -right if left else 0.0, down * (bottom - top)
-
-
-def log_warning(message: str) -> None:
-    """Say something through VapourSynth's log, which vspipe and editors show."""
-    vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)
-
-
 def _assume(clip: vs.VideoNode, known: Mapping[Kind, int | None]) -> dict[Kind, int]:
     rgb = clip.format.color_family == vs.RGB
     small = clip.width <= 1024 and clip.height <= 576
-    matrix = 0 if rgb else (1 if not small else (5 if clip.height == 576 else 6))
-    matrix = matrix if known["matrix"] is None else known["matrix"]
+    usual = 0 if rgb else (1 if not small else (5 if clip.height == 576 else 6))
+    matrix = usual if known["matrix"] is None else known["matrix"]
     rule: dict[Kind, int] = {
         "matrix": matrix,
         "primaries": _MATRIX_PRIMARIES.get(matrix, 1),
@@ -178,20 +166,15 @@ def _assume(clip: vs.VideoNode, known: Mapping[Kind, int | None]) -> dict[Kind, 
     return {kind: code for kind, code in rule.items() if known[kind] is None}
 
 
-def _known(frame_props: Mapping[str, object], kind: Kind) -> int | None:
-    code = _code(frame_props.get(PROP_OF[kind]))
-    if kind == "range":
-        if code is None and props.COLOR_RANGE in frame_props:
-            inverse = _code(frame_props[props.COLOR_RANGE])
-            return None if inverse is None else 1 - inverse
-        return code
-    if kind == "chroma_location":
-        return code
-    return None if code == UNSPECIFIED else code
-
-
-def _code(value: object) -> int | None:
-    return int(value) if isinstance(value, int) else None
+def _code_of(found: Mapping[str, object], kind: Kind) -> int | None:
+    """Return what a frame's props say, None where they say nothing."""
+    value = found.get(PROP_OF[kind])
+    if kind == "range" and value is None and isinstance(found.get(props.COLOR_RANGE), int):
+        return 1 - int(str(found[props.COLOR_RANGE]))
+    if not isinstance(value, int):
+        return None
+    unspecified = value == UNSPECIFIED and kind in ("matrix", "transfer", "primaries")
+    return None if unspecified else int(value)
 
 
 def _name(kind: Kind, code: int) -> str:

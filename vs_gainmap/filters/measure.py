@@ -10,26 +10,14 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap.color.h273 import HDR_TRANSFERS
-from vs_gainmap.color.transfer import PQ_PEAK_NITS, pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import props
-from vs_gainmap.filters.compiled import (
-    LEAST_SIZE,
-    can_read_planes,
-    choose_known,
-    in_lanes,
-    planes_of,
-    small_color,
-    small_picture,
-    source_color,
-)
-from vs_gainmap.filters.expressions import pq_signal
-from vs_gainmap.fused.parameters import parameters
 from vs_gainmap.hdr10plus import BINS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
 _UNIT_NITS = 100.0
 # What a bar is: no pixel of the row or column is brighter. Black after a codec and our gain
-# stays far below; of a dark scene the bars' size does not hang on it, since the brightest
+# stays far below; of a dark scene the bars' size does not depend on it, since the brightest
 # pictures of a title decide.
 BLACK_NITS = 0.5
 _BLACK_SIGNAL = float(pq_inverse_eotf(torch.tensor(BLACK_NITS)))
@@ -39,6 +27,9 @@ def measure(
     clip: vs.VideoNode, *, percentile: float = 100.0, hdr10plus: bool = False
 ) -> vs.VideoNode:
     """Attach the light levels of every frame after CTA-861.3.
+
+    They are those of the clip as it is delivered: chroma of half the size changes the brightest
+    pixels.
 
     Args:
         clip: PQ or HLG (as a 1000 cd/m2 display shows it), YUV or RGB, with its color props.
@@ -65,124 +56,58 @@ def measure(
             f"measure: clip must be PQ or HLG by its _Transfer prop, got {transfer}; "
             "set it with std.SetFrameProps(_Transfer=16)"
         )
-    return measure_shown(
-        clip,
-        is_pq=transfer == int(vs.TRANSFER_ST2084),
-        percentile=percentile,
-        hdr10plus=hdr10plus,
-    )
-
-
-def measure_shown(
-    clip: vs.VideoNode, *, is_pq: bool, percentile: float = 100.0, hdr10plus: bool = False
-) -> vs.VideoNode:
-    """Do what `measure` does, of a clip whose props are known: as it is delivered.
-
-    Chroma of half the size changes the brightest pixels, so it is this that must be measured.
-
-    Args:
-        clip: PQ or HLG.
-        is_pq: which.
-        percentile: see `measure`.
-        hdr10plus: see `measure`.
-    """
-    linear = clip.resize.Bicubic(
-        format=vs.RGBS, transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
-    )
-    by_filters = attach_light_levels(
-        clip, linear, _UNIT_NITS, percentile=percentile, hdr10plus=hdr10plus
-    )
-    if not is_pq or percentile < 100 or hdr10plus or not can_read_planes(clip, _try_out):
-        return by_filters
-    return choose_known(_meter(clip), by_filters, clip)
-
-
-def _meter(clip: vs.VideoNode) -> vs.VideoNode:
-    def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
-        from vs_gainmap.fused.metering import meter
-
-        out = f[0].copy()
-        color = source_color(clip.format, f[1].props, eotf="bt1886", sdr_white=_UNIT_NITS)
-        mean, rows, columns = meter(planes_of(f[1]), clip.width, clip.height, parameters(color))
-        top = float(pq_eotf(torch.tensor(float(rows.max()), dtype=torch.float64)))
-        out.props[props.FRAME_MAX_NITS], out.props[props.FRAME_AVERAGE_NITS] = top, mean
-        out.props[props.FRAME_ACTIVE_AREA] = list(lit_area(rows, columns, _BLACK_SIGNAL))
-        return out
-
-    blank = _sample(clip)
-    names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
-    return clip.std.CopyFrameProps(in_lanes(blank, [blank, clip], note), props=names)
-
-
-def _sample(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return a sample to hang props on: a frame of light is large, and need not wait with them."""
-    return vs.core.std.BlankClip(
-        format=vs.GRAY8, width=1, height=1, length=clip.num_frames, keep=True
-    )
-
-
-def _try_out(kind: type[np.uint8] | type[np.uint16]) -> None:
-    """Measure a small gray picture."""
-    from vs_gainmap.fused.metering import meter
-
-    meter(small_picture(kind)[0], LEAST_SIZE, LEAST_SIZE, parameters(small_color(kind)))
+    pq = clip.resize.Bicubic(format=vs.RGBS, transfer=int(vs.TRANSFER_ST2084))
+    return attach_light_levels(clip, pq, percentile=percentile, hdr10plus=hdr10plus)
 
 
 def attach_light_levels(
-    target: vs.VideoNode,
-    linear: vs.VideoNode,
-    unit_nits: float,
-    *,
-    percentile: float = 100.0,
-    hdr10plus: bool = False,
+    target: vs.VideoNode, pq: vs.VideoNode, *, percentile: float = 100.0, hdr10plus: bool = False
 ) -> vs.VideoNode:
-    """Put the light levels of a linear clip on another clip's frames.
+    """Put the light levels of one clip on another clip's frames.
 
     Args:
         target: gets the props.
-        linear: RGBS or RGBH, linear light, BT.2020, the same length.
-        unit_nits: cd/m2 of 1.0 in `linear`.
+        pq: RGBS, PQ, BT.2020, the same length.
         percentile: see `measure`.
         hdr10plus: see `measure`.
 
     Returns:
         `target` with the props that `measure` describes.
     """
-    # zimg goes on beyond PQ's end where chroma overshoots; a display does not.
-    top = PQ_PEAK_NITS / unit_nits
+    # A display ends at 10 000 cd/m2, where chroma overshoots. max(R, G, B) of signals is that of
+    # their light, since the curve rises, so that one plane has to be decoded, not three.
     brightest = vs.core.akarin.Expr(
-        linear.std.SplitPlanes(), f"x y max z max 0 {top!r} clamp", format=vs.GRAYS
+        pq.std.SplitPlanes(), "x y max z max 0 1 clamp", format=vs.GRAYS
+    ).std.SetFrameProps(**{props.TRANSFER: int(vs.TRANSFER_ST2084), props.RANGE: 1})
+    linear = brightest.resize.Bicubic(
+        transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
     )
-    stats = brightest.std.PlaneStats()
-    levels = stats.akarin.PropExpr(
-        lambda: {
-            props.FRAME_MAX_NITS: f"x.PlaneStatsMax {unit_nits!r} *",
-            props.FRAME_AVERAGE_NITS: f"x.PlaneStatsAverage {unit_nits!r} *",
-        }
-    )
-    sources = [levels]
+    sources = [brightest.std.PlaneStats(), linear.std.PlaneStats()]
     names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
     if hdr10plus:
-        signal = f"{pq_signal(f'x {unit_nits / PQ_PEAK_NITS!r} *')} {BINS - 1} * 0.5 + floor"
-        sources += [vs.core.akarin.Expr(brightest, signal, format=vs.GRAY16), linear]
+        codes = f"x {BINS - 1} * 0.5 + floor"
+        sources += [vs.core.akarin.Expr(brightest, codes, format=vs.GRAY16), pq]
         names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
-    blank = _sample(target)
+    # A sample to put props on: a frame of light is large, and need not wait with them.
+    blank = vs.core.std.BlankClip(
+        format=vs.GRAY8, width=1, height=1, length=target.num_frames, keep=True
+    )
 
     def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
-        out = f[0].copy()
-        light = np.asarray(f[1][0])
-        for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS):
-            out.props[name] = f[1].props[name]
-        out.props[props.FRAME_ACTIVE_AREA] = list(active_area(light, BLACK_NITS / unit_nits))
+        out, signal = f[0].copy(), np.asarray(f[1][0])
+        top = float(str(f[1].props["PlaneStatsMax"]))
         if percentile < 100:
-            place = math.ceil(light.size * percentile / 100) - 1
-            chosen = float(np.partition(light, place, axis=None)[place])
-            out.props[props.FRAME_MAX_NITS] = chosen * unit_nits
+            place = math.ceil(signal.size * percentile / 100) - 1
+            top = float(np.partition(signal, place, axis=None)[place])
+        out.props[props.FRAME_MAX_NITS] = _nits(top)
+        average = float(str(f[2].props["PlaneStatsAverage"]))
+        out.props[props.FRAME_AVERAGE_NITS] = average * _UNIT_NITS
+        out.props[props.FRAME_ACTIVE_AREA] = list(active_area(signal, _BLACK_SIGNAL))
         if hdr10plus:
-            counts = np.bincount(np.asarray(f[2][0]).reshape(-1), minlength=BINS)
+            counts = np.bincount(np.asarray(f[3][0]).reshape(-1), minlength=BINS)
             out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
-            tops = [min(max(float(np.asarray(f[3][p]).max()), 0.0), top) for p in range(3)]
-            out.props[props.FRAME_MAX_RGB_NITS] = [value * unit_nits for value in tops]
+            tops = [float(np.asarray(f[4][plane]).max()) for plane in range(3)]
+            out.props[props.FRAME_MAX_RGB_NITS] = [_nits(value) for value in tops]
         return out
 
     noted = blank.std.ModifyFrame([blank, *sources], note)
@@ -193,27 +118,23 @@ def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int
     """Return the picture without black bars at its edges.
 
     Args:
-        light: (H, W).
+        light: (H, W), signal or light.
         black: what no pixel of a bar is above.
 
     Returns:
         Left, top, right, bottom; all 0 when everything is black.
     """
     height, width = light.shape
-    # Most pictures have no bars: four lines tell, and the whole is looked at for the others.
+    # Most pictures have no bars: four lines tell, and the rest need not be read.
     edges = (light[:, 0], light[0], light[:, -1], light[-1])
     if min(float(edge.max()) for edge in edges) > black:
         return 0, 0, width, height
-    return lit_area(light.max(axis=1), light.max(axis=0), black)
-
-
-def lit_area(
-    rows: NDArray[np.float32], columns: NDArray[np.float32], black: float
-) -> tuple[int, int, int, int]:
-    """Return what `active_area` does, of the brightest of each row and of each column."""
-    lit_rows, lit_columns = np.flatnonzero(rows > black), np.flatnonzero(columns > black)
-    if not lit_rows.size:
+    rows = np.flatnonzero(light.max(axis=1) > black)
+    columns = np.flatnonzero(light.max(axis=0) > black)
+    if not rows.size:
         return 0, 0, 0, 0
-    edges = lit_columns[0], lit_rows[0], lit_columns[-1] + 1, lit_rows[-1] + 1
-    left, top, right, bottom = (int(edge) for edge in edges)
-    return left, top, right, bottom
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _nits(signal: float) -> float:
+    return float(pq_eotf(torch.tensor(signal, dtype=torch.float64)))

@@ -27,9 +27,8 @@ SCENE_CHANGE_PREV = "_SceneChangePrev"
 
 GAIN_MAP_MIN = "GainMapMin"
 GAIN_MAP_MAX = "GainMapMax"
-# Between filters of `apply` only, never on its result: coefficients, and codes of the signal.
+# Between filters of `apply` only, never on its result: coefficients.
 GAIN_MAP_CURVE = "GainMapCurve"
-GAIN_MAP_SIGNAL = "GainMapSignal"
 GAIN_MAP_GAMMA = "GainMapGamma"
 GAIN_MAP_BASE_OFFSET = "GainMapBaseOffset"
 GAIN_MAP_ALTERNATE_OFFSET = "GainMapAlternateOffset"

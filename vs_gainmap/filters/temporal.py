@@ -1,9 +1,9 @@
-"""Steadiness in time: how much each neighbor counts, as a pure function of a window.
+"""The temporal window: how much each frame around counts, as a pure function of the window.
 
-A network that judges each frame alone follows noise, grain and the encoder's breathing. What
-it derives from the whole picture is therefore averaged over the frames around that look alike:
-a bilateral window. Frames weigh less the more they differ, so that a flash keeps its own
-value, a fade is followed without lag, and nothing crosses a cut.
+A network that takes each frame by itself follows noise, grain and the encoder's breathing. Its
+global features are therefore averaged over the frames around that are alike: a bilateral window.
+Frames weigh less the more they differ, so that a flash keeps its own value, a fade is followed
+without lag, and nothing crosses a cut.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Vector = NDArray[np.float32]
 # Pictures are compared as grids of this many cells a side, mean R, G and B, gamma-coded.
 GRID = 8
 SIGNATURE_SIZE = GRID * GRID * 3
-MAX_RADIUS = 24
+# Up to so many frames away frames count that are alike; beyond, those that are the same.
+NEAR = 8
 # Distance, as mean absolute difference of the grids, at which a neighbor's weight is 1/e.
 # Noise and coding artefacts average out of the cells to under 0.003, breathing of a step and a
 # half of 8 bits is 0.006; a slow pan or a fade moves 0.01 a frame, a flash or a cut 0.1 and more.
@@ -46,12 +47,6 @@ _BLACK = 0.05
 # tells a cut from fast motion, and from a flash, which has two such steps in a row.
 CUT_STEP = 0.05
 CUT_RATIO = 3.0
-# Difference of two cells' mean luma, 0..1, at which one says 1/e as much about the other: two
-# steps and a half of 8 bits. Grain moves a cell by a third of a step, motion mostly by more.
-CELL_LIKENESS = 0.01
-# The same for a level of the whole picture, PQ signal: six steps of 10 bits. A lamp that goes on
-# changes it by more.
-LEVEL_LIKENESS = 0.006
 
 
 def signature(thumbnail: list[Vector]) -> Vector:
@@ -92,65 +87,57 @@ def find_cuts(steps: list[float]) -> list[bool]:
 
 
 class Window(NamedTuple):
-    """How a frame stands among its neighbors."""
+    """How a frame relates to the frames around it."""
 
     weights: NDArray[np.float64]
-    """How much each frame of the window counts; sums to 1."""
+    """(frames,), how much each frame of the window counts; sums to 1."""
     begins_shot: bool
     """Whether the frame is the first after a cut."""
-    still: NDArray[np.float64]
-    """The same where the picture must stand still, for near frames, too, and time is nothing."""
 
 
-def look_around(
-    signatures: Sequence[Vector] | Vector, places: Sequence[int], n: int, *, near: int
+def window_weights(
+    signatures: Sequence[Vector] | Vector, center: int, *, near: int = NEAR
 ) -> Window:
-    """Return how much each frame of a window counts for its center.
+    """Return how much each frame of a window counts for one of them.
 
     Frames up to `near` away count by a Gaussian over time, times likeness. Frames farther away
     count only where the picture stands still, and there nearly alike.
 
     Args:
-        signatures: of the frames in `places`; any length, but all the same.
-        places: frame numbers, ascending: all within `near` of n that the clip has, and any
-            beyond.
-        n: the frame in question, one of them.
-        near: how many frames on either side are looked at one by one.
+        signatures: (frames, SIGNATURE_SIZE), of consecutive frames.
+        center: index of the frame in question.
+        near: how many frames on either side count by likeness.
 
     Returns:
-        One weight a frame, zero beyond the nearest cuts. At the very rim a cut can't be told
-        from a flash; only the rim's own small weights hang on that.
+        Weights that are zero beyond the nearest cuts. At the very rim a cut can't be told
+        from a flash; only the rim's own small weights depend on that.
     """
-    seen, center, count = np.asarray(signatures), list(places).index(n), len(places)
-    away = np.asarray(places) - n
-    first, last = (int(i) for i in np.flatnonzero(np.abs(away) <= near)[[0, -1]])
-    run = seen[first : last + 1]
+    pictures, count = np.asarray(signatures), len(signatures)
+    away = np.arange(count) - center
+    first, last = max(center - near, 0), min(center + near, count - 1)
+    run = pictures[first : last + 1]
     cuts = find_cuts([0.0, *_distances(run[1:], run[:-1]).tolist()])
     starts = [first + i for i, cut in enumerate(cuts) if cut]
     # Beyond a cut there is another shot, though it may come back to the same picture.
     earliest = max((i for i in starts if i <= center), default=0)
     latest = min((i for i in starts if i > center), default=count)
     shot = slice(earliest, latest)
-    # A network may jump where a fade passes: frames of one say nothing about each other, or
+    # A network may jump where a fade passes: frames of one tell nothing about each other, or
     # about the frames before and after it.
     calm = np.ones(count)
-    calm[shot] = 1 / (1 + (fading(seen[shot], places[shot]) / FADE_STEP) ** 4)
-    unlike = _distances(seen, seen[center]) / np.minimum(calm, calm[center])
+    calm[shot] = 1 / (1 + (fading(pictures[shot]) / FADE_STEP) ** 4)
+    unlike = _distances(pictures, pictures[center]) / np.minimum(calm, calm[center])
     weights = np.zeros(count)
-    by_one = slice(max(earliest, first), min(latest, last + 1))
+    close = slice(max(earliest, first), min(latest, last + 1))
     spread = max(center - first, last - center, 1) / 2
     alike = np.minimum(unlike / LIKENESS, _FAR_OFF) ** 2
-    weights[by_one] = np.exp(-0.5 * (away / spread) ** 2 - alike)[by_one]
+    weights[close] = np.exp(-0.5 * (away / spread) ** 2 - alike)[close]
     still = np.minimum(unlike / STILLNESS, _FAR_OFF)
     standing = np.exp(-0.5 * (away / FAR_SPREAD) ** 2 - still**4)
-    # Near or far is the same to what holds a level: the longer, the steadier.
-    steady = np.exp(-(still**4))
-    stable = np.zeros(count)
-    stable[by_one] = steady[by_one]
     for side in (range(last + 1, latest), range(first - 1, earliest - 1, -1)):
         for i in _same_shot(side, still):
-            weights[i], stable[i] = standing[i], steady[i]
-    return Window(weights / weights.sum(), center in starts, stable / stable.sum())
+            weights[i] = standing[i]
+    return Window(weights / weights.sum(), center in starts)
 
 
 def _same_shot(side: Iterable[int], still: NDArray[np.float64]) -> Iterator[int]:
@@ -170,26 +157,22 @@ def _distances(a: Vector, b: Vector) -> NDArray[np.float64]:
     return np.asarray(np.abs(a - b).mean(axis=-1, dtype=np.float64))
 
 
-def fading(seen: Vector, places: Sequence[int]) -> NDArray[np.float64]:
+def fading(pictures: Vector) -> NDArray[np.float64]:
     """Return by what share of itself the mean signal moves steadily around each frame.
 
     The largest step up and the largest down are left out, which are a flash's or a cut's, and
     what goes up and down again, as breathing does, counts little.
 
     Args:
-        seen: (frames, ...), signatures.
-        places: their numbers, ascending.
+        pictures: (frames, SIGNATURE_SIZE), of consecutive frames.
 
     Returns:
         (frames,), a share a frame, not negative; 0 where there are too few frames.
     """
-    levels = seen.reshape(len(seen), -1).mean(axis=1, dtype=np.float64).tolist()
-    paces = [
-        (b - a) / (after - before)
-        for (a, b), (before, after) in zip(pairwise(levels), pairwise(places), strict=True)
-    ]
-    shares = np.zeros(len(seen))
-    for i in range(len(seen)):
+    levels = pictures.reshape(len(pictures), -1).mean(axis=1, dtype=np.float64).tolist()
+    paces = [b - a for a, b in pairwise(levels)]
+    shares = np.zeros(len(pictures))
+    for i in range(len(pictures)):
         start = max(i - FADE_REACH, 0)
         steps = sorted(paces[start : i + FADE_REACH])[1:-1]
         around = levels[start : i + FADE_REACH + 1]
@@ -201,51 +184,7 @@ def fading(seen: Vector, places: Sequence[int]) -> NDArray[np.float64]:
     return shares
 
 
-class Level(NamedTuple):
-    """What a level of a picture ought to be."""
-
-    value: float
-    """PQ signal."""
-    sure: float
-    """0 where no other frame has a say, 1 where the others have half of it or more."""
-
-
-def steady_level(levels: Vector, shares: NDArray[np.float64], center: int) -> Level:
-    """Average a level of the whole picture over the frames where it is much the same.
-
-    Args:
-        levels: (frames,), PQ signal.
-        shares: (frames,), how much each frame counts.
-        center: index of the frame in question.
-    """
-    unlike = np.minimum(np.abs(levels - levels[center]) / LEVEL_LIKENESS, _FAR_OFF)
-    weights = shares * np.exp(-(unlike.astype(np.float64) ** 4))
-    weights /= weights.sum()
-    return Level(float((weights * levels).sum()), min(2 * (1 - float(weights[center])), 1.0))
-
-
-def average(values: list[Vector], weights: NDArray[np.float64]) -> Vector:
+def average(values: Sequence[Vector], weights: NDArray[np.float64]) -> Vector:
     """Return the weighted mean of vectors, in float64 and then float32."""
     total = sum(w * v.astype(np.float64) for w, v in zip(weights, values, strict=True) if w > 0)
     return np.asarray(total, dtype=np.float32)
-
-
-def steady_cells(
-    luma: NDArray[np.float32], values: NDArray[np.float32], shares: NDArray[np.float64], center: int
-) -> Vector:
-    """Average values over time, cell by cell, where the picture stands still.
-
-    Args:
-        luma: (frames, rows, columns): mean luma of cells, 0..1.
-        values: what to average, of the same shape.
-        shares: (frames,): how much each frame counts, as `look_around` says.
-        center: index of the frame in question.
-
-    Returns:
-        (rows, columns): the mean over frames that count, each cell weighted by how alike it
-        is itself.
-    """
-    unlike = np.minimum(np.abs(luma - luma[center]).astype(np.float64) / CELL_LIKENESS, _FAR_OFF)
-    alike = shares[:, None, None] * np.exp(-(unlike**4))
-    # Plain sums: BLAS and its threads have no place in a filter's callback.
-    return np.asarray((alike * values).sum(axis=0) / alike.sum(axis=0), dtype=np.float32)

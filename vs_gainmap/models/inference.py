@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.cuda_graphs import open_graphs
 from vs_gainmap.errors import DeviceError
-from vs_gainmap.fused.gridnet import CompiledGridNet
 from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
-from vs_gainmap.models.gridnet import GridFeatures
 from vs_gainmap.models.tiling import predict_in_tiles
 
 DtypeName = Literal["float32", "float16", "bfloat16"]
@@ -93,7 +90,7 @@ def choose_dtype(device: torch.device, dtype: str | None = None) -> torch.dtype:
 
 
 class Prediction(NamedTuple):
-    """What the network says of one picture."""
+    """A picture's gain map and Qmax."""
 
     gain_map: Plane
     """(H, W), float32, nominally 0..1 and not clamped."""
@@ -141,8 +138,7 @@ class Predictor:
             stay in float32 where dtype is bfloat16: eight bits of mantissa would show as bands.
         tile: side of a square tile in pixels of the map, even; None works on the whole
             picture up to 2160p and in tiles above; 0 never tiles.
-        streams: frames in flight.
-        cuda_graphs: launch the local branch as CUDA graphs; other devices don't have them.
+        num_streams: frames in flight.
     """
 
     def __init__(
@@ -152,14 +148,15 @@ class Predictor:
         device: torch.device,
         dtype: torch.dtype,
         tile: int | None = None,
-        streams: int = 1,
-        cuda_graphs: bool = False,
+        num_streams: int = 1,
     ) -> None:
         self.device, self.tile = device, tile
         self.dtype = dtype if isinstance(model, GMNet) else torch.float32
         self._global = copy.deepcopy(model).to(device)
         self._threads = torch.get_num_threads()
         if isinstance(self._global, GridNet) and device.type == "cpu":
+            from vs_gainmap.models.kernels import CompiledGridNet
+
             self._global, self._threads = CompiledGridNet.of(self._global), 1
         self._local: GMNet | None = None
         if isinstance(model, GMNet):
@@ -168,10 +165,9 @@ class Predictor:
             self._local.to(memory_format=torch.channels_last)
             if dtype == torch.bfloat16:
                 self._local.conv_last.float()
-        self._graphs = open_graphs(device) if cuda_graphs else None
         self._kind, self._shapes = _describe_features(model)
         self._slots: SimpleQueue[Slot] = SimpleQueue()
-        for _ in range(streams):
+        for _ in range(num_streams):
             self._slots.put(Slot(device))
 
     @contextmanager
@@ -194,52 +190,6 @@ class Predictor:
         """Return the length of the vector that `analyze` makes."""
         return sum(shape.numel() for shape in self._shapes)
 
-    @property
-    def testimony_size(self) -> int:
-        """Return the length of the vector that `testify` makes; 0 where the model can't."""
-        return self._global.hidden if isinstance(self._global, GridNet) else 0
-
-    @property
-    def survey_size(self) -> int:
-        """Return the length of the vector that `gather` makes; 0 where the model can't."""
-        return self._global.survey_size if isinstance(self._global, GridNet) else 0
-
-    @torch.inference_mode()
-    def gather(self, testimonies: list[Plane]) -> Plane:
-        """Make a film's survey of what its pictures say; see `GridNet.gather`.
-
-        Args:
-            testimonies: each (testimony_size,), from `testify`, in the film's order.
-
-        Returns:
-            (survey_size,), float32.
-
-        Raises:
-            DeviceError: the model can't.
-        """
-        said = torch.from_numpy(np.stack(testimonies))
-        out: Plane = self._witness().gather(said)[0].numpy()
-        return out
-
-    @torch.inference_mode()
-    def testify(self, thumbnail: list[Plane]) -> Plane:
-        """Let one picture say how its film was made; see `GridNet.testify`.
-
-        Args:
-            thumbnail: as for `analyze`.
-
-        Returns:
-            (testimony_size,), float32.
-
-        Raises:
-            DeviceError: the model can't.
-        """
-        model = self._witness()
-        with self.turn() as slot:
-            said = model.testify(self._upload(self._stage_thumbnail(slot, thumbnail)))
-            out: Plane = said[0].cpu().numpy().copy()
-            return out
-
     def _stage_thumbnail(self, slot: Slot, thumbnail: list[Plane]) -> Tensor:
         staged = slot.buffer("thumbnail", 1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
         for channel in range(3):
@@ -247,52 +197,19 @@ class Predictor:
         return staged
 
     @torch.inference_mode()
-    def analyze_twice(self, thumbnail: list[Plane], survey: Plane) -> Plane:
-        """Judge one picture with a survey and without; see `GridNet.analyze_twice`.
-
-        Args:
-            thumbnail: as for `analyze`.
-            survey: as for `analyze`.
-
-        Returns:
-            (2 features_size,), float32: two vectors as `analyze` makes them.
-
-        Raises:
-            DeviceError: the model can't.
-        """
-        model = self._witness()
-        with self.turn() as slot:
-            picture = self._upload(self._stage_thumbnail(slot, thumbnail))
-            both = model.analyze_twice(picture, torch.tensor(survey, device=self.device)[None])
-            parts = [part.reshape(-1) for features in both for part in features]
-            out: Plane = torch.cat(parts).cpu().numpy()
-            return out
-
-    def _witness(self) -> GridNet:
-        if not isinstance(self._global, GridNet):
-            raise DeviceError("this model judges every picture by itself")
-        return self._global
-
-    @torch.inference_mode()
-    def analyze(self, thumbnail: list[Plane], survey: Plane | None = None) -> Plane:
+    def analyze(self, thumbnail: list[Plane]) -> Plane:
         """Run the global branch on one picture; safe to call from several threads.
 
         Args:
             thumbnail: three planes R, G, B of 256x256, full range, 0..1 (clamped to it).
-            survey: (survey_size,), from `gather`.
 
         Returns:
-            (features_size,), float32: what the model's `analyze` says, flat; qmax_norm is last.
+            (features_size,), float32: the model's features, flat; qmax_norm is last.
             Vectors of several pictures may be averaged.
         """
         with self.turn() as slot:
             picture = self._upload(self._stage_thumbnail(slot, thumbnail))
-            features: GlobalFeatures | GridFeatures
-            if survey is None:
-                features = self._global.analyze(picture)
-            else:
-                heard = torch.tensor(survey, device=self.device)[None]
-                features = self._witness().analyze(picture, heard)
+            features = self._global.analyze(picture)
             out = slot.buffer("features", self.features_size)
             out.copy_(torch.cat([f.reshape(-1) for f in features]), non_blocking=True)
             slot.wait()
@@ -319,7 +236,7 @@ class Predictor:
             staged = slot.buffer("features", self.features_size)
             np.copyto(staged.numpy(), features)
             vector = staged.to(self.device, non_blocking=True)
-            gain_map = self.predict(self._upload(picture), self.unpack(vector), slot)
+            gain_map = self.predict(self._upload(picture), self.unpack(vector))
             out = slot.buffer("gain_map", height, width)
             out.copy_(gain_map[0, 0], non_blocking=True)
             slot.wait()
@@ -335,24 +252,16 @@ class Predictor:
     def _upload(self, staged: Tensor) -> Tensor:
         return staged.to(self.device, non_blocking=True).clamp(0.0, 1.0)
 
-    def predict(self, sdr_signal: Tensor, features: Any, slot: Slot) -> Tensor:
+    def predict(self, sdr_signal: Tensor, features: Any) -> Tensor:
         """Run the local branch on the device, in tiles where the picture is large.
 
         Args:
             sdr_signal: (1, 3, H, W), float32, 0..1, on the device.
             features: the model's own named tuple, float32, on the device.
-            slot: in which the caller works, this predictor's or another's.
 
         Returns:
             (1, 1, H, W), float32.
         """
-        if self._graphs is None:
-            return self._predict(sdr_signal, *features)
-        return self._graphs.run(slot, self._predict, sdr_signal, *features)
-
-    def _predict(self, sdr_signal: Tensor, *parts: Tensor) -> Tensor:
-        # All of it may be recorded: no copy from the CPU, nothing waited for.
-        features = self._kind(*parts)
         if self._local is None:
             return self._global.predict(sdr_signal, features)
         height, width = sdr_signal.shape[-2:]

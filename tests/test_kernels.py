@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
 from threading import Thread
 
 import numpy as np
@@ -12,12 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vs_gainmap.fused import gridnet
-from vs_gainmap.fused.gridnet import CompiledGridNet
-from vs_gainmap.fused.readiness import SWITCH
 from vs_gainmap.models import GMNet, GridNet
 from vs_gainmap.models.gridnet import BINS, CELLS, GridFeatures
 from vs_gainmap.models.inference import Predictor
+from vs_gainmap.models.kernels import CompiledGridNet
 from vs_gainmap.models.statistics import statistics
 from vs_gainmap.models.weights import load_weights
 
@@ -77,16 +73,11 @@ def test_a_window_is_sliced_by_pytorch(fast: GridNet, quick: GridNet) -> None:
         torch.testing.assert_close(quick.predict(picture, features, window), want)
 
 
-def test_judgements_are_pytorchs(fast: GridNet, quick: GridNet) -> None:
+def test_features_are_pytorchs(fast: GridNet, quick: GridNet) -> None:
     thumbnail = noise(1, 3, 256, 256, seed=4)
     with torch.inference_mode():
-        survey = fast.gather(fast.testify(noise(3, 3, 256, 256, seed=5)))
-        for want, got in zip(
-            fast.analyze_twice(thumbnail, survey), quick.analyze_twice(thumbnail, survey),
-            strict=True,
-        ):  # fmt: skip
-            for a, b in zip(want, got, strict=True):
-                torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        for want, got in zip(fast.analyze(thumbnail), quick.analyze(thumbnail), strict=True):
+            torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_no_number_stays_inside(quick: GridNet) -> None:
@@ -97,24 +88,6 @@ def test_what_is_no_number_stays_inside(quick: GridNet) -> None:
         quick._measure(picture)
         got = quick.predict(picture, features)
     assert torch.isfinite(got[..., 4:90, :]).all()
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    gridnet._works.cache_clear()
-    yield
-    gridnet._works.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh")
-def test_without_numba_it_is_pytorch(fast: GridNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    assert CompiledGridNet.of(fast) is fast
-
-
-def test_it_can_be_switched_off(fast: GridNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SWITCH, "0")
-    assert CompiledGridNet.of(fast) is fast
 
 
 def threads_inside(model: GMNet | GridNet) -> list[int]:
@@ -148,11 +121,13 @@ def test_gridnet_has_one_thread_and_gmnet_all(fast: GridNet) -> None:
         torch.set_num_threads(before)
 
 
-def test_a_predictor_uses_it(fast: GridNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    planes = [np.asarray(plane) for plane in noise(3, 40, 60, seed=6).numpy()]
-    thumbnail = [np.asarray(plane) for plane in noise(3, 256, 256, seed=7).numpy()]
-    got = Predictor(fast, device=CPU, dtype=torch.float32)(planes, thumbnail)
-    monkeypatch.setenv(SWITCH, "0")
-    want = Predictor(fast, device=CPU, dtype=torch.float32)(planes, thumbnail)
-    np.testing.assert_allclose(got.gain_map, want.gain_map, atol=1e-5)
-    assert got.qmax_norm == pytest.approx(want.qmax_norm, abs=1e-5)
+def test_a_predictor_agrees_with_the_model(fast: GridNet) -> None:
+    picture, thumbnail = noise(3, 40, 60, seed=6), noise(3, 256, 256, seed=7)
+    got = Predictor(fast, device=CPU, dtype=torch.float32)(
+        [np.asarray(plane) for plane in picture.numpy()],
+        [np.asarray(plane) for plane in thumbnail.numpy()],
+    )
+    with torch.inference_mode():
+        gain_map, qmax_norm = fast(picture[None], thumbnail[None])
+    np.testing.assert_allclose(got.gain_map, gain_map[0, 0], atol=1e-5)
+    assert got.qmax_norm == pytest.approx(qmax_norm.item(), abs=1e-5)
