@@ -53,7 +53,7 @@ def test_filter_options_are_arguments_of_the_filter() -> None:
                 *("--eotf", "bt1886", "--output", "hlg", "--output-chroma-location", "top_left"),
                 *("--dither", "ordered", "--weights", "w", "--weights-preset", "synthetic"),
                 *("--scale", "2", "--tile", "512", "--device", "cpu", "--dtype", "float32"),
-                *("--streams", "2", "--matrix", "709", "--transfer", "1", "--primaries", "709"),
+                *("--num-streams", "2", "--matrix", "709", "--transfer", "1", "--primaries", "709"),
                 *("--range", "limited", "--chroma-location", "left"),
             )
         )

@@ -14,9 +14,9 @@ import vapoursynth as vs
 
 from tests.encodes import pq_clip
 from tests.media import Media, ffmpeg, frame_times
+from vs_gainmap import measure
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import measure
 from vs_gainmap.preview.metadata import metadata_rows
 from vs_gainmap.preview.report import measure_frames, write_report
 from vs_gainmap.video import encode

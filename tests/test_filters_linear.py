@@ -1,4 +1,4 @@
-"""Light inside `apply`: our curve, and gain on the coded signal where that is the same."""
+"""Light inside `apply`: the curves that turn SDR into it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tests.clips import BT709, drawn, noise, planes
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply
 from vs_gainmap.color.transfer import SDR_EOTFS
-from vs_gainmap.filters import rendering
 from vs_gainmap.filters.linear import EOTF_TRANSFERS, linear_light
 
 
@@ -38,36 +37,6 @@ def test_the_curve_is_bounded_and_rises() -> None:
     assert got[-1] == pytest.approx(1.5**2.2, rel=1e-4)
 
 
-FORMATS = [vs.YUV444P10, vs.YUV420P8, vs.YUV422P16, vs.YUV411P8]
-
-
-@pytest.mark.parametrize("strength", [0.0, 1.0, 1.9])
-@pytest.mark.parametrize("eotf", ["gamma22", "bt1886"])
-@pytest.mark.parametrize("source", FORMATS)
-def test_gain_on_the_signal_is_gain_on_light(
-    source: vs.PresetVideoFormat, eotf: str, strength: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Near black to peak, full range and limited: a code at most, and seldom."""
-    clip = picture(source)
-    gain_map = drawn(
-        flat_map(clip, 0.0, 2.0, 2, GainMapMin=-2.0),
-        lambda _n, _p, s: np.broadcast_to(np.linspace(0, 1, s[1]), s),
-    )
-    options = {"strength": strength, "eotf": eotf, "upsampling": "bilinear"}
-    monkeypatch.setattr(rendering, "can_pass_once", lambda *_: False)
-    for tags in ({}, {"_Range": 1}, {"_ChromaLocation": 2}):
-        tagged = clip.std.SetFrameProps(**tags)
-        fast = planes(apply(tagged, gain_map, **options))
-        with monkeypatch.context() as patch:
-            patch.setattr(rendering, "can_gain_signal", lambda *_: False)
-            exact = planes(apply(tagged, gain_map, **options))
-        for got, want in zip(fast, exact, strict=True):
-            difference = np.abs(got.astype(int) - want.astype(int))
-            assert np.percentile(difference, 99.9) <= 1
-            assert difference.max() <= 3
-            assert (difference > 0).mean() < 0.1
-
-
 def picture(source: vs.PresetVideoFormat) -> vs.VideoNode:
     """Return a smooth scene with saturated colors and an edge, from black to white."""
     blank = vs.core.std.BlankClip(format=vs.RGBS, width=256, height=128, length=1)
@@ -77,23 +46,9 @@ def picture(source: vs.PresetVideoFormat) -> vs.VideoNode:
     return scene.resize.Bicubic(format=source, matrix=1).std.SetFrameProps(**BT709)
 
 
-def test_every_frame_is_taken_in_its_own_range() -> None:
-    clip = picture(vs.YUV420P8)
-    both = clip + clip.std.SetFrameProps(_Range=1)
-    flat = flat_map(both, 0.5, 1.0)
-    for n, alone in enumerate((clip, clip.std.SetFrameProps(_Range=1))):
-        want = planes(apply(alone, flat_map(alone, 0.5, 1.0)))
-        for got, plane in zip(planes(apply(both, flat), n), want, strict=True):
-            np.testing.assert_array_equal(got, plane)
-
-
 def test_constant_luminance_goes_through_light() -> None:
     """Y'C of BT.2020's constant luminance is no sum of R'G'B': the gain must be on light."""
-    tags = {"_Matrix": 10, "_Primaries": 9, "_Transfer": 14}
     clip = picture(vs.YUV444P8).resize.Bicubic(matrix=10, primaries=9, transfer=14)
-    assert not rendering.can_gain_signal(
-        clip.std.SetFrameProps(**tags), "gamma22", vs.core.get_video_format(vs.YUV420P10), 1.0
-    )
     ncl = clip.resize.Bicubic(matrix=9, transfer=14, primaries=9)
     rows = [planes(apply(c, flat_map(c, 1.0, 1.5)))[0].astype(int) for c in (clip, ncl)]
     assert np.percentile(np.abs(rows[0] - rows[1]), 95) <= 12

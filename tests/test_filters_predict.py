@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from numpy.typing import NDArray
 
-from tests.clips import BT709, frame_props, noise, planes
-from vs_gainmap import predict
+from tests.clips import BT709, drawn, frame_props, noise, planes
+from vs_gainmap import predict, sdr_to_hdr10
 from vs_gainmap.models.weights import load_weights
 
 
@@ -75,7 +76,7 @@ def test_auto_scale_bounds_the_map(
 @pytest.mark.parametrize("streams", [1, 3])
 def test_any_order_in_parallel_and_again_is_bit_identical(tiny_weights: Path, streams: int) -> None:
     def fresh() -> vs.VideoNode:
-        return predict(noise(length=8, **BT709), weights=tiny_weights, streams=streams)
+        return predict(noise(length=8, **BT709), weights=tiny_weights, num_streams=streams)
 
     ordered = [planes(fresh(), n)[0] for n in range(8)]
     clip = fresh()
@@ -157,18 +158,59 @@ def test_unusable_clips_are_refused_before_the_graph(tiny_weights: Path, case: i
 def test_a_tag_that_changes_later_is_caught_with_its_frame(tiny_weights: Path) -> None:
     clip = noise(64, 64, 2, **BT709)
     clip = clip + clip.std.SetFrameProps(_Transfer=16)
-    gain_map = predict(clip, weights=tiny_weights)
+    gain_map = predict(clip, weights=tiny_weights, radius=0)
     assert planes(gain_map, 1)[0].shape == (32, 32)
     with pytest.raises(vs.Error, match="predict: frame 2 is PQ already"):
         gain_map.get_frame(2)
 
 
+def test_color_is_decided_by_the_first_frame(tiny_weights: Path) -> None:
+    """A later frame without tags takes frame 0's; one that says otherwise is an error."""
+    clip = noise(64, 64, 2, **BT709)
+    silent = clip.std.RemoveFrameProps(["_Matrix", "_Range"]).std.SetFrameProps(_Transfer=2)
+    hdr = sdr_to_hdr10(clip + silent, weights=tiny_weights, radius=0)
+    for n in (0, 1):
+        for one, other in zip(planes(hdr, n), planes(hdr, n + 2), strict=True):
+            assert np.array_equal(one, other)
+    other_range = clip + clip.std.SetFrameProps(_Range=1)
+    changed = sdr_to_hdr10(other_range, weights=tiny_weights, radius=0)
+    with pytest.raises(vs.Error, match=r"frame 2 is tagged range full, frame 0 limited; .*--range"):
+        changed.get_frame(2)
+    sdr_to_hdr10(other_range, weights=tiny_weights, range="limited").get_frame(2).close()
+
+
+def test_yuv_tagged_as_rgb_is_named() -> None:
+    with pytest.raises(vs.Error, match=r'YUV420P8, but tagged as RGB .* pass matrix="709"'):
+        predict(noise(**{**BT709, "_Matrix": 0}))
+
+
+def test_a_sample_that_is_no_number_stays_where_it_is() -> None:
+    """NaN and infinity in one frame of a float clip leave other frames and pixels alone."""
+
+    def spoil(n: int, p: int, shape: tuple[int, int]) -> NDArray:
+        values = np.full(shape, 0.4 if p == 0 else 0.0, np.float32)
+        values[10, 10] += 0.01 * n
+        if n == 3 and p == 0:
+            values[20, 30], values[21, 31], values[22, 32] = np.nan, np.inf, -np.inf
+        return values
+
+    blank = vs.core.std.BlankClip(format=vs.YUV444PS, width=96, height=64, length=7)
+    clip = drawn(blank.std.SetFrameProps(**BT709), spoil)
+    clean = drawn(blank.std.SetFrameProps(**BT709), lambda _n, p, s: spoil(0, p, s))
+    hdr = [sdr_to_hdr10(c, model="fast", format=vs.YUV444P10) for c in (clip, clean)]
+    for n in range(7):
+        got, want = (planes(one, n)[0].astype(int) for one in hdr)
+        off = np.abs(got - want) > 4
+        assert not off[:, :24].any()
+        assert off.sum() < 150
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scale": 3}, 'scale must be 1, 2, 4, 8 or "auto"'),
+        ({"scale": 3}, "scale must be one of 1, 2, 4, 8, auto, got 3"),
         ({"tile": 63}, "tile must be even"),
-        ({"streams": 0}, "streams must be"),
+        ({"num_streams": 0}, "num_streams must be"),
         ({"device": "tpu"}, "device must be"),
         ({"dtype": "int8"}, "dtype must be"),
         ({"matrix": "rec709"}, "matrix must be one of"),

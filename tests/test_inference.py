@@ -77,7 +77,7 @@ def test_threads_and_slots_give_the_same_bits(model: GMNet) -> None:
     inputs = [pictures(seed, 96, 128) for seed in range(6)]
     single = Predictor(model, device=CPU, dtype=torch.float32)
     expected = [single(*i) for i in inputs]
-    several = Predictor(model, device=CPU, dtype=torch.float32, streams=3)
+    several = Predictor(model, device=CPU, dtype=torch.float32, num_streams=3)
     with ThreadPoolExecutor(4) as pool:
         for got, want in zip(
             pool.map(lambda i: several(*i), inputs * 2), expected * 2, strict=True

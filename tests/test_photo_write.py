@@ -29,9 +29,9 @@ from tests.photo_samples import (
     ultrahdr,
     write_weights,
 )
+from vs_gainmap import predict
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import predict
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
 from vs_gainmap.photo.input import as_bytes
 from vs_gainmap.photo.jpeg import (

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
+from vs_gainmap.filters.rendering import apply
 
 from tests.browser import dump_dom, find_browser
 from tests.clips import BT709, drawn, frame_props, noise, planes
@@ -19,7 +20,6 @@ from vs_gainmap.cli import main
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters.false_color import NitsScale, StopsScale
-from vs_gainmap.filters.rendering import apply
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
 from vs_gainmap.preview.frames import Previewer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,8 @@ from training.paper.layout import shrink
 from training.validate import run_network, to_nits
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.errors import WeightsError
-from vs_gainmap.gainmap import LEAST_RANGE, OWN_SHARE, GainMapPreset, render_hdr
-from vs_gainmap.models import GridNet
-from vs_gainmap.models.weights import WEIGHTS, Weights, load_weights
+from vs_gainmap.gainmap import GainMapPreset, render_hdr
+from vs_gainmap.models.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,58 +72,22 @@ def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
     """Return the network as a method that goes the filters' way, one frame by itself.
 
     Args:
-        weights: what to measure. Bundled ones that can't be surveyed hear of a survey from the
-            set that taught them, as in `predict`.
+        weights: what to measure.
         map_scale: factor by which the network sees the picture smaller; None takes the preset's.
             Sides must be multiples of twice it.
     """
     preset = weights.preset
     scale = preset.map_scale if map_scale is None else map_scale
-    teacher = _find_teacher(weights)
 
     @torch.inference_mode()
     def run(item: Item) -> Output:
         small, thumbnail = go_down(item.sdr_signal, scale), make_thumbnail(item.sdr_signal[None])
         gain_map, qmax_norm = run_network(weights.model, small, thumbnail, item.survey)
-        if teacher is not None and item.survey is not None:
-            gain_map, qmax_norm = _tell(
-                teacher, small, thumbnail, item.survey, gain_map, qmax_norm, preset
-            )
         gain_map = go_up(gain_map, item.sdr_signal)
         light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, preset)
         return Output(nits=to_nits(light, preset)[0], qmax_norm=float(qmax_norm))
 
     return run
-
-
-def _find_teacher(weights: Weights) -> GridNet | None:
-    """Return who tells these weights what a survey says; see `vs_gainmap.filters.survey`."""
-    entry = WEIGHTS.get(weights.name)
-    if entry is None or entry.teacher is None:
-        return None
-    teacher = load_weights(entry.teacher)
-    same = replace(teacher.preset, map_scale=weights.preset.map_scale) == weights.preset
-    return teacher.model if same and isinstance(teacher.model, GridNet) else None
-
-
-def _tell(
-    teacher: GridNet,
-    small: Tensor,
-    thumbnail: Tensor,
-    survey: Tensor,
-    gain_map: Tensor,
-    qmax_norm: Tensor,
-    preset: GainMapPreset,
-) -> tuple[Tensor, Tensor]:
-    """Average what a teacher says with a survey and a map corrected by what that adds."""
-    low, high = preset.min_log_gain, preset.max_log_gain
-    heard = teacher.gather(teacher.testify(torch.cat([thumbnail, survey.float()])))
-    judged = teacher.analyze_twice(thumbnail, heard)
-    stops, alone = (teacher.predict(small, each) * (each.qmax_norm * high - low) for each in judged)
-    own = OWN_SHARE
-    qmax, surveyed, unsurveyed = (x * high for x in (qmax_norm, *(j.qmax_norm for j in judged)))
-    told = (own * (qmax - unsurveyed) + surveyed).clamp(min=low + LEAST_RANGE)
-    return (own * (gain_map * (qmax - low) - alone) + stops) / (told - low), told / high
 
 
 def published_method(weights: Weights, *, map_scale: int | None = None) -> Method:

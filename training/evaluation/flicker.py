@@ -19,9 +19,10 @@ from torch import Tensor
 
 from training.evaluation.metrics import pq_psnr
 from training.evaluation.shots import Shot, write_shot
+from vs_gainmap import apply, predict
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
-from vs_gainmap.filters import apply, predict, props
+from vs_gainmap.filters import props
 from vs_gainmap.video import open_clip
 
 Values = NDArray[np.float64]

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.filters import props
-from vs_gainmap.filters.output import choose_guided
 from vs_gainmap.filters.upsampling import guided_upsample
 
 WayUp = Literal["bilinear", "guided"]
@@ -47,7 +46,7 @@ def go_up(gain_map: Tensor, signal: Tensor, way: WayUp | None = None) -> Tensor:
     size = signal.shape[-2:]
     if gain_map.shape[-2:] == size:
         return gain_map
-    if choose_guided(way, gain_map.shape[-1], size[-1]):
+    if way != "bilinear":
         with guided_upsample(as_clip(gain_map[0], vs.GRAYS), tagged(signal)).get_frame(0) as frame:
             return torch.from_numpy(np.array(frame[0]))[None, None]
     return functional.interpolate(gain_map, size=size, mode="bilinear", align_corners=False)

@@ -52,11 +52,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--hdr10plus", action="store_true", help="add HDR10+ metadata of every scene (HEVC, AV1)"
     )
     add_filter_options(parser)
-    parser.add_argument(
-        "--on-device",
-        action="store_true",
-        help="keep frames on the network's GPU from SDR planes to PQ planes",
-    )
     parser.set_defaults(run=run)
 
 
@@ -75,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise MediaError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None
-    graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus, on_device=args.on_device)
+    graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
     recorders: list[Recorder] = []
 
     def watched(clip: vs.VideoNode) -> vs.VideoNode:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
-from vs_gainmap.cli.values import color_code, mastering_display, percentile, positive_int
+from vs_gainmap.cli.values import color_code, mastering_display, percentile
+from vs_gainmap.filters.options import Conversion, Inference, InputColor, Option, Options, Rendering
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,96 +17,71 @@ if TYPE_CHECKING:
 
     from vs_gainmap.hdr10 import MasteringDisplay
 
-# Argument of `sdr_to_hdr10` for each option of `add_filter_options`.
-_FILTER_ARGUMENTS = (
-    "weights", "model", "sdr_white", "peak_nits", "strength", "eotf", "scale", "tile", "device",
-    "dtype", "streams", "backend", "radius", "survey", "map_every", "output",
-    "output_chroma_location", "dither", "matrix", "transfer", "primaries", "range",
-    "chroma_location", "upsampling",
-)  # fmt: skip
-
-# Defaults of the filter: their modules import VapourSynth, and `--help` must not. A test
-# compares all that is said of defaults here with the filter's own.
-_RADIUS, _SURVEY = 24, 32
+# Options that the command line has elsewhere, or in another form.
+_APART = ("format", "mastering", "max_cll", "max_fall", "measure")
+_FLAGS = {"preset": "--weights-preset"}
+_METAVARS = {
+    "sdr_white": "NITS", "peak_nits": "NITS", "weights": "NAME|FILE", "preset": "NAME",
+    "tile": "PIXELS", "num_streams": "N", "radius": "N", "strength": "FACTOR",
+}  # fmt: skip
 
 
 def add_filter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `sdr_to_hdr10`; what isn't given stays its default."""
-    look = parser.add_argument_group("look")
-    look.add_argument("--sdr-white", type=float, metavar="NITS", help="cd/m2 of SDR white")
-    look.add_argument("--peak-nits", type=float, metavar="NITS", help="the brightest output")
-    look.add_argument("--strength", type=float, help="factor on the gain in stops; 1 is as learned")
-    look.add_argument("--eotf", choices=("gamma22", "bt1886", "srgb"), help="how SDR is decoded")
-    look.add_argument("--output", choices=("pq", "hlg"), help="transfer of the output (pq)")
-    look.add_argument(
-        "--output-chroma-location", choices=("left", "top_left"), help="chroma siting (left)"
-    )
-    look.add_argument(
-        "--dither", choices=("none", "ordered", "random", "error_diffusion"), help="of the output"
-    )
-
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--model", choices=("gmnet", "fast"), help="the published network, or the fast one"
-    )
-    network.add_argument(
-        "--weights", metavar="NAME|FILE", help="bundled weights, or a .safetensors or .pth file"
-    )
-    network.add_argument(
-        "--weights-preset", dest="filter_preset", metavar="NAME",
-        help="how published weights are applied: synthetic or real-world",
-    )  # fmt: skip
-    network.add_argument(
-        "--scale", type=_scale, choices=(1, 2, 4, 8, "auto"), help="gain map at 1/N of the size"
-    )
-    network.add_argument(
-        "--upsampling", choices=("bilinear", "guided"),
-        help="a smaller map's way up: bilinear as published, or guided by the picture's luma",
-    )  # fmt: skip
-    network.add_argument("--tile", type=positive_int, metavar="PIXELS", help="side of a tile")
-    network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
-    network.add_argument("--dtype", choices=("float32", "float16", "bfloat16", "int8"))
-    network.add_argument(
-        "--backend", choices=("torch", "ov", "ort", "ncnn", "trt", "trt_rtx", "migx"),
-        help="what runs the network (torch); vs-gainmap doctor says which are installed",
-    )  # fmt: skip
-    network.add_argument("--streams", type=positive_int, metavar="N", help="frames in flight")
-    network.add_argument(
-        "--radius", type=int, metavar="N",
-        help="steadiness: frames on either side to average over; 0 judges each alone "
-        f"({_RADIUS})",
-    )  # fmt: skip
-    network.add_argument(
-        "--survey", type=int, metavar="N",
-        help=f"pictures from all over the film that are judged together; 0 for none ({_SURVEY})",
-    )  # fmt: skip
-    network.add_argument(
-        "--map-every", type=int, choices=(1, 2, 3, 4),
-        help="make the map of every so many-th frame and carry it to those between (1)",
-    )  # fmt: skip
-
+    _add_group(parser, "HDR", Rendering)
+    _add_group(parser, "network", Inference)
     add_color_options(parser)
 
 
-def add_color_options(
-    parser: argparse.ArgumentParser,
-    names: tuple[str, ...] = ("matrix", "transfer", "primaries", "range", "chroma-location"),
-) -> None:
+def add_color_options(parser: argparse.ArgumentParser, *, without: tuple[str, ...] = ()) -> None:
     """Add what a user can say about the input's color."""
-    color = parser.add_argument_group("color of the input, where the file is silent or wrong")
-    for name in names:
-        color.add_argument(f"--{name}", type=color_code, metavar="NAME|CODE")
+    group = parser.add_argument_group("color of the input, where the file is silent or wrong")
+    for each in fields(InputColor):
+        if each.name not in without:
+            group.add_argument(
+                f"--{each.name.replace('_', '-')}", type=color_code, metavar="NAME|CODE",
+                help=_help(each),
+            )  # fmt: skip
 
 
-def _scale(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+def _add_group(parser: argparse.ArgumentParser, title: str, options: type[Options]) -> None:
+    """Add a dataclass's own options, by their docs and types."""
+    group = parser.add_argument_group(title)
+    colors = {each.name for each in fields(InputColor)}
+    for each in fields(options):
+        if each.name in colors or each.name in _APART:
+            continue
+        spec: Option = each.metadata["option"]
+        flag = _FLAGS.get(each.name, f"--{each.name.replace('_', '-')}")
+        settings: dict[str, Any] = {"dest": _dest(each.name), "help": _help(each)}
+        if spec.choices:
+            settings |= {"choices": spec.choices, "type": _choice(spec.choices)}
+        else:
+            settings |= {"type": spec.kind or str, "metavar": _METAVARS.get(each.name)}
+        group.add_argument(flag, **settings)
 
 
-def filter_arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments for `sdr_to_hdr10` that the user gave."""
-    given = {name: getattr(args, name) for name in _FILTER_ARGUMENTS}
-    given["preset"] = args.filter_preset
-    return {name: value for name, value in given.items() if value is not None}
+def _help(each: Field[Any]) -> str:
+    text: str = each.metadata["option"].doc.rstrip(".")
+    default = "" if each.default is None else f" ({each.default})"
+    return (text[0].lower() if text[1].islower() else text[0]) + text[1:] + default
+
+
+def _choice(choices: tuple[object, ...]) -> Callable[[str], object]:
+    """Return what reads one of a few choices, some of which may be numbers."""
+    return lambda text: next((value for value in choices if str(value) == text), text)
+
+
+def _dest(name: str) -> str:
+    """Return an option's name among the arguments; the encoder has a preset, too."""
+    return "weights_preset" if name == "preset" else name
+
+
+def conversion_options(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """Return the options of `sdr_to_hdr10` that the user gave, and more."""
+    given = {each.name: getattr(args, _dest(each.name), None) for each in fields(Conversion)}
+    apart = dict.fromkeys(_APART)
+    return {k: v for k, v in (given | apart | more).items() if v is not None}
 
 
 def add_progressive_option(parser: argparse.ArgumentParser) -> None:
@@ -169,48 +146,39 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
     """Return the clip format to make: the user's, or what the encoder likes best.
 
     Raises:
-        MediaError: there is no such format.
+        vapoursynth.Error: there is no such format.
     """
     import vapoursynth as vs
 
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.filters.output import find_format
     from vs_gainmap.video.encoders import find_encoder, preferred_format
 
-    encoder = find_encoder(args.encoder)
-    if args.format is None:
-        return vs.core.get_video_format(preferred_format(encoder))
-    known = {preset.name: preset for preset in vs.PresetVideoFormat}
-    if args.format.upper() not in known:
-        raise MediaError(
-            f"format must be a VapourSynth format such as YUV420P10, got {args.format}"
-        )
-    return vs.core.get_video_format(known[args.format.upper()])
+    if args.format is not None:
+        return find_format(args.format)
+    return vs.core.get_video_format(preferred_format(find_encoder(args.encoder)))
 
 
 def make_graph(
-    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False, on_device: bool = False
+    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False
 ) -> Callable[[vs.VideoNode], vs.VideoNode]:
     """Return the filter that the options describe."""
     import vs_gainmap
     from vs_gainmap.video.encoders import check_size, find_encoder
 
-    arguments = filter_arguments(args)
     clip_format = output_format(args)
-    mastering = read_mastering(args)
 
     # What `sdr_to_hdr10` doesn't measure by itself.
     apart = hdr10plus or (measure and args.percentile < 100)
+    options = conversion_options(
+        args,
+        format=clip_format.id,
+        mastering=read_mastering(args),
+        measure=measure and not apart,
+    )
 
     def graph(clip: vs.VideoNode) -> vs.VideoNode:
         check_size(clip.width, clip.height, clip_format, find_encoder(args.encoder))
-        hdr = vs_gainmap.sdr_to_hdr10(
-            clip,
-            measure=measure and not apart,
-            format=clip_format.id,
-            mastering=mastering,
-            on_device=on_device,
-            **arguments,
-        )
+        hdr = vs_gainmap.sdr_to_hdr10(clip, **options)
         if apart:
             hdr = vs_gainmap.measure(hdr, percentile=args.percentile, hdr10plus=hdr10plus)
         return hdr

@@ -187,7 +187,7 @@ def make_predictor(args: argparse.Namespace, streams: int = 1) -> PhotoPredictor
         preset=args.weights_preset,
         device=args.device,
         dtype=args.dtype,
-        streams=streams,
+        num_streams=streams,
     )
 
 

@@ -10,17 +10,11 @@ from pathlib import Path
 from vs_gainmap.cli.options import (
     add_filter_options,
     add_progressive_option,
-    filter_arguments,
+    conversion_options,
     open_as_told,
 )
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.files import check_output
-
-# Options of the filter that are `apply`'s, or tell the color of the input; the rest are
-# `predict`'s.
-_APPLY = ("sdr_white", "peak_nits", "strength", "eotf", "upsampling")
-_COLOR = ("matrix", "transfer", "primaries", "range", "chroma_location")
-_UNUSED = ("output", "output_chroma_location", "dither")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
-    from vs_gainmap.filters.color_props import ColorOverrides
+    from vs_gainmap.filters.options import Conversion
     from vs_gainmap.preview.frames import Previewer, write_preview
     from vs_gainmap.preview.page import PICTURES, PLOTS, require
     from vs_gainmap.video.index import main_video, open_input, scan
@@ -58,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
     page = args.page or args.input.with_name(args.input.name + ".preview.html")
     check_output(page, [args.input], overwrite=args.overwrite)
     require(*PLOTS, *PICTURES)
-    given = {k: v for k, v in filter_arguments(args).items() if k not in _UNUSED}
     index = scan(args.input)
     with open_input(args.input) as container:
         matrix = display_matrix(main_video(container, args.input))
@@ -75,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
         times = None if clip.num_frames > len(index) else times
     previewer = Previewer(
         clip,
-        {k: v for k, v in given.items() if k not in (*_APPLY, *_COLOR)},
-        {k: v for k, v in given.items() if k in _APPLY},
-        color=ColorOverrides(**{k: v for k, v in given.items() if k in _COLOR}),
+        Conversion(**conversion_options(args)),
         times=times,
         orientation=orientation(matrix),
     )

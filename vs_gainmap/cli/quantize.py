@@ -24,8 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "quantize",
         help="calibrate weights for --dtype int8",
-        description="Measure on a few frames what each convolution sees, and keep it in the "
-        "user's cache. From then on --backend ov or ort takes --dtype int8 with these weights.",
+        description="Measure the range of each convolution's input on a few frames, and keep it in "
+        "the user's cache. From then on --backend ov or ort takes --dtype int8 with these weights.",
     )
     parser.add_argument(
         "inputs", type=Path, nargs="+", metavar="IN", help="SDR files that are to be converted"
@@ -58,23 +58,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pictures(clip: vs.VideoNode, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield evenly spread frames as the network sees them: picture and thumbnail."""
+    """Yield evenly spread frames as the network gets them: picture and thumbnail."""
     import numpy as np
     import torch
 
-    from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
-    from vs_gainmap.filters.seeing import network_picture
-    from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+    from vs_gainmap.filters.color_props import tag_sdr_clip
+    from vs_gainmap.filters.network_input import network_picture, network_thumbnail
+    from vs_gainmap.filters.options import InputColor
 
     def tensor(frame: vs.VideoFrame) -> Tensor:
         planes = np.stack([np.asarray(frame[plane]) for plane in range(3)])
         return torch.from_numpy(planes)[None].clamp(0.0, 1.0)
 
-    tagged = tag_sdr_clip(clip, ColorOverrides(), "quantize")
+    tagged = tag_sdr_clip(clip, InputColor(), "quantize")
     shrink = min(1.0, LONG_SIDE / max(clip.width, clip.height))
     width, height = (max(16, round(side * shrink / 2) * 2) for side in (clip.width, clip.height))
     picture = network_picture(tagged, width, height)
-    thumbnail = network_picture(tagged, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
+    thumbnail = network_thumbnail(tagged)
     for i in range(min(count, clip.num_frames)):
         n = (2 * i + 1) * clip.num_frames // (2 * min(count, clip.num_frames))
         with picture.get_frame(n) as large, thumbnail.get_frame(n) as small:

@@ -19,7 +19,7 @@ from vs_gainmap.files import check_output
 if TYPE_CHECKING:
     import vapoursynth as vs
 
-    from vs_gainmap.filters.color_props import ColorOverrides
+    from vs_gainmap.filters.options import InputColor
     from vs_gainmap.photo.picture import Picture
 
 
@@ -43,19 +43,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_progressive_option(parser)
     add_photo_options(parser)
     # `--primaries` is the output's here.
-    add_color_options(parser, ("matrix", "transfer", "range", "chroma-location"))
+    add_color_options(parser, without=("primaries",))
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the photo."""
-    from vs_gainmap.filters.color_props import ColorOverrides
+    from vs_gainmap.filters.options import InputColor
     from vs_gainmap.photo.convert import check_target, write_hdr_picture
 
     options = convert_options(args)
     check_target(args.output)
     check_output(args.output, [args.input], overwrite=args.overwrite)
-    color = ColorOverrides(
+    color = InputColor(
         matrix=args.matrix,
         transfer=args.transfer,
         range=args.range,
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 def read_still(
     path: Path,
     at: Fraction,
-    color: ColorOverrides | None = None,
+    color: InputColor | None = None,
     *,
     assume_progressive: bool = False,
 ) -> Picture:
@@ -92,7 +92,8 @@ def read_still(
     import vapoursynth as vs
 
     from vs_gainmap.filters import props
-    from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
+    from vs_gainmap.filters.color_props import tag_sdr_clip
+    from vs_gainmap.filters.options import InputColor
     from vs_gainmap.photo.picture import Picture
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
@@ -111,7 +112,7 @@ def read_still(
         ) as reader,
         reader.own_errors(),
     ):
-        tagged = tag_sdr_clip(reader.clip, color or ColorOverrides(), "still")
+        tagged = tag_sdr_clip(reader.clip, color or InputColor(), "still")
         width, height = _square_size(tagged, index.sample_aspect)
         with tagged.resize.Bicubic(width, height, format=vs.RGB48).get_frame(0) as frame:
             planes = [np.asarray(frame[plane]) for plane in (0, 1, 2)]

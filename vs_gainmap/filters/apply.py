@@ -205,13 +205,13 @@ def _as_checked_float(gain_map: vs.VideoNode) -> vs.VideoNode:
 def _log_gain_expr(
     gain_map: vs.VideoNode, constants: Constants, strength: float, headroom: float
 ) -> str:
-    """Return the expression for stops of a map value `value@`, with the props of clip y."""
+    """Return the expression for stops of a map value `value@`, with its props, of clip x."""
     value = "value@" if constants.gamma == 1 else f"value@ 0 max {1 / constants.gamma!r} pow"
-    low = f"y.{props.GAIN_MAP_MIN}"
+    low = f"x.{props.GAIN_MAP_MIN}"
     with gain_map.get_frame(0) as frame:
         if props.GAIN_MAP_MIN not in frame.props:
             low = "0"
-    log_gain = f"{value} y.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
+    log_gain = f"{value} x.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
     log_gain += f" {largest_gain(constants.headroom, strength)!r} min"
     stretch = headroom / constants.headroom
     if abs(stretch - 1) > 1e-6:

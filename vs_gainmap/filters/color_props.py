@@ -19,6 +19,7 @@ from vs_gainmap.color.h273 import (
     find_code,
     find_point,
 )
+from vs_gainmap.color.transfer import BRIGHTEST_SIGNAL
 from vs_gainmap.filters import props
 from vs_gainmap.filters.options import InputColor
 
@@ -30,8 +31,6 @@ PROP_OF: dict[Kind, str] = {
     "chroma_location": props.CHROMA_LOCATION,
 }
 _MATRIX_PRIMARIES = {5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
-# Beyond any overshoot of a float signal.
-_LARGEST_SAMPLE = 4.0
 
 
 def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.VideoNode:
@@ -64,7 +63,9 @@ def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.Vid
             'matrix="709" (--matrix 709)'
         )
     if clip.format.sample_type == vs.FLOAT:
-        clip = vs.core.akarin.Expr(clip, f"x x = x {-_LARGEST_SAMPLE} {_LARGEST_SAMPLE} clamp 0 ?")
+        clip = vs.core.akarin.Expr(
+            clip, f"x x = x {-BRIGHTEST_SIGNAL} {BRIGHTEST_SIGNAL} clamp 0 ?"
+        )
 
     def check(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         found = dict(f.props)

@@ -78,7 +78,14 @@ def attach_light_levels(
     # their light, since the curve rises, so that one plane has to be decoded, not three.
     brightest = vs.core.akarin.Expr(
         pq.std.SplitPlanes(), "x y max z max 0 1 clamp", format=vs.GRAYS
-    ).std.SetFrameProps(**{props.TRANSFER: int(vs.TRANSFER_ST2084), props.RANGE: 1})
+    ).std.SetFrameProps(
+        **{
+            props.MATRIX: int(vs.MATRIX_BT2020_NCL),
+            props.TRANSFER: int(vs.TRANSFER_ST2084),
+            props.PRIMARIES: int(vs.PRIMARIES_BT2020),
+            props.RANGE: int(vs.RANGE_FULL),
+        }
+    )
     linear = brightest.resize.Bicubic(
         transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
     )

@@ -84,7 +84,8 @@ def option[T](
 ) -> T:
     """Return a dataclass field that carries an `Option`."""
     spec = Option(doc=doc, kind=kind, low=low, high=high, choices=choices)
-    return cast(T, field(default=default, metadata={"option": spec}))
+    made: T = field(default=default, metadata={"option": spec})
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ def find_format(wanted: int | str) -> vs.VideoFormat:
         if isinstance(wanted, str):
             return vs.core.get_video_format(vs.PresetVideoFormat[wanted.upper()])
         return vs.core.get_video_format(int(wanted))
-    except (vs.Error, KeyError, TypeError, ValueError) as error:
+    except (vs.Error, KeyError, OverflowError, TypeError, ValueError) as error:
         raise vs.Error(
             f"apply: format must be a VapourSynth format such as YUV420P10, got {wanted}"
         ) from error

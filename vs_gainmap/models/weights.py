@@ -33,8 +33,6 @@ class WeightsEntry:
     file: str
     sha256: str
     about: str
-    teacher: str | None = None
-    """The set that taught this one levels, and may go on to tell it what a survey says."""
 
 
 # Made by `python -m training export`; the model cards stand beside the files in data/.
@@ -43,7 +41,6 @@ WEIGHTS: dict[str, WeightsEntry] = {
         file="gmnet_video.safetensors",
         sha256="55ce01872cd553a751e9f1405ed77c690f77bff7775a81890187691bf7a0d45a",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
-        teacher="fast",
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",

@@ -49,7 +49,7 @@ class PhotoPredictor:
         preset: see `vs_gainmap.models.weights.load_weights`.
         device: see `vs_gainmap.models.inference.choose_device`.
         dtype: see `vs_gainmap.models.inference.choose_dtype`.
-        streams: photos on the device at a time.
+        num_streams: photos on the device at a time.
 
     Raises:
         WeightsError: the weights can't be had.
@@ -63,7 +63,7 @@ class PhotoPredictor:
         preset: str | GainMapPreset | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        streams: int = 1,
+        num_streams: int = 1,
     ) -> None:
         if weights is None:
             weights = PHOTO_WEIGHTS
@@ -71,7 +71,7 @@ class PhotoPredictor:
         self.preset = loaded.preset
         where = choose_device(device)
         self._predictor = Predictor(
-            loaded.model, device=where, dtype=choose_dtype(where, dtype), streams=streams
+            loaded.model, device=where, dtype=choose_dtype(where, dtype), num_streams=num_streams
         )
 
     @torch.inference_mode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 
 from vs_gainmap.color.transfer import Eotf, pq_eotf
-from vs_gainmap.filters import apply, predict, props
-from vs_gainmap.filters.color_props import ColorOverrides, tag_sdr_clip
+from vs_gainmap.filters import props
+from vs_gainmap.filters.apply import apply_tagged
+from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, scale_top
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.filters.options import Conversion
+from vs_gainmap.filters.predict import predict_tagged
 from vs_gainmap.gainmap import largest_gain
 from vs_gainmap.photo.render import upright
 from vs_gainmap.preview.page import PICTURES, PLOTS, Page, require
@@ -52,9 +55,7 @@ class Previewer:
 
     Args:
         clip: SDR, as for `predict`.
-        predict_options: for `predict`, but for the color of the input.
-        apply_options: for `apply`, likewise; format and output are the page's own.
-        color: what the clip's props say wrongly or not at all.
+        conversion: options as for `sdr_to_hdr10`; format and output are the page's own.
         times: when frames are shown, in seconds; None goes by the clip's rate.
         orientation: how pictures must be turned to be upright, as EXIF counts.
 
@@ -65,21 +66,17 @@ class Previewer:
     def __init__(
         self,
         clip: vs.VideoNode,
-        predict_options: dict[str, Any],
-        apply_options: dict[str, Any],
+        conversion: Conversion,
         *,
-        color: ColorOverrides | None = None,
         times: Sequence[float | Fraction] | None = None,
         orientation: int = 1,
     ) -> None:
         # Once for all: map, HDR and the SDR picture must not read one clip in different ways.
-        tagged = tag_sdr_clip(clip, color or ColorOverrides(), "preview")
-        self._gain_map = predict(tagged, **predict_options)
-        options = {**apply_options, "format": vs.RGBS, "output": "pq", "measure": True}
-        self._hdr = apply(tagged, self._gain_map, **options)
-        self._strength = float(apply_options.get("strength", 1.0))
-        self._white = apply_options.get("sdr_white")
-        self._eotf = apply_options.get("eotf")
+        tagged = tag_sdr_clip(clip, conversion, "preview")
+        self._gain_map = predict_tagged(tagged, conversion)
+        wanted = replace(conversion, format=int(vs.RGBS), output="pq", measure=True)
+        self._hdr = apply_tagged(tagged, self._gain_map, wanted)
+        self._conversion = conversion
         self._sdr = self._shown(tagged)
         self._rate = float(clip.fps) or 25.0
         self._times = times
@@ -97,11 +94,11 @@ class Previewer:
         if constant_luminance:
             # Bound to the camera's curve: R'G'B' comes first.
             tagged = tagged.resize.Bicubic(format=vs.RGBS)
-        eotf = self._eotf
+        eotf = self._conversion.eotf
         if eotf is None:
             with self._gain_map.get_frame(0) as frame:
                 eotf = props.read_eotf(frame.props)
-        # Primaries change in the light that `apply` sees, so that base and HDR agree in color.
+        # Primaries change in the light of `apply`, so that base and HDR agree in color.
         signal = tagged.std.SetFrameProp(props.TRANSFER, intval=EOTF_TRANSFERS[eotf])
         return signal.resize.Bicubic(format=vs.RGB24, primaries=int(vs.PRIMARIES_BT709))
 
@@ -114,12 +111,13 @@ class Previewer:
             low = float(found[props.GAIN_MAP_MIN])
             high = float(found[props.GAIN_MAP_ALTERNATE_HEADROOM])
             stops = low + np.array(frame[0]) * (float(found[props.GAIN_MAP_MAX]) - low)
-            white = float(self._white or found[props.GAIN_MAP_SDR_WHITE])
-            eotf: Any = self._eotf or props.read_eotf(found)
+            white = float(self._conversion.sdr_white or found[props.GAIN_MAP_SDR_WHITE])
+            eotf: Any = self._conversion.eotf or props.read_eotf(found)
         with self._hdr.get_frame(n) as frame:
             pq = np.stack([np.asarray(frame[p]) for p in range(3)])
             levels = dict(frame.props)
-        clipped = np.clip(stops, low, largest_gain(high, self._strength)) * self._strength
+        strength = self._conversion.strength
+        clipped = np.clip(stops, low, largest_gain(high, strength)) * strength
         divisor = max(-(-self._size[0] // MAX_WIDTH), 1)
         size = (self._size[0] // divisor, self._size[1] // divisor)
         return PreviewFrame(

@@ -12,8 +12,9 @@ import vapoursynth as vs
 
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import measure, props
+from vs_gainmap.filters import props
 from vs_gainmap.filters.false_color import scale_top
+from vs_gainmap.filters.measure import measure
 from vs_gainmap.filters.temporal import distance, find_cuts, signature
 from vs_gainmap.hdr10 import LightMeter
 from vs_gainmap.preview.metadata import complete_hdr, metadata_rows

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import vapoursynth as vs
-from vs_gainmap.fused.readiness import SWITCH
 
-from tests.clips import drawn, frame_props, noise
+from tests.clips import drawn, frame_props, noise, planes
 from tests.test_filters_apply import flat_map
 from vs_gainmap import apply, measure
 from vs_gainmap.filters.measure import active_area
@@ -90,22 +89,19 @@ def colors(clip_format: int, **said: int) -> vs.VideoNode:
     return made.std.SetFrameProps(**{**known, **said})
 
 
-@pytest.mark.parametrize("location", [0, 1, 2])
-@pytest.mark.parametrize("clip_format", [vs.YUV420P10, vs.YUV420P16, vs.YUV420P8])
-def test_the_compiled_measurement_is_that_of_filters(
-    clip_format: int, location: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip = colors(clip_format, _ChromaLocation=location)
-    mine = [frame_props(measure(clip), n) for n in range(2)]
-    monkeypatch.setenv(SWITCH, "0")
-    for n, found in enumerate(mine):
-        want = frame_props(measure(clip), n)
-        assert found["FrameMaxNits"] == pytest.approx(want["FrameMaxNits"], rel=2e-3)
-        assert found["FrameAverageNits"] == pytest.approx(want["FrameAverageNits"], rel=1e-3)
-        assert found["FrameActiveArea"] == want["FrameActiveArea"]
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_light_of_linear_planes(transfer: int) -> None:
+    """The maximum and the mean of decoded light, of PQ and HLG."""
+    clip = colors(vs.YUV444P16).resize.Bicubic(transfer=transfer)
+    linear = clip.resize.Bicubic(format=vs.RGBS, transfer=8, nominal_luminance=100)
+    for n in range(2):
+        light = np.clip(np.max(planes(linear, n), axis=0), 0, 100) * 100
+        found = frame_props(measure(clip), n)
+        assert found["FrameMaxNits"] == pytest.approx(light.max(), rel=1e-3)
+        assert found["FrameAverageNits"] == pytest.approx(light.mean(), rel=1e-3)
 
 
-def test_the_compiled_measurement_finds_bars_and_full_range() -> None:
+def test_bars_and_full_range() -> None:
     clip = colors(vs.YUV420P10)
     boxed_in = clip.std.Crop(top=16, bottom=24).std.AddBorders(
         top=16, bottom=24, color=[64, 512, 512]

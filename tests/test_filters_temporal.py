@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import predict
-from vs_gainmap.filters.temporal import SIGNATURE_SIZE, find_cuts, look_around, signature
+from vs_gainmap.filters.temporal import SIGNATURE_SIZE, find_cuts, signature
+from vs_gainmap.filters.temporal import window_weights as temporal_window
 
 RADIUS = 4
 
 
 def window_weights(signatures: list[NDArray[np.float32]], center: int) -> NDArray[np.float64]:
-    return look_around(signatures, range(len(signatures)), center, near=99).weights
+    return temporal_window(signatures, center, near=99).weights
 
 
 def flat(level: float) -> NDArray[np.float32]:
@@ -118,7 +119,7 @@ def test_qmax_of_a_still_shot_moves_at_least_five_times_less(tiny_weights: Path)
 
 def test_any_order_gives_the_same_frames(tiny_weights: Path) -> None:
     def fresh(streams: int) -> vs.VideoNode:
-        return predict(still_with_noise(), weights=tiny_weights, radius=3, streams=streams)
+        return predict(still_with_noise(), weights=tiny_weights, radius=3, num_streams=streams)
 
     in_order = fresh(1)
     want = [(planes(in_order, n)[0], frame_props(in_order, n)["GainMapMax"]) for n in range(16)]
