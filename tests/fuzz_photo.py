@@ -32,7 +32,7 @@ from vs_gainmap.errors import GainMapError
 from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items
 from vs_gainmap.photo.iso21496 import read_iso, write_iso
 from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, encode_jpeg, parse_jpeg, segment
-from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
 from vs_gainmap.photo.write import assemble
@@ -56,7 +56,7 @@ def seeds() -> dict[str, bytes]:
     iso = write_iso(METADATA)
     moving = encode_jpeg(scene()) + encode_jpeg(smooth_map()) + bytes(400)
     return {
-        "ultrahdr.jpg": ultrahdr(icc=srgb_curve_icc("p3d65"), exif=exif_orientation(8)),
+        "ultrahdr.jpg": ultrahdr(icc=make_icc("p3d65"), exif=exif_orientation(8)),
         "three.jpg": ultrahdr(gain_map=smooth_map(96, 64, 3)),
         "apple.jpg": apple,
         "motion.jpg": moving[:2] + segment(APP1, XMP + MOTION_XMP % (b"", 400)) + moving[2:],
@@ -116,7 +116,7 @@ def parse(data: bytes) -> None:
     """Read structure and metadata, and make another photo of them, without decoding pixels."""
     if is_bmff(data):
         items = read_items(data)
-        tone_map = find_tone_map(data, items)
+        tone_map = find_tone_map(items)
         if tone_map is not None:
             read_iso(tone_map.metadata)
         return

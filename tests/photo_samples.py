@@ -17,8 +17,8 @@ from PIL import Image
 from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import save_weights
-from vs_gainmap.photo.bmff import Items, _boxes, read_items
-from vs_gainmap.photo.input import Sampling
+from vs_gainmap.photo.bmff import read_boxes, read_items
+from vs_gainmap.photo.input import ReadOptions, Sampling
 from vs_gainmap.photo.jpeg import encode_jpeg, parse_jpeg
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.write import assemble
@@ -160,57 +160,73 @@ def _full(kind: bytes, *parts: bytes) -> bytes:
     return _box(kind, bytes(4), *parts)
 
 
-def _properties(data: bytes) -> list[bytes]:
-    meta = next(b for b in _boxes(data, 0, len(data)) if b.kind == b"meta")
-    iprp = next(b for b in _boxes(data, meta.start + 4, meta.end) if b.kind == b"iprp")
-    ipco = next(b for b in _boxes(data, iprp.start, iprp.end) if b.kind == b"ipco")
-    return [data[b.start - 8 : b.end] for b in _boxes(data, ipco.start, ipco.end)]
-
-
 def with_gain_map(
-    base: bytes, gain_map: bytes, *, iso: bytes | None = None, auxiliary: bytes | None = None
+    base: bytes,
+    gain_map: bytes,
+    *,
+    iso: bytes | None = None,
+    auxiliary: bytes | None = None,
+    hidden: bool = False,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
 ) -> bytes:
-    """Join two AVIF or HEIC files: a ``tmap`` item with `iso`, or an auxiliary of that type."""
-    files: list[tuple[bytes, Items]] = [(base, read_items(base)), (gain_map, read_items(gain_map))]
-    payloads, properties, associations = [], [], []
-    for data, items in files:
-        _, offset, length = items.extents[items.primary]
-        payloads.append(data[offset : offset + length])
+    """Join two AVIF or HEIC files: base and map, which is an item of a ``tmap`` or an auxiliary.
+
+    Args:
+        base: file of the base.
+        gain_map: file of the map.
+        iso: metadata of the ``tmap`` item; None for no such item.
+        auxiliary: type of the auxiliary image that the map is; None for none.
+        hidden: whether the map's item is hidden.
+        exif: TIFF data of the base.
+        xmp: packet of the map.
+    """
+    items, properties, associations, references = [], [], [], []
+    for n, data in enumerate((base, gain_map)):
+        found = read_items(data)
         shift = len(properties)
-        properties += _properties(data)
-        associations.append([i + shift for i in items.properties[items.primary]])
-    kinds = [items.kinds[items.primary] for _, items in files]
+        properties += [data[box.start - 8 : box.end] for box in found.boxes]
+        associations.append([i + shift for i in found.properties[found.primary]])
+        items.append(
+            (found.kinds[found.primary], b"", n == 1 and hidden, found.content(found.primary))
+        )
     if iso is not None:
-        payloads.append(b"\0" + iso)
-        kinds.append(b"tmap")
+        items.append((b"tmap", b"", False, b"\0" + iso))
         associations.append(associations[0][:1])
-        reference = _box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2))
-    else:
-        properties.append(_full(b"auxC", (auxiliary or b"") + b"\0"))
+        references.append(_box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2)))
+    if auxiliary is not None:
+        properties.append(_full(b"auxC", auxiliary + b"\0"))
         associations[1].append(len(properties))
-        reference = _box(b"auxl", struct.pack(">HHH", 2, 1, 1))
+        references.append(_box(b"auxl", struct.pack(">HHH", 2, 1, 1)))
+    if exif is not None:
+        items.append((b"Exif", b"", True, bytes(4) + exif))
+        references.append(_box(b"cdsc", struct.pack(">HHH", len(items), 1, 1)))
+    if xmp is not None:
+        items.append((b"mime", b"application/rdf+xml\0", True, xmp))
+        references.append(_box(b"cdsc", struct.pack(">HHH", len(items), 1, 2)))
 
     entries = b"".join(
-        _box(b"infe", bytes([2, 0, 0, 0]), struct.pack(">HH4s", n + 1, 0, kind), b"\0")
-        for n, kind in enumerate(kinds)
+        _box(b"infe", bytes([2, 0, 0, hide]), struct.pack(">HH4s", n, 0, kind), b"\0", content_type)
+        for n, (kind, content_type, hide, _) in enumerate(items, 1)
     )
     associated = b"".join(
-        struct.pack(f">HB{len(a)}B", n + 1, len(a), *a) for n, a in enumerate(associations)
+        struct.pack(f">HB{len(a)}B", n, len(a), *a) for n, a in enumerate(associations, 1)
     )
-    ftyp_end = next(b for b in _boxes(base, 0, len(base)) if b.kind == b"ftyp").end
+    ftyp_end = next(b for b in read_boxes(base, 0, len(base)) if b.kind == b"ftyp").end
+    payloads = [payload for *_, payload in items]
 
     def meta(first: int) -> bytes:
         at, extents = first, b""
-        for n, payload in enumerate(payloads):
-            extents += struct.pack(">HHHII", n + 1, 0, 1, at, len(payload))
+        for n, payload in enumerate(payloads, 1):
+            extents += struct.pack(">HHHII", n, 0, 1, at, len(payload))
             at += len(payload)
         return _full(
             b"meta",
             _full(b"hdlr", bytes(4), b"pict", bytes(13)),
             _full(b"pitm", struct.pack(">H", 1)),
             _full(b"iloc", struct.pack(">BBH", 0x44, 0, len(payloads)), extents),
-            _full(b"iinf", struct.pack(">H", len(kinds)), entries),
-            _full(b"iref", reference),
+            _full(b"iinf", struct.pack(">H", len(items)), entries),
+            _full(b"iref", *references),
             _box(
                 b"iprp",
                 _box(b"ipco", *properties),
@@ -228,7 +244,7 @@ def read_bytes(
     """Write a photo to a folder and read it from there."""
     path = tmp_path / name
     path.write_bytes(data)
-    return read_photo(path, sampling=sampling)
+    return read_photo(path, ReadOptions(sampling=sampling))
 
 
 def relative(

@@ -29,7 +29,7 @@ from training.paper.layout import list_layout
 from vs_gainmap.cli import main
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder
-from vs_gainmap.photo.input import Sampling, as_bytes
+from vs_gainmap.photo.input import ReadOptions, Sampling, as_bytes
 from vs_gainmap.photo.jpeg import encode_jpeg
 from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.picture import read_picture
@@ -83,7 +83,7 @@ def test_render_of_the_parts_is_render_of_the_photo(
     # sdr.png has 8 bits, to which a decoder that repeats chroma does not round.
     limits = {"libultrahdr": 0.015, "smooth": 0.0002}
     assert np.abs(again - whole).mean() / whole.mean() < limits[sampling]
-    expected = render_photo(read_photo(photo, sampling=sampling), primaries="p3d65")
+    expected = render_photo(read_photo(photo, ReadOptions(sampling=sampling)), primaries="p3d65")
     np.testing.assert_allclose(whole, expected, rtol=1e-3, atol=1e-4)
 
 
@@ -104,9 +104,9 @@ def test_render_with_qmax_alone_is_the_papers_form(tmp_path: Path) -> None:
     [
         ("metadata.json", b"{", "metadata.json"),
         ("metadata.json", b"[1]", "not an object"),
-        ("metadata.json", b'{"gamma": [0, 0, 0]}', "gamma must be positive"),
-        ("metadata.json", b'{"gamma": ["x", 1, 1]}', "could not convert"),
-        ("metadata.json", b'{"primaries": "mine"}', "unknown primaries"),
+        ("metadata.json", b'{"gamma": [0, 0, 0]}', "gamma must be within 0.01..100"),
+        ("metadata.json", b'{"gamma": ["x", 1, 1]}', "gamma must be a number, got 'x'"),
+        ("metadata.json", b'{"primaries": "mine"}', "primaries must be one of"),
         ("metadata.json", b'{"eotf": "linear"}', "eotf must be"),
         ("metadata.json", b"[" * 100000, "metadata.json"),
         ("qmax.npy", b"\x93NUMPY", "qmax.npy"),

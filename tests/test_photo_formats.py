@@ -122,7 +122,8 @@ def test_hdrgm_defaults_are_those_of_the_specification() -> None:
         (b"<x>hdr-gain-map", "not safe XML"),
         (b"hdr-gain-map" + bytes(2 << 20), "more than"),
         (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="two"'), "not a number"),
-        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="nan"'), "finite"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="nan"'), "gain_map_max must be within"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="200"'), "gain_map_max must be within"),
     ],
 )
 def test_xmp_refuses(packet: bytes, message: str) -> None:

@@ -26,7 +26,7 @@ from tests.photo_samples import (
 from vs_gainmap.color.primaries import PrimariesName
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_photo
-from vs_gainmap.photo.input import Sampling
+from vs_gainmap.photo.input import ReadOptions, Sampling
 from vs_gainmap.photo.jpeg import appended_images, parse_jpeg
 from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.picture import read_picture
@@ -110,7 +110,7 @@ def test_chroma_at_half_size_agrees_with_libultrahdr(tmp_path: Path) -> None:
     photo = read_bytes(tmp_path, assemble(base, smooth_map(97, 65), METADATA))
     theirs = libultrahdr((tmp_path / "photo.jpg").read_bytes())
     assert np.quantile(relative(render_photo(photo), theirs), 0.99) < 0.01
-    smooth = render_photo(read_photo(tmp_path / "photo.jpg", sampling="smooth"))
+    smooth = render_photo(read_photo(tmp_path / "photo.jpg", ReadOptions(sampling="smooth")))
     assert relative(smooth, theirs).mean() > 0.02
 
 
@@ -137,7 +137,7 @@ def test_real_photo_agrees_with_libultrahdr(shared: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["android_lamps", "glide_small_gainmap"])
 def test_smooth_sampling_is_near(shared: Path, name: str) -> None:
     path = shared / PHOTOS / f"{name}.jpg"
-    photo = read_photo(path, sampling="smooth")
+    photo = read_photo(path, ReadOptions(sampling="smooth"))
     assert photo.picture.signal.dtype == np.uint8
     with Image.open(path) as file:
         np.testing.assert_array_equal(photo.picture.signal[:64], np.asarray(file)[:64])
@@ -212,8 +212,8 @@ def test_map_does_not_depend_on_the_sampling_of_chroma(
 ) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
     source.write_bytes(chroma_at_half_size(textured_scene()))
-    convert_photo(source, target, bundled, ConvertOptions(sampling=sampling))
+    convert_photo(source, target, bundled, ConvertOptions(reading=ReadOptions(sampling=sampling)))
     # A reader that filters chroma gets our HDR of filtered chroma, whichever the map was made of.
-    ours = bundled(read_picture(source, sampling="smooth")).render()
-    smooth = render_photo(read_photo(target, sampling="smooth"))
+    ours = bundled(read_picture(source, ReadOptions(sampling="smooth"))).render()
+    smooth = render_photo(read_photo(target, ReadOptions(sampling="smooth")))
     assert np.abs(smooth - ours).mean() / ours.mean() < 0.015

@@ -31,7 +31,6 @@ from tests.photo_samples import (
 )
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo import picture
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
 from vs_gainmap.photo.input import Signal, as_bytes
 from vs_gainmap.photo.iso21496 import write_iso
@@ -46,7 +45,7 @@ from vs_gainmap.photo.jpeg import (
 )
 from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.picture import read_picture
-from vs_gainmap.photo.profile import SRGB, profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.profile import SRGB, make_icc, profile_from_icc
 from vs_gainmap.photo.read import has_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo, upright
 from vs_gainmap.photo.write import assemble
@@ -154,25 +153,20 @@ def test_tone_map_item(tmp_path: Path, kind: str) -> None:
     assert relative(render_photo(photo), render_photo(jpeg)).mean() < 0.03
 
 
-def test_apple_heic_auxiliary_with_maker_notes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exif = exif_orientation(1, apple_maker_note(1.2, 0.5))
-    real = picture.decode_bmff
-    # The file builder carries no EXIF item; the decoder's answer gets what an iPhone writes.
-    monkeypatch.setattr(picture, "decode_bmff", lambda d: (real(d)[0], {"exif": exif}))
+def test_apple_heic_auxiliary(tmp_path: Path) -> None:
     base, gain_map = picture_bytes("heic", scene()), picture_bytes("heic", smooth_map(48, 32, 3))
-    data = with_gain_map(base, gain_map, auxiliary=AUXILIARY_TYPE.encode())
+    exif = exif_orientation(1, apple_maker_note(1.2, 0.5))
+    kind = AUXILIARY_TYPE.encode()
+    data = with_gain_map(base, gain_map, auxiliary=kind, exif=exif)
+    assert has_gain_map(data)
     photo = read_bytes(tmp_path, data, "photo.heic")
     assert photo.source == "apple"
     assert photo.metadata.gain_map_max[0] == pytest.approx(-0.303 * 0.5 + 2.303, rel=1e-3)
     assert photo.gain_map.shape == (32, 48, 1)
-    assert has_gain_map(data)
     headroom = "<HDRGainMap:HDRGainMapHeadroom>4</HDRGainMap:HDRGainMapHeadroom>"
-    newer = read_bytes(
-        tmp_path, data + b"\0\0\4\0free" + APPLE_XMP.format(headroom).encode().ljust(1016)
-    )
-    assert newer.metadata.gain_map_max[0] == pytest.approx(2.0)
+    packet = APPLE_XMP.format(headroom).encode()
+    newer = with_gain_map(base, gain_map, auxiliary=kind, exif=exif, xmp=packet)
+    assert read_bytes(tmp_path, newer).metadata.gain_map_max[0] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("kind", ["avif", "heic"])
@@ -196,7 +190,7 @@ def test_hdr_base_renders_down_to_sdr(tmp_path: Path) -> None:
 
 
 def test_display_p3_base_comes_out_in_the_primaries_asked_for(tmp_path: Path) -> None:
-    photo = read_bytes(tmp_path, ultrahdr(icc=srgb_curve_icc("p3d65")))
+    photo = read_bytes(tmp_path, ultrahdr(icc=make_icc("p3d65")))
     assert photo.picture.profile.primaries == "p3d65"
     own, wide = render_photo(photo), render_photo(photo, primaries="bt2020")
     # Display P3 to BT.2020, row of red: 0.753833 0.198597 0.047570 (SMPTE RP 177).
@@ -231,7 +225,7 @@ def test_adobe_rgb_profile_agrees_with_lcms() -> None:
     np.testing.assert_allclose(luminance, expected[..., 1], atol=2e-3)
 
 
-@pytest.mark.parametrize("icc", [None, srgb_curve_icc("bt709")])
+@pytest.mark.parametrize("icc", [None, make_icc("bt709")])
 def test_srgb_is_srgb(icc: bytes | None) -> None:
     profile = profile_from_icc(icc)
     assert (profile.primaries, profile.curve) == (SRGB.primaries, SRGB.curve)
@@ -273,7 +267,7 @@ def test_exif_of_a_tiff_is_not_how_its_pixels_lie(tmp_path: Path) -> None:
     exif[271], exif[274] = "Maker", 6
     exif.get_ifd(0x8769)[0x829A] = 0.5
     Image.fromarray(scene()).save(
-        tmp_path / "a.tif", exif=exif.tobytes(), icc_profile=srgb_curve_icc("p3d65")
+        tmp_path / "a.tif", exif=exif.tobytes(), icc_profile=make_icc("p3d65")
     )
     picture = read_picture(tmp_path / "a.tif")
     assert picture.orientation == 6
@@ -324,8 +318,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "plain": (good[: first.end], "no gain map"),
         "truncated": (good[: first.end // 2], "truncated"),
         "map_truncated": (good[: second.start + 200], "no gain map"),
-        "huge": (bytes(huge), "Mi pixels"),
-        "claims": (bytes(claims), "can't come of its few bytes|another aspect"),
+        "huge": (bytes(huge), "million pixels"),
+        "claims": (bytes(claims), "million pixels"),
         "bomb": (bombed, "not safe XML"),
         "aspect": (other_aspect, "another aspect"),
         "two_plain": (good[: first.end] + wide, "no gain map"),
@@ -369,7 +363,7 @@ def test_huge_sizes_are_refused_before_any_pixel(tmp_path: Path, name: str) -> N
     ]
     tracemalloc.start()
     try:
-        with pytest.raises(MediaError, match=r"Mi pixels|few bytes|exceeds limit"):
+        with pytest.raises(MediaError, match="million pixels"):
             read(path)  # type: ignore[operator]
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -50,7 +50,7 @@ from vs_gainmap.photo.jpeg import (
 from vs_gainmap.photo.linear import read_linear, write_linear
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
-from vs_gainmap.photo.profile import srgb_curve_icc
+from vs_gainmap.photo.profile import make_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
 from vs_gainmap.photo.write import assemble, encode_pq, write_pq
@@ -122,7 +122,7 @@ def test_photo_and_video_predict_the_same(tmp_path: Path) -> None:
 
 
 def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> None:
-    icc, exif = srgb_curve_icc("p3d65"), exif_orientation(6)
+    icc, exif = make_icc("p3d65"), exif_orientation(6)
     own_xmp = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/'
         b'22-rdf-syntax-ns#"><rdf:Description xmlns:dc="urn:x" dc:title="kept"/></rdf:RDF>'
@@ -229,7 +229,7 @@ def test_other_inputs(tmp_path: Path, predictor: PhotoPredictor, kind: str) -> N
         Image.fromarray(scene()[..., 0]).save(source, "JPEG", quality=95)
     else:
         name = {"png8": "PNG", "webp": "WEBP", "p3": "PNG"}[kind]
-        icc = srgb_curve_icc("p3d65") if kind == "p3" else None
+        icc = make_icc("p3d65") if kind == "p3" else None
         Image.fromarray(scene()).save(source, name, exif=exif, icc_profile=icc, lossless=True)
     target = tmp_path / "out.jpg"
     convert_photo(source, target, predictor, OPTIONS)

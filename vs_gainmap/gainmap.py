@@ -24,9 +24,19 @@ from vs_gainmap.errors import MetadataError
 Triple = tuple[float, float, float]
 
 
-def _check_triple(name: str, value: Triple) -> None:
-    if len(value) != 3 or not all(math.isfinite(v) for v in value):
-        raise MetadataError(f"gain map metadata: {name} must be three finite numbers, got {value}")
+# Far beyond any display and any tone mapping, and yet finite in float32: PQ has 5.6 stops over
+# SDR white.
+MAX_STOPS = 32.0
+MAX_GAMMA = 100.0
+MAX_OFFSET = 16.0
+
+
+def _check(name: str, values: tuple[float, ...], low: float, high: float) -> None:
+    if not all(low <= value <= high for value in values):
+        raise MetadataError(
+            f"gain map metadata: {name} must be within {low:g}..{high:g}, got "
+            + ", ".join(f"{value:g}" for value in values)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +48,7 @@ class GainMapMetadata:
     light with 1.0 = SDR white.
 
     Raises:
-        MetadataError: a value is not finite, gamma is not positive, or max is below min.
+        MetadataError: a value is out of range, or max is below min.
     """
 
     gain_map_min: Triple = (0.0, 0.0, 0.0)
@@ -51,15 +61,13 @@ class GainMapMetadata:
     base_is_hdr: bool = False
 
     def __post_init__(self) -> None:
-        _check_triple("gain_map_min", self.gain_map_min)
-        _check_triple("gain_map_max", self.gain_map_max)
-        _check_triple("gamma", self.gamma)
-        _check_triple("base_offset", self.base_offset)
-        _check_triple("alternate_offset", self.alternate_offset)
-        if not (math.isfinite(self.base_headroom) and math.isfinite(self.alternate_headroom)):
-            raise MetadataError("gain map metadata: the headrooms must be finite numbers")
-        if min(self.gamma) <= 0:
-            raise MetadataError(f"gain map metadata: gamma must be positive, got {self.gamma}")
+        _check("gain_map_min", self.gain_map_min, -MAX_STOPS, MAX_STOPS)
+        _check("gain_map_max", self.gain_map_max, -MAX_STOPS, MAX_STOPS)
+        _check("gamma", self.gamma, 1 / MAX_GAMMA, MAX_GAMMA)
+        _check("base_offset", self.base_offset, -MAX_OFFSET, MAX_OFFSET)
+        _check("alternate_offset", self.alternate_offset, -MAX_OFFSET, MAX_OFFSET)
+        headrooms = (self.base_headroom, self.alternate_headroom)
+        _check("headroom", headrooms, -MAX_STOPS, MAX_STOPS)
         pairs = zip(self.gain_map_min, self.gain_map_max, strict=True)
         if any(high < low for low, high in pairs):
             raise MetadataError(
@@ -255,5 +263,23 @@ def render_hdr(
         (N, 3, H, W), linear light, 1.0 = SDR white.
     """
     log_gain = network_log_gain(gain_map, qmax_norm, preset)
-    log_gain = log_gain.clamp(max=largest_gain(preset.max_log_gain, strength))
-    return SDR_EOTFS[preset.eotf](sdr_signal) * torch.exp2(strength * log_gain)
+    return render_log_gain(sdr_signal, scale_log_gain(log_gain, preset, strength), preset)
+
+
+def scale_log_gain(log_gain: Tensor, preset: GainMapPreset, strength: float) -> Tensor:
+    """Multiply a log gain in stops by a strength, so that it ends at the peak."""
+    return strength * log_gain.clamp(max=largest_gain(preset.max_log_gain, strength))
+
+
+def render_log_gain(sdr_signal: Tensor, log_gain: Tensor, preset: GainMapPreset) -> Tensor:
+    """Render HDR from a log gain: SDR^2.2 * 2^log_gain, or with the preset's other EOTF.
+
+    Args:
+        sdr_signal: (..., 3, H, W), gamma-coded, full range, 0..1.
+        log_gain: (..., 1, H, W), stops.
+        preset: EOTF.
+
+    Returns:
+        (..., 3, H, W), linear light, 1.0 = SDR white.
+    """
+    return SDR_EOTFS[preset.eotf](sdr_signal) * torch.exp2(log_gain)

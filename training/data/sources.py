@@ -22,6 +22,7 @@ from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primari
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
+from vs_gainmap.photo.input import ReadOptions
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
 
@@ -93,7 +94,7 @@ def _gainmap_js(fields: dict[str, list[float]]) -> GainMapMetadata:
 
 def read_gain_map_photo(path: Path) -> np.ndarray:
     """Read a gain map photo (Ultra HDR, ISO 21496-1, Adobe, Apple) in full, in BT.709."""
-    return render_photo(read_photo(path, sampling="smooth"), primaries="bt709")
+    return render_photo(read_photo(path, ReadOptions(sampling="smooth")), primaries="bt709")
 
 
 def read_pq_png(path: Path) -> np.ndarray:

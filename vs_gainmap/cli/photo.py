@@ -14,11 +14,14 @@ from vs_gainmap.files import check_output
 if TYPE_CHECKING:
     from vs_gainmap.color.transfer import Eotf
     from vs_gainmap.photo.convert import ConvertOptions
+    from vs_gainmap.photo.input import ReadOptions
     from vs_gainmap.photo.predict import PhotoPredictor
     from vs_gainmap.photo.read import GainMapPhoto
 
 PRIMARIES = ("bt709", "p3d65", "bt2020")
+# What `read_linear` reads; the module imports too much for `--help`.
 LINEAR = (".exr", ".hdr", ".tif", ".tiff")
+NEEDED = "give IN, or --sdr and --gainmap with --metadata or --qmax"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,11 +32,56 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Read, render and make gain map photos.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_extract(commands)
-    _add_render(commands)
-    _add_pq(commands)
-    _add_dataset(commands)
-    _add_convert(commands)
+
+    extract = _command(
+        commands, _extract, "extract", "split into sdr.png gainmap.png metadata.json qmax.npy"
+    )
+    extract.add_argument("input", type=Path, metavar="IN", help="a gain map photo")
+    extract.add_argument("output", type=Path, metavar="FOLDER", help="made where there is none")
+    _add_overwrite(extract)
+    _add_reading(extract)
+
+    render = _command(commands, _render, "render", "render to linear .exr, .hdr or float .tif")
+    _add_input(render, "")
+    render.add_argument(
+        "--primaries", choices=PRIMARIES, default="bt709", help="of the result (bt709)"
+    )
+    _add_white(render, "203")
+
+    pq = _command(commands, _pq, "pq", "write PQ: .png of 16 bits with cICP, or .avif")
+    _add_input(pq, ", linear .exr, .hdr or .tif")
+    pq.add_argument(
+        "--primaries", choices=PRIMARIES, help="of a linear IN that does not name them (bt709)"
+    )
+    pq.add_argument("--quality", type=int, default=90, help="of AVIF, 0 to 100 (90)")
+    _add_white(pq, "203")
+
+    dataset = _command(
+        commands, _dataset, "dataset", "make the paper's training layout from gain map photos"
+    )
+    dataset.add_argument("input", type=Path, metavar="FOLDER", help="of gain map photos")
+    dataset.add_argument("output", type=Path, metavar="OUT", help="a new folder")
+    dataset.add_argument(
+        "--test-every", type=int, default=10, metavar="N", help="every Nth to test/; 0: none (10)"
+    )
+    dataset.add_argument(
+        "--weights-preset", choices=("synthetic", "real-world"), default="real-world",
+        help="which of the paper's two forms (real-world: map at half size)",
+    )  # fmt: skip
+
+    convert = _command(commands, _convert, "convert", "make HDR of ordinary SDR photos")
+    convert.add_argument("input", type=Path, metavar="IN", help="a photo, or a folder of them")
+    convert.add_argument(
+        "output", type=Path, metavar="OUT", help=".jpg (Ultra HDR), .avif or .png (PQ), .exr, "
+        ".hdr or .tif (linear); for a folder, a folder",
+    )  # fmt: skip
+    _add_overwrite(convert)
+    convert.add_argument(
+        "--to", default="jpg", choices=("jpg", "avif", "png", "exr", "hdr", "tif"),
+        help="what a folder is converted to (jpg)",
+    )  # fmt: skip
+    convert.add_argument("--jobs", type=positive_int, default=2, help="photos at a time (2)")
+    add_photo_options(convert)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    runner: Callable[[argparse.Namespace], int],
     name: str,
     text: str,
-    runner: Callable[[argparse.Namespace], int],
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     parser.set_defaults(run=runner)
@@ -57,18 +105,20 @@ def _add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
-def add_white(parser: argparse._ActionsContainer, default: str = "203") -> None:
-    """Add the option of SDR white."""
+def _add_white(parser: argparse._ActionsContainer, default: str) -> None:
     parser.add_argument(
         "--white", type=float, metavar="NITS", help=f"cd/m2 of SDR white (1.0) ({default})"
     )
 
 
-def add_sampling(parser: argparse._ActionsContainer) -> None:
-    """Add the option of how samples are read that a photo stores at less than its size."""
+def _add_reading(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--sampling", choices=("libultrahdr", "smooth"), default="libultrahdr",
         help="of chroma and smaller maps: as libultrahdr does, or as Chrome does (libultrahdr)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-pixels", type=positive_int, metavar="N",
+        help="read pictures of up to N pixels (134 million, less where a file is very small)",
     )  # fmt: skip
 
 
@@ -84,85 +134,28 @@ def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     parts.add_argument("--gainmap", type=Path, metavar="FILE", help="gain map")
     parts.add_argument("--metadata", type=Path, metavar="FILE", help=".json of photo extract")
     parts.add_argument("--qmax", type=Path, metavar="FILE", help=".npy, stops, as published")
-    look = parser.add_argument_group("rendering")
-    look.add_argument(
+    rendering = parser.add_argument_group("rendering")
+    rendering.add_argument(
         "--display-boost", type=float, metavar="RATIO",
         help="render for a display that goes so far over SDR white (default: HDR in full)",
     )  # fmt: skip
-    look.add_argument(
+    rendering.add_argument(
         "--eotf", choices=("srgb", "gamma22", "bt1886"), help="how the SDR picture is decoded"
     )
-    add_sampling(look)
-
-
-def _add_extract(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "extract", "split into sdr.png gainmap.png metadata.json qmax.npy",
-                      _extract)  # fmt: skip
-    parser.add_argument("input", type=Path, metavar="IN", help="a gain map photo")
-    parser.add_argument("output", type=Path, metavar="FOLDER", help="made where there is none")
-    _add_overwrite(parser)
-    add_sampling(parser)
-
-
-def _add_render(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "render", "render to linear .exr, .hdr or float .tif", _render)
-    _add_input(parser, "")
-    parser.add_argument(
-        "--primaries", choices=PRIMARIES, default="bt709", help="of the result (bt709)"
-    )
-    add_white(parser)
-
-
-def _add_pq(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "pq", "write PQ: .png of 16 bits with cICP, or .avif", _pq)
-    _add_input(parser, ", linear .exr, .hdr or .tif")
-    parser.add_argument(
-        "--primaries", choices=PRIMARIES, help="of a linear IN that does not say (bt709)"
-    )
-    parser.add_argument("--quality", type=int, default=90, help="of AVIF, 0 to 100 (90)")
-    add_white(parser)
-
-
-def _add_dataset(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(
-        commands, "dataset", "make the paper's training layout from gain map photos", _dataset
-    )
-    parser.add_argument("input", type=Path, metavar="FOLDER", help="of gain map photos")
-    parser.add_argument("output", type=Path, metavar="OUT", help="a new folder")
-    parser.add_argument(
-        "--test-every", type=int, default=10, metavar="N", help="every Nth to test/; 0: none (10)"
-    )
-    parser.add_argument(
-        "--weights-preset", choices=("synthetic", "real-world"), default="real-world",
-        help="which of the paper's two forms (real-world: map at half size)",
-    )  # fmt: skip
-
-
-def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = _command(commands, "convert", "make HDR of ordinary SDR photos with GMNet", _convert)
-    parser.add_argument("input", type=Path, metavar="IN", help="a photo, or a folder of them")
-    parser.add_argument(
-        "output", type=Path, metavar="OUT", help=".jpg (Ultra HDR), .avif or .png (PQ), .exr, "
-        ".hdr or .tif (linear); for a folder, a folder",
-    )  # fmt: skip
-    _add_overwrite(parser)
-    parser.add_argument(
-        "--to", default="jpg", choices=("jpg", "avif", "png", "exr", "hdr", "tif"),
-        help="what a folder is converted to (jpg)",
-    )  # fmt: skip
-    parser.add_argument("--jobs", type=positive_int, default=2, help="photos at a time (2)")
-    add_photo_options(parser)
+    _add_reading(rendering)
 
 
 def add_photo_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `ConvertOptions` and `PhotoPredictor`."""
-    look = parser.add_argument_group("look")
-    look.add_argument("--strength", type=float, default=1.0, help="factor on the gain in stops (1)")
-    add_white(look, "of the weights; PQ output")
-    look.add_argument(
+    rendering = parser.add_argument_group("rendering")
+    rendering.add_argument(
+        "--strength", type=float, default=1.0, help="factor on the gain in stops (1)"
+    )
+    _add_white(rendering, "of the weights; PQ output")
+    rendering.add_argument(
         "--primaries", choices=PRIMARIES, default="bt709", help="of linear output (bt709)"
     )
-    add_sampling(look)
+    _add_reading(rendering)
     file = parser.add_argument_group("file")
     file.add_argument("--map-channels", type=int, choices=(1, 3), default=3,
                       help="3 is exact; 1 is smaller (3)")  # fmt: skip
@@ -191,52 +184,37 @@ def make_predictor(args: argparse.Namespace, streams: int = 1) -> PhotoPredictor
     )
 
 
+def _reading(args: argparse.Namespace) -> ReadOptions:
+    from vs_gainmap.photo.input import ReadOptions
+
+    return ReadOptions(sampling=args.sampling, max_pixels=args.max_pixels)
+
+
 def convert_options(args: argparse.Namespace) -> ConvertOptions:
     """Return how photos are converted."""
-    from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.convert import ConvertOptions
 
-    for name, value in (("map-quality", args.map_quality), ("quality", args.quality)):
-        if value is not None and not 1 <= value <= 100:
-            raise MediaError(f"{name} must be within 1..100, got {value}")
     given: dict[str, Any] = {}
     if args.quality is not None:
         given = {"base_quality": args.quality, "avif_level": args.quality}
     return ConvertOptions(
         strength=args.strength,
-        sdr_white=check_white(args),
+        sdr_white=args.white,
         map_channels=args.map_channels,
         map_scale=args.map_scale,
         map_quality=args.map_quality,
         primaries=args.primaries,
-        sampling=args.sampling,
+        reading=_reading(args),
         **given,
     )
 
 
-def check_white(args: argparse.Namespace) -> float | None:
-    """Return SDR white as given.
-
-    Raises:
-        MediaError: not a luminance that PQ can hold.
-    """
-    from vs_gainmap.errors import MediaError
-
-    white: float | None = args.white
-    if white is not None and not 1 <= white <= 10000:
-        raise MediaError(f"white must be within 1..10000 cd/m2, got {white}")
-    return white
-
-
 def _extract(args: argparse.Namespace) -> int:
-    from vs_gainmap.errors import MediaError
-    from vs_gainmap.photo.extract import METADATA, extract_photo
+    from vs_gainmap.photo.extract import extract_photo
     from vs_gainmap.photo.read import read_photo
 
-    if (args.output / METADATA).exists() and not args.overwrite:
-        raise MediaError(f"{args.output}: holds a photo already; --overwrite replaces it")
-    photo = read_photo(args.input, sampling=args.sampling)
-    for path in extract_photo(photo, args.output):
+    photo = read_photo(args.input, _reading(args))
+    for path in extract_photo(photo, args.output, source=args.input, overwrite=args.overwrite):
         print(path)
     return 0
 
@@ -246,43 +224,48 @@ def _read(args: argparse.Namespace) -> tuple[GainMapPhoto, Eotf | None]:
     from vs_gainmap.photo.extract import read_extracted, read_extracted_folder
     from vs_gainmap.photo.read import read_photo
 
-    if args.sdr is not None or args.gainmap is not None:
-        if args.input is not None or args.sdr is None or args.gainmap is None:
-            raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
+    parts = args.sdr is not None or args.gainmap is not None
+    if parts == (args.input is not None) or (parts and None in (args.sdr, args.gainmap)):
+        raise MediaError(NEEDED)
+    if parts:
         return read_extracted(
-            args.sdr,
-            args.gainmap,
-            metadata=args.metadata,
-            qmax=args.qmax,
-            sampling=args.sampling,
+            args.sdr, args.gainmap, metadata=args.metadata, qmax=args.qmax, options=_reading(args)
         )
-    if args.input is None:
-        raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
     if args.input.is_dir():
-        return read_extracted_folder(args.input, sampling=args.sampling)
-    return read_photo(args.input, sampling=args.sampling), None
+        return read_extracted_folder(args.input, _reading(args))
+    return read_photo(args.input, _reading(args)), None
 
 
-def _sources(args: argparse.Namespace) -> list[Path | None]:
-    """Return what `_read` reads, as far as it is given."""
+def _check_output(args: argparse.Namespace, suffixes: tuple[str, ...], what: str) -> float:
+    """Check the output's name and SDR white; return that."""
+    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
+    from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.extract import PARTS
+    from vs_gainmap.photo.input import check_range
+    from vs_gainmap.photo.write import WHITE_RANGE
 
-    parts = [args.sdr, args.gainmap, args.metadata, args.qmax]
+    if args.output.suffix.lower() not in suffixes:
+        raise MediaError(f"{args.output.name}: {what} goes into {', '.join(suffixes)}")
+    sources = [args.input, args.sdr, args.gainmap, args.metadata, args.qmax]
     if args.input is not None and args.input.is_dir():
-        parts += [args.input / name for name in PARTS]
-    return [args.input, *parts]
+        sources += [args.input / name for name in PARTS]
+    check_output(args.output, sources, overwrite=args.overwrite)
+    white: float = REFERENCE_WHITE_NITS if args.white is None else args.white
+    check_range("white", white, *WHITE_RANGE)
+    return white
+
+
+def _own_eotf(args: argparse.Namespace, stored: Eotf | None) -> Eotf | None:
+    chosen: Eotf | None = args.eotf or stored
+    # A photo's own curve is sRGB already, or an ICC profile that describes it better.
+    return None if chosen == "srgb" and args.eotf is None else chosen
 
 
 def _render(args: argparse.Namespace) -> int:
-    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
-    from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.linear import write_linear
     from vs_gainmap.photo.render import render_photo
 
-    if args.output.suffix.lower() not in LINEAR:
-        raise MediaError(f"{args.output.name}: linear light goes into {', '.join(LINEAR)}")
-    check_output(args.output, _sources(args), overwrite=args.overwrite)
-    white = check_white(args) or REFERENCE_WHITE_NITS
+    white = _check_output(args, LINEAR, "linear light")
     photo, eotf = _read(args)
     hdr = render_photo(
         photo,
@@ -294,27 +277,14 @@ def _render(args: argparse.Namespace) -> int:
     return 0
 
 
-def _own_eotf(args: argparse.Namespace, stored: Eotf | None) -> Eotf | None:
-    chosen: Eotf | None = args.eotf or stored
-    # A photo's own curve is sRGB already, or an ICC profile that says it better.
-    return None if chosen == "srgb" and args.eotf is None else chosen
-
-
 def _pq(args: argparse.Namespace) -> int:
-    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
-    from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.linear import read_linear
     from vs_gainmap.photo.render import render_photo
     from vs_gainmap.photo.write import PQ_SUFFIXES, write_pq
 
-    if args.output.suffix.lower() not in PQ_SUFFIXES:
-        raise MediaError(f"{args.output.name}: PQ goes into {', '.join(PQ_SUFFIXES)}")
-    if not 0 <= args.quality <= 100:
-        raise MediaError(f"quality must be within 0..100, got {args.quality}")
-    check_output(args.output, _sources(args), overwrite=args.overwrite)
-    white = check_white(args) or REFERENCE_WHITE_NITS
+    white = _check_output(args, PQ_SUFFIXES, "PQ")
     if args.input is not None and args.input.suffix.lower() in LINEAR:
-        hdr, stored = read_linear(args.input)
+        hdr, stored = read_linear(args.input, _reading(args))
         primaries = stored or args.primaries or "bt709"
     else:
         photo, eotf = _read(args)

@@ -1,8 +1,8 @@
-"""Find the gain map in AVIF and HEIC: the ``tmap`` item of ISO/IEC 23008-12.
+"""AVIF and HEIC: their items, the ``tmap`` item of ISO/IEC 23008-12, and decoding.
 
-No Python library gives that item, but all decode the primary one. So this module reads the
-few boxes that tell which items are base and map, and makes a copy of the file whose primary
-item is the map: libavif and libheif then decode it like any picture.
+No Python library gives the ``tmap`` item, but all decode the primary one. So this module reads
+the few boxes that name base and map, and makes a copy of the file whose primary item is the
+map: libavif and libheif then decode it like any picture.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.photo.input import Signal, as_rgb, check_size, open_image
+from vs_gainmap.photo.input import DEFAULTS, ReadOptions, Signal, as_rgb, check_size, open_image
 from vs_gainmap.photo.optional import load
 
-CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heif", b"miaf")
 MAX_BOXES = 4096
 MAX_ITEMS = 1024
-MAX_PAYLOAD = 4096
+MAX_EXTENTS = 64
+MAX_PAYLOAD = 1 << 20
+HIDDEN = 1
 
 
 class Box(NamedTuple):
@@ -48,34 +49,74 @@ class Cursor:
         return value
 
 
+class Reference(NamedTuple):
+    """Items that one item refers to."""
+
+    kind: bytes
+    at: int
+    """Where the type lies in the file."""
+    item: int
+    targets: list[int]
+
+
 @dataclass(slots=True)
 class Items:
     """What the ``meta`` box says, as far as gain maps need it."""
 
+    data: bytes
     primary: int = 0
     primary_at: int = 0
     primary_size: int = 2
     kinds: dict[int, bytes] = field(default_factory=dict)
-    extents: dict[int, tuple[int, int, int]] = field(default_factory=dict)
-    """Construction method, offset and length of an item's only extent."""
-    derived_from: dict[int, list[int]] = field(default_factory=dict)
-    nclx: list[tuple[int, int] | None] = field(default_factory=list)
-    """By property index less one: primaries and transfer after H.273, where it is ``nclx``."""
-    sizes: list[tuple[int, int] | None] = field(default_factory=list)
+    flags_at: dict[int, int] = field(default_factory=dict)
+    """Where the lowest byte of an item's flags lies."""
+    extents: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
+    """Construction method, and offset and length of each extent."""
+    references: list[Reference] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    """The properties, in order."""
     properties: dict[int, list[int]] = field(default_factory=dict)
+    """By item: positions in `boxes`, from 1."""
     idat: int = 0
+
+    def find(self, item: int, kind: bytes) -> Iterator[bytes]:
+        """Yield the content of an item's properties of one type."""
+        for index in self.properties.get(item, []):
+            if 1 <= index <= len(self.boxes) and self.boxes[index - 1].kind == kind:
+                box = self.boxes[index - 1]
+                yield self.data[box.start : box.end]
 
     def color_of(self, item: int) -> tuple[int, int] | None:
         """Return primaries and transfer after H.273 of an item; None where it has none."""
-        return next((c for i in self.properties.get(item, []) if (c := _at(self.nclx, i))), None)
+        for content in self.find(item, b"colr"):
+            if content[:4] == b"nclx" and len(content) >= 8:
+                primaries, transfer = struct.unpack_from(">HH", content, 4)
+                return primaries, transfer
+        return None
 
-    def size_of(self, item: int) -> tuple[int, int] | None:
-        """Return width and height of an item."""
-        return next((s for i in self.properties.get(item, []) if (s := _at(self.sizes, i))), None)
+    def depth_of(self, item: int) -> int | None:
+        """Return the bits of an item's samples, after ``pixi`` or ``av1C``; None without both."""
+        for content in self.find(item, b"pixi"):
+            if len(content) >= 6 and 1 <= content[5] <= 16:
+                return content[5]
+        for content in self.find(item, b"av1C"):
+            # AV1-ISOBMFF, clause 2.3.3: high_bitdepth and twelve_bit.
+            if len(content) >= 3:
+                return 8 if not content[2] & 0x40 else 12 if content[2] & 0x20 else 10
+        return None
 
-
-def _at(values: list[tuple[int, int] | None], index: int) -> tuple[int, int] | None:
-    return values[index - 1] if 1 <= index <= len(values) else None
+    def content(self, item: int) -> bytes | None:
+        """Return an item's bytes, up to 1 MiB; None where they lie in no extent of this file."""
+        method, extents = self.extents.get(item, (2, []))
+        if method not in (0, 1):
+            return None
+        base = self.idat if method == 1 else 0
+        parts, left = [], MAX_PAYLOAD
+        for offset, length in extents:
+            part = self.data[base + offset : base + offset + min(length, left)]
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
 
 
 def is_bmff(data: bytes) -> bool:
@@ -83,7 +124,17 @@ def is_bmff(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and any(brand in data[8:64] for brand in BRANDS)
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+def is_avif(data: bytes) -> bool:
+    """Say whether the brands of an ISOBMFF file name AVIF."""
+    return b"avi" in data[8:64]
+
+
+def read_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes that lie side by side in a part of the file.
+
+    Raises:
+        MediaError: a box leaves its parent.
+    """
     for _ in range(MAX_BOXES):
         if start + 8 > end:
             return
@@ -106,44 +157,28 @@ def read_items(data: bytes) -> Items:
     Raises:
         MediaError: there is none, or it is damaged.
     """
-    items = Items()
-    meta = next((box for box in _boxes(data, 0, len(data)) if box.kind == b"meta"), None)
+    items = Items(data)
+    meta = next((box for box in read_boxes(data, 0, len(data)) if box.kind == b"meta"), None)
     if meta is None:
         raise MediaError("damaged AVIF or HEIC: no meta box")
-    _walk(data, Box(meta.kind, meta.start + CONTAINERS[b"meta"], meta.end), items)
+    for box in read_boxes(data, meta.start + 4, meta.end):
+        if box.kind == b"iprp":
+            for inner in read_boxes(data, box.start, box.end):
+                _read_box(inner, items)
+        else:
+            _read_box(box, items)
     return items
 
 
-def _walk(data: bytes, parent: Box, items: Items) -> None:
-    for box in _boxes(data, parent.start, parent.end):
-        if box.kind in (b"iprp", b"ipco"):
-            _walk(data, box, items)
-            continue
-        if parent.kind == b"ipco":
-            items.nclx.append(_nclx(data, box))
-            items.sizes.append(_size(data, box))
-            continue
-        cursor = Cursor(data, box.start, box.end)
-        if box.kind == b"idat":
-            items.idat = box.start
-        reader = _READERS.get(box.kind)
-        if reader is not None:
-            version, flags = cursor.take(1), cursor.take(3)
-            reader(cursor, version, flags, items)
-
-
-def _nclx(data: bytes, box: Box) -> tuple[int, int] | None:
-    if box.kind != b"colr" or data[box.start : box.start + 4] != b"nclx":
-        return None
-    cursor = Cursor(data, box.start + 4, box.end)
-    return cursor.take(2), cursor.take(2)
-
-
-def _size(data: bytes, box: Box) -> tuple[int, int] | None:
-    if box.kind != b"ispe":
-        return None
-    cursor = Cursor(data, box.start + 4, box.end)
-    return cursor.take(4), cursor.take(4)
+def _read_box(box: Box, items: Items) -> None:
+    if box.kind == b"ipco":
+        items.boxes.extend(read_boxes(items.data, box.start, box.end))
+    elif box.kind == b"idat":
+        items.idat = box.start
+    elif box.kind in _READERS:
+        cursor = Cursor(items.data, box.start, box.end)
+        version, flags = cursor.take(1), cursor.take(3)
+        _READERS[box.kind](cursor, version, flags, items)
 
 
 def _pitm(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
@@ -154,7 +189,7 @@ def _pitm(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
 
 def _iinf(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
     cursor.take(2 if version == 0 else 4)
-    for box in _boxes(cursor.data, cursor.position, cursor.end):
+    for box in read_boxes(cursor.data, cursor.position, cursor.end):
         inner = Cursor(cursor.data, box.start, box.end)
         entry_version = inner.take(1)
         inner.take(3)
@@ -163,15 +198,16 @@ def _iinf(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
         item = inner.take(2 if entry_version == 2 else 4)
         inner.take(2)
         items.kinds[item] = inner.take(4).to_bytes(4, "big")
+        items.flags_at[item] = box.start + 3
 
 
 def _iref(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
     size = 2 if version == 0 else 4
-    for box in _boxes(cursor.data, cursor.position, cursor.end):
+    for box in read_boxes(cursor.data, cursor.position, cursor.end):
         inner = Cursor(cursor.data, box.start, box.end)
         item, count = inner.take(size), inner.take(2)
-        if box.kind == b"dimg":
-            items.derived_from[item] = [inner.take(size) for _ in range(min(count, MAX_ITEMS))]
+        targets = [inner.take(size) for _ in range(min(count, MAX_ITEMS))]
+        items.references.append(Reference(box.kind, box.start - 4, item, targets))
 
 
 def _iloc(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
@@ -184,12 +220,15 @@ def _iloc(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
         method = cursor.take(2) & 15 if version in (1, 2) else 0
         cursor.take(2)
         base = cursor.take(base_size)
-        extents = cursor.take(2)
-        for index in range(min(extents, MAX_ITEMS)):
+        extents: list[tuple[int, int]] = []
+        number = cursor.take(2)
+        # Without offset and length an extent is the whole file, and more of them say nothing.
+        for _ in range(number if offset_size + length_size else min(number, 1)):
             cursor.take(index_size)
             offset, length = cursor.take(offset_size), cursor.take(length_size)
-            if index == 0:
-                items.extents[item] = (method, base + offset, length)
+            if len(extents) < MAX_EXTENTS:
+                extents.append((base + offset, length))
+        items.extents[item] = (method, extents)
 
 
 def _ipma(cursor: Cursor, version: int, flags: int, items: Items) -> None:
@@ -218,58 +257,85 @@ class ToneMap(NamedTuple):
     gain_map: int
 
 
-def find_tone_map(data: bytes, items: Items) -> ToneMap | None:
+def find_tone_map(items: Items) -> ToneMap | None:
     """Return the ``tmap`` item that derives from the primary one; None where there is none."""
-    for item, kind in items.kinds.items():
-        sources = items.derived_from.get(item, [])
-        if kind != b"tmap" or len(sources) != 2 or sources[0] != items.primary:
+    for reference in items.references:
+        if items.kinds.get(reference.item) != b"tmap" or reference.kind != b"dimg":
             continue
-        method, offset, length = items.extents.get(item, (0, 0, 0))
-        start = offset + (items.idat if method == 1 else 0)
-        payload = data[start : start + min(length, MAX_PAYLOAD)]
+        if len(reference.targets) != 2 or reference.targets[0] != items.primary:
+            continue
+        payload = items.content(reference.item)
         # One version byte of the item, then the metadata of ISO 21496-1.
-        if method in (0, 1) and len(payload) > 1 and payload[0] == 0:
-            return ToneMap(item, payload[1:], sources[1])
+        if payload is not None and len(payload) > 1 and payload[0] == 0:
+            return ToneMap(reference.item, payload[1:], reference.targets[1])
     return None
 
 
-def with_primary(data: bytes, items: Items, item: int) -> bytes:
-    """Return a copy of the file with another primary item."""
-    try:
-        identity = item.to_bytes(items.primary_size, "big")
-    except OverflowError as error:
-        raise MediaError("damaged AVIF or HEIC: the gain map's item does not exist") from error
-    return data[: items.primary_at] + identity + data[items.primary_at + items.primary_size :]
+def with_primary(items: Items, item: int) -> bytes:
+    """Return a copy of the file with another primary item, for libraries that decode that one.
+
+    They take no item as primary that is hidden, or auxiliary to another, as an iPhone's map is:
+    in the copy it is neither.
+
+    Raises:
+        MediaError: the file has no such item.
+    """
+    if item not in items.kinds or item >= 1 << 8 * items.primary_size:
+        raise MediaError("damaged AVIF or HEIC: the gain map's item does not exist")
+    copy = bytearray(items.data)
+    end = items.primary_at + items.primary_size
+    copy[items.primary_at : end] = item.to_bytes(items.primary_size, "big")
+    copy[items.flags_at[item]] &= ~HIDDEN
+    for reference in items.references:
+        if reference.kind == b"auxl" and reference.item == item:
+            copy[reference.at : reference.at + 4] = b"free"
+    return bytes(copy)
 
 
-def decode_bmff(data: bytes) -> tuple[Signal, dict[str, Any]]:
+def decode_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> tuple[Signal, dict[str, Any]]:
     """Decode the primary item of an AVIF or HEIC file.
+
+    Args:
+        data: the file.
+        options: the largest size.
 
     Returns:
         The pixels, (H, W, 3), at 8 or 16 bits, and the library's ``info``. HEIC comes upright;
         AVIF as stored, with its turns as the orientation in EXIF.
+
+    Raises:
+        MediaError: too large.
     """
     if is_avif(data):
-        return _decode_avif(data)
+        return _decode_avif(data, options)
     heif = load("pillow_heif", "pillow-heif")
     file = heif.open_heif(data, convert_hdr_to_8bit=False)
-    check_size(*file.size)
-    return as_rgb(np.asarray(file)), dict(file.info)
+    width, height = file.size
+    check_size(width, height, len(data), options)
+    pixels = as_rgb(np.asarray(file))
+    if pixels.dtype == np.uint16:
+        depth = int(file.info["bit_depth"])
+        # The library shifts codes to the top of 16 bits.
+        pixels = _to_16_bits(pixels, 1 << (16 - depth), depth)
+    return pixels, dict(file.info)
 
 
-def is_avif(data: bytes) -> bool:
-    """Say whether the brands of an ISOBMFF file name AVIF."""
-    return b"avi" in data[8:64]
-
-
-def _decode_avif(data: bytes) -> tuple[Signal, dict[str, Any]]:
-    with open_image(data, "AVIF") as file:
+def _decode_avif(data: bytes, options: ReadOptions) -> tuple[Signal, dict[str, Any]]:
+    items = read_items(data)
+    depth = items.depth_of(items.primary) or 8
+    with open_image(data, options, "AVIF") as file:
         info = dict(file.info)
-        pixels = np.asarray(file.convert("RGB"))
-    deep = load("imagecodecs", "imagecodecs").avif_decode(data)
+        if depth <= 8:
+            return as_rgb(np.asarray(file.convert("RGB"))), info
+        size = file.size
     # Pillow gives 8 bits alone; neither library applies the file's turns.
-    if deep.dtype == np.uint16 and deep.shape[:2] == pixels.shape[:2]:
-        depth = 10 if int(deep.max()) < 1024 else 12
-        codes = deep.astype(np.uint32) * 65535 // ((1 << depth) - 1)
-        return as_rgb(codes.astype(np.uint16)), info
-    return pixels, info
+    codes = load("imagecodecs", "imagecodecs").avif_decode(data)
+    if codes.dtype != np.uint16 or codes.shape[1::-1] != size:
+        raise MediaError(f"damaged AVIF: no picture of {depth} bits")
+    return _to_16_bits(as_rgb(codes), 1, depth), info
+
+
+def _to_16_bits(codes: Signal, unit: int, depth: int) -> Signal:
+    """Spread codes of so many bits, each a multiple of `unit`, over the whole of 16."""
+    most = ((1 << depth) - 1) * unit
+    return (codes.astype(np.uint32) * 65535 // most).astype(np.uint16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,15 +15,39 @@ from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
-from vs_gainmap.photo.input import Sampling, as_bytes, naming, read_file
-from vs_gainmap.photo.jpeg import BASE_QUALITY, decode_jpeg, encode_jpeg, parse_jpeg
+from vs_gainmap.photo.input import (
+    DEFAULTS,
+    ReadOptions,
+    as_bytes,
+    check_range,
+    decoding,
+    naming,
+    read_file,
+)
+from vs_gainmap.photo.jpeg import (
+    BASE_QUALITY,
+    decode_jpeg,
+    encode_jpeg,
+    parse_jpeg,
+    with_coded_data,
+)
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
 from vs_gainmap.photo.picture import Picture, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
-from vs_gainmap.photo.profile import profile_from_icc, srgb_curve_icc
+from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.write import AVIF_LEVEL, MAP_QUALITY, PQ_SUFFIXES, assemble, write_pq
+from vs_gainmap.photo.write import (
+    AVIF_LEVEL,
+    BASE_LAYOUTS,
+    MAP_QUALITY,
+    PQ_SUFFIXES,
+    WHITE_RANGE,
+    assemble,
+    write_pq,
+)
+
+_log = logging.getLogger(__name__)
 
 INPUT_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"),
@@ -45,8 +70,20 @@ class ConvertOptions:
     avif_level: int = AVIF_LEVEL
     primaries: PrimariesName = "bt709"
     """Of linear output."""
-    sampling: Sampling = "libultrahdr"
-    """How a JPEG's chroma is read."""
+    reading: ReadOptions = DEFAULTS
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            MediaError: a value is out of range.
+        """
+        check_range("strength", self.strength, 0, 4)
+        if self.sdr_white is not None:
+            check_range("white", self.sdr_white, *WHITE_RANGE)
+        check_range("map-quality", self.map_quality, 1, 100)
+        check_range("quality", self.base_quality, 1, 100)
+        check_range("quality", self.avif_level, 0, 100)
 
 
 def check_target(target: Path) -> None:
@@ -76,11 +113,11 @@ def convert_photo(
     """
     check_target(target)
     data = read_file(source)
-    with naming(source):
+    with decoding(source):
         if has_gain_map(data):
             raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")
-        picture = read_picture(source, data, sampling=options.sampling)
-    with naming(source, decoding=False):
+    picture = read_picture(source, options.reading, data=data)
+    with naming(source):
         write_hdr_picture(picture, target, predictor, options)
 
 
@@ -106,24 +143,33 @@ def write_hdr_picture(
 
 
 def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
-    """Return an Ultra HDR JPEG; a JPEG's own coded data become the base as they are."""
+    """Return an Ultra HDR JPEG; a JPEG's own coded data become the base as they are.
+
+    A JPEG that libultrahdr does not decode is coded anew, with a warning.
+    """
     picture = predicted.picture
     base, signal, profile = picture.jpeg, picture.signal, picture.profile
-    if base is None:
-        icc = picture.icc
-        if icc is None and profile.primaries != "bt709":
-            icc = srgb_curve_icc(profile.primaries)
-        encoded = encode_jpeg(
-            as_bytes(signal), quality=options.base_quality, icc=icc, exif=picture.exif
-        )
-        base = parse_jpeg(encoded)
+    if base is None or base.layout not in BASE_LAYOUTS:
+        pixels, quality = as_bytes(signal), options.base_quality
+        if base is not None:
+            _log.warning(
+                "a JPEG in %s is no base that HDR viewers read: coded anew at quality %d",
+                base.layout,
+                quality,
+            )
+            base = with_coded_data(base, encode_jpeg(pixels, quality=quality))
+        else:
+            icc = picture.icc
+            if icc is None and profile.primaries != "bt709":
+                icc = make_icc(profile.primaries)
+            base = parse_jpeg(encode_jpeg(pixels, quality=quality, icc=icc, exif=picture.exif))
         # What the base lost is given back by the map: it is made against the decoded base.
-        signal, profile = decode_jpeg(base, options.sampling), profile_from_icc(base.icc)
+        signal, profile = decode_jpeg(base, options.reading), profile_from_icc(base.icc)
     gain_map, metadata = make_gain_map(
         predicted,
         signal,
         profile,
-        channels=1 if base.components == 1 else options.map_channels,
+        channels=options.map_channels,
         scale=options.map_scale,
     )
     return assemble(base, gain_map, metadata, quality=options.map_quality)

@@ -7,7 +7,6 @@ As published, the log gain is taken as the photo has it, and never below zero.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -23,11 +22,13 @@ from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import PRESETS, GainMapPreset, decode_gain_map
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.photo.extract import as_sdr_base
-from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.input import ReadOptions
 from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.render import resample_rows, upright
+from vs_gainmap.photo.write import npy_bytes, png_bytes
 
+SMOOTH = ReadOptions(sampling="smooth")
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".avif", ".heic", ".heif")
 # The published loader joins files by the first seven letters of their name.
@@ -67,16 +68,12 @@ def write_item(photo: GainMapPhoto, stem: str, folder: Path, map_scale: int) -> 
     write_bytes(folder / "image" / f"{stem}.png", _png(picture[0, :, :height, :width]))
     write_bytes(folder / "gainmap" / f"{stem}.png", _png(small))
     write_bytes(folder / "thumbnail" / f"{stem}.png", _png(thumbnail[0]))
-    buffer = io.BytesIO()
-    np.save(buffer, np.float32(qmax))
-    write_bytes(folder / "metadata" / f"{stem}.npy", buffer.getvalue())
+    write_bytes(folder / "metadata" / f"{stem}.npy", npy_bytes(qmax))
 
 
 def _png(planes: torch.Tensor) -> bytes:
     codes: NDArray[np.uint8] = (planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
-    pixels = codes[..., 0] if codes.shape[2] == 1 else codes
-    data: bytes = load("imagecodecs", "imagecodecs").png_encode(np.ascontiguousarray(pixels))
-    return data
+    return png_bytes(codes[..., 0] if codes.shape[2] == 1 else codes)
 
 
 def make_dataset(
@@ -118,7 +115,7 @@ def make_dataset(
         split = "test" if test_every and number % test_every == 0 else "train"
         stem = STEM.format(number)
         try:
-            write_item(read_photo(path, sampling="smooth"), stem, out / split, preset.map_scale)
+            write_item(read_photo(path, SMOOTH), stem, out / split, preset.map_scale)
         except GainMapError as error:
             left_out.append(str(error))
             continue

@@ -6,29 +6,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, srgb_inverse_eotf
 from vs_gainmap.errors import MediaError, MetadataError
-from vs_gainmap.files import write_bytes
-from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.input import Sampling, as_bytes
-from vs_gainmap.photo.optional import load
+from vs_gainmap.files import check_output, write_bytes
+from vs_gainmap.gainmap import MAX_GAMMA, MAX_STOPS, GainMapMetadata
+from vs_gainmap.photo.input import DEFAULTS, ReadOptions, as_bytes, naming
 from vs_gainmap.photo.picture import read_picture
-from vs_gainmap.photo.profile import ColorProfile
+from vs_gainmap.photo.profile import ColorProfile, name_primaries
 from vs_gainmap.photo.read import GainMapPhoto, check_aspect
 from vs_gainmap.photo.render import render_photo, upright
+from vs_gainmap.photo.write import npy_bytes, png_bytes
+from vs_gainmap.untrusted import as_choice, as_number, read_json, read_npy_number
 
-MAX_SMALL_FILE = 1 << 20
 SDR, GAIN_MAP, METADATA, QMAX = "sdr.png", "gainmap.png", "metadata.json", "qmax.npy"
 PARTS = (SDR, GAIN_MAP, METADATA, QMAX)
 
@@ -64,18 +63,22 @@ def as_sdr_base(photo: GainMapPhoto) -> GainMapPhoto:
     )
 
 
-def extract_photo(photo: GainMapPhoto, folder: Path) -> list[Path]:
+def extract_photo(
+    photo: GainMapPhoto, folder: Path, *, source: Path | None = None, overwrite: bool = False
+) -> list[Path]:
     """Write the four files.
 
     Args:
         photo: what `read_photo` returned.
         folder: where to; made where it does not exist.
+        source: the photo's file, which is never replaced.
+        overwrite: replace files of these names.
 
     Returns:
         What was written.
 
     Raises:
-        MediaError: the folder can't be written.
+        MediaError: the folder can't be written, or holds one of the files without `overwrite`.
     """
     photo = as_sdr_base(photo)
     orientation = photo.picture.orientation
@@ -83,6 +86,9 @@ def extract_photo(photo: GainMapPhoto, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror or error}") from error
+    paths = [folder / name for name in PARTS]
+    for path in paths:
+        check_output(path, [source], overwrite=overwrite)
     # Apple's map is no longer the stored one: 16 bits keep it.
     depth = 65535 if photo.source == "apple" else 255
     coded = np.rint(upright(photo.gain_map, orientation) * depth)
@@ -95,19 +101,14 @@ def extract_photo(photo: GainMapPhoto, folder: Path) -> list[Path]:
         "eotf": "srgb",
     }
     contents = {
-        SDR: _png(upright(as_bytes(photo.picture.signal), orientation)),
-        GAIN_MAP: _png(codes[..., 0] if codes.shape[2] == 1 else codes),
+        SDR: png_bytes(upright(as_bytes(photo.picture.signal), orientation)),
+        GAIN_MAP: png_bytes(codes[..., 0] if codes.shape[2] == 1 else codes),
         METADATA: (json.dumps(fields, indent=1) + "\n").encode(),
+        QMAX: npy_bytes(max(photo.metadata.gain_map_max)),
     }
     for name, content in contents.items():
         write_bytes(folder / name, content)
-    np.save(folder / QMAX, np.float32(max(photo.metadata.gain_map_max)))
-    return [folder / name for name in PARTS]
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    data: bytes = load("imagecodecs", "imagecodecs").png_encode(np.ascontiguousarray(pixels))
-    return data
+    return paths
 
 
 def _primaries_field(primaries: PrimariesName | Primaries) -> str | dict[str, Any]:
@@ -120,7 +121,7 @@ def read_extracted(
     *,
     metadata: Path | None = None,
     qmax: Path | None = None,
-    sampling: Sampling = "libultrahdr",
+    options: ReadOptions = DEFAULTS,
 ) -> tuple[GainMapPhoto, Eotf]:
     """Put a photo together from files.
 
@@ -130,7 +131,7 @@ def read_extracted(
         metadata: as `extract_photo` writes it.
         qmax: stops in .npy, as the published scripts write it: the map then starts at zero,
             without offsets, and SDR has gamma 2.2. Not used beside `metadata`.
-        sampling: how a JPEG's chroma and a smaller map are read.
+        options: how a JPEG's chroma and a smaller map are read, and the largest size.
 
     Returns:
         The photo, and the EOTF that it is to be rendered with.
@@ -139,22 +140,19 @@ def read_extracted(
         MediaError: a file can't be read, or does not fit.
         MetadataError: the metadata are malformed.
     """
-    picture = read_picture(sdr, sampling=sampling)
-    map_picture = read_picture(gain_map, sampling="smooth")
+    picture = read_picture(sdr, options)
+    map_picture = read_picture(gain_map, replace(options, sampling="smooth"))
     height, width = picture.signal.shape[:2]
     check_aspect(width, height, *map_picture.signal.shape[1::-1])
+    eotf: Eotf = "gamma22"
+    map_primaries: PrimariesName | Primaries | None = None
     if metadata is not None:
-        fields = _read_fields(metadata)
-        parsed, eotf = _metadata_of(fields), cast("Eotf", fields.get("eotf", "srgb"))
-        primaries = _read_primaries(fields.get("primaries"))
-        map_primaries = _read_primaries(fields.get("map_primaries"))
-        picture = replace(picture, profile=ColorProfile(primaries=primaries or "bt709"))
+        parsed, eotf, primaries, map_primaries = _read_description(metadata)
+        picture = replace(picture, profile=ColorProfile(primaries=primaries))
     elif qmax is not None:
-        parsed, eotf, map_primaries = _metadata_of_qmax(qmax), "gamma22", None
+        parsed = _metadata_of_qmax(qmax)
     else:
         raise MediaError(f"{sdr.parent}: neither {METADATA} nor {QMAX}")
-    if eotf not in SDR_EOTFS:
-        raise MetadataError(f"{METADATA}: eotf must be one of {', '.join(SDR_EOTFS)}, got {eotf}")
     codes = map_picture.signal
     if np.array_equal(codes[..., 0], codes[..., 1]) and np.array_equal(
         codes[..., 0], codes[..., 2]
@@ -166,13 +164,13 @@ def read_extracted(
         metadata=parsed,
         source="iso21496",
         map_primaries=map_primaries,
-        sampling=sampling,
+        sampling=options.sampling,
     )
     return photo, eotf
 
 
 def read_extracted_folder(
-    folder: Path, *, sampling: Sampling = "libultrahdr"
+    folder: Path, options: ReadOptions = DEFAULTS
 ) -> tuple[GainMapPhoto, Eotf]:
     """Put a photo together from a folder that `extract_photo` or the published script wrote."""
     metadata, qmax = folder / METADATA, folder / QMAX
@@ -181,56 +179,66 @@ def read_extracted_folder(
         folder / GAIN_MAP,
         metadata=metadata if metadata.is_file() else None,
         qmax=qmax if qmax.is_file() else None,
-        sampling=sampling,
+        options=options,
     )
 
 
-def _read_fields(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_SMALL_FILE:
-            raise MetadataError(f"{path}: larger than any such file is")
-        fields = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise MetadataError(f"{path}: {str(error)[:100]}") from error
-    if not isinstance(fields, dict):
-        raise MetadataError(f"{path}: not an object")
-    return fields
+class _Description(NamedTuple):
+    """What metadata.json says."""
+
+    metadata: GainMapMetadata
+    eotf: Eotf
+    primaries: PrimariesName | Primaries
+    map_primaries: PrimariesName | Primaries | None
 
 
-def _metadata_of(fields: dict[str, Any]) -> GainMapMetadata:
-    known = {name: fields[name] for name in GainMapMetadata.__dataclass_fields__ if name in fields}
-    try:
-        values: dict[str, Any] = {
-            name: tuple(float(v) for v in value) if isinstance(value, list) else value
-            for name, value in known.items()
-        }
-        return GainMapMetadata(**values)
-    except (TypeError, ValueError) as error:
-        raise MetadataError(f"{METADATA}: {str(error)[:100]}") from error
+def _read_description(path: Path) -> _Description:
+    """Decode metadata.json; what it leaves out has `GainMapMetadata`'s defaults.
+
+    Raises:
+        MetadataError: it can't be read, or a value is out of range.
+    """
+    fields = read_json(path)
+    with naming(path):
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(GainMapMetadata):
+            if field.name in fields:
+                values[field.name] = _metadata_value(fields[field.name], field)
+        primaries = _read_primaries(fields.get("primaries"))
+        return _Description(
+            metadata=GainMapMetadata(**values),
+            eotf=as_choice(fields.get("eotf", "srgb"), "eotf", SDR_EOTFS),
+            primaries="bt709" if primaries is None else primaries,
+            map_primaries=_read_primaries(fields.get("map_primaries")),
+        )
+
+
+def _metadata_value(value: object, field: dataclasses.Field[Any]) -> object:
+    if isinstance(field.default, bool):
+        if not isinstance(value, bool):
+            raise MetadataError(f"{field.name} must be true or false, got {value!r}"[:100])
+        return value
+    if isinstance(field.default, float):
+        return as_number(value, field.name, -MAX_STOPS, MAX_STOPS)
+    if not isinstance(value, list) or len(value) != 3:
+        raise MetadataError(f"{field.name} must be three numbers, got {value!r}"[:100])
+    return tuple(as_number(one, field.name, -MAX_GAMMA, MAX_GAMMA) for one in value)
 
 
 def _metadata_of_qmax(path: Path) -> GainMapMetadata:
-    try:
-        if path.stat().st_size > MAX_SMALL_FILE:
-            raise MetadataError(f"{path}: larger than any such file is")
-        # Mapped: a header that promises more than the file has is an error, not an allocation.
-        stops = float(np.load(path, mmap_mode="r", allow_pickle=False).reshape(-1)[0])
-    except (OSError, ValueError, IndexError, EOFError, OverflowError) as error:
-        raise MetadataError(f"{path}: {str(error)[:100]}") from error
-    if not (math.isfinite(stops) and 0 <= stops <= 32):
-        raise MetadataError(f"{path}: Qmax must be within 0..32 stops, got {stops}")
+    stops = read_npy_number(path, 0, MAX_STOPS)
     return GainMapMetadata(gain_map_max=(stops, stops, stops), alternate_headroom=stops)
 
 
 def _read_primaries(value: object) -> PrimariesName | Primaries | None:
     if value is None:
         return None
-    if isinstance(value, str) and value in PRIMARIES:
-        return value
-    if isinstance(value, dict):
-        try:
-            points = {name: (float(xy[0]), float(xy[1])) for name, xy in value.items()}
-            return Primaries(**points)
-        except (TypeError, ValueError, IndexError) as error:
-            raise MetadataError(f"{METADATA}: primaries: {str(error)[:100]}") from error
-    raise MetadataError(f"{METADATA}: unknown primaries {value!r}")
+    if not isinstance(value, dict):
+        return as_choice(value, "primaries", PRIMARIES)
+    points: dict[str, tuple[float, float]] = {}
+    for name in ("red", "green", "blue", "white"):
+        xy = value.get(name)
+        if not isinstance(xy, list) or len(xy) != 2:
+            raise MetadataError(f"primaries: {name} must be x and y, got {xy!r}"[:100])
+        points[name] = (as_number(xy[0], name, -1, 2), as_number(xy[1], name, -1, 2))
+    return name_primaries(Primaries(**points))

@@ -1,26 +1,30 @@
-"""What every reader shares: files and sizes that are refused, and errors that name the file."""
+"""What every reader shares: options, limits of files and sizes, and errors that name the file."""
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.errors import GainMapError, MediaError
 from vs_gainmap.photo.optional import load
 
-# The largest sensors of phones have 200 million pixels; no file is larger than this for good.
-MAX_PIXELS = 1 << 28
+# The largest phones' and studio cameras' pictures in one piece have 50 to 108 million pixels.
+MAX_PIXELS = 1 << 27
+# Smaller pictures take little memory whatever they are; of a larger one a photo's file has more
+# bytes than this, and a decompression bomb's has fewer.
+FREE_PIXELS = 1 << 24
+MAX_PIXELS_PER_BYTE = 128
 MAX_FILE_BYTES = 1 << 30
-# A block of 8x8 takes one bit at the very least; a header that says more is a bomb.
-MAX_PIXELS_PER_BYTE = 1024
+# What a conversion takes at its peak.
+MEMORY_PER_PIXEL = 48
 BAND_ROWS = 256
 
 Signal = NDArray[np.uint8] | NDArray[np.uint16]
@@ -35,19 +39,19 @@ and picture aligned, which shifts it by half a cell. "smooth" is what Chrome and
 chroma through libjpeg's filter, the map bilinear with the edges aligned, as encoders average.
 """
 
-# What decoders raise on damaged data; anything else is a fault of ours.
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """How pictures are read."""
+
+    sampling: Sampling = "libultrahdr"
+    """Of chroma and smaller maps."""
+    max_pixels: int | None = None
+    """Largest picture that is decoded; None: 134 million pixels, and above 17 million at most
+    128 pixels for a byte of the file, which no photo reaches."""
+
+
+DEFAULTS = ReadOptions()
 
 
 def read_file(path: Path) -> bytes:
@@ -56,66 +60,126 @@ def read_file(path: Path) -> bytes:
     Raises:
         MediaError: it can't be read, or is larger than any photo.
     """
-    try:
+    with naming(path):
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise MediaError(f"{path.name}: {size} bytes, more than any photo has")
+            raise MediaError(f"{size} bytes, more than any photo has")
         return path.read_bytes()
-    except OSError as error:
-        raise MediaError(f"{path}: {error.strerror or error}") from error
 
 
 @contextmanager
-def naming(path: Path, *, decoding: bool = True) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Put the file's name before what goes wrong inside.
 
-    Args:
-        path: the file.
-        decoding: nothing but reading happens inside, so that what decoders raise is the file's
-            fault, and becomes a `MediaError`.
+    Raises:
+        GainMapError: the same one, with the name; `MediaError` for one of the system's.
     """
     try:
         yield
-    except DECODE_ERRORS as error:
-        if not decoding:
-            raise
-        reason = " ".join(str(error).split())[:100]
-        raise MediaError(f"{path.name}: damaged: {reason}") from error
-    except (MediaError, MetadataError) as error:
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror or error}") from error
+    except GainMapError as error:
         if path.name in str(error):
             raise
         raise type(error)(f"{path.name}: {error}") from error
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuse a picture too large to decode.
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn whatever decoders raise on a file's content into one line that names the file.
+
+    Libraries raise anything on damaged data. So nothing but reading belongs inside.
 
     Raises:
-        MediaError: no pixels, or more than `MAX_PIXELS`.
+        GainMapError: ours, with the name; `MediaError` for all others.
     """
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise MediaError(f"picture of {width}x{height}: more than {MAX_PIXELS >> 20} Mi pixels")
+    with naming(path):
+        try:
+            yield
+        except GainMapError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            raise MediaError(f"damaged: {reason}") from error
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse an option out of range.
+
+    Raises:
+        MediaError: below `low`, above `high`, or not a number.
+    """
+    if not low <= value <= high:
+        raise MediaError(f"{name} must be within {low:g}..{high:g}, got {value}")
+
+
+def check_size(width: int, height: int, stored: int, options: ReadOptions = DEFAULTS) -> None:
+    """Refuse a picture too large to decode.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        stored: bytes that it is coded in.
+        options: may allow more.
+
+    Raises:
+        MediaError: no pixels, more than `MAX_PIXELS`, or more than a photo has for its bytes.
+    """
+    pixels = width * height
+    if width < 1 or height < 1:
+        raise MediaError(f"picture of {width}x{height}: no pixels")
+    if options.max_pixels is not None:
+        most = options.max_pixels
+    else:
+        most = min(MAX_PIXELS, max(FREE_PIXELS, MAX_PIXELS_PER_BYTE * stored))
+    if pixels > most:
+        why = "" if most == MAX_PIXELS or options.max_pixels else f" in {stored} bytes"
+        raise MediaError(
+            f"picture of {width}x{height}{why}: more than {most / 1e6:.3g} million pixels; "
+            f"--max-pixels {pixels} (max_pixels) allows it, which may take "
+            f"{max(pixels * MEMORY_PER_PIXEL / 1e9, 1):.0f} GB of memory"
+        )
+
+
+def check_page(page: Any, stored: int, options: ReadOptions = DEFAULTS) -> None:
+    """Refuse a page of a TIFF that is too large to decode; see `check_size`.
+
+    Raises:
+        MediaError: too many pixels, or of more than four samples.
+    """
+    check_size(page.imagewidth, page.imagelength, stored, options)
+    if page.samplesperpixel > 4 or page.imagedepth > 1:
+        raise MediaError(f"TIFF of {page.samplesperpixel} samples a pixel: neither gray nor color")
 
 
 @contextmanager
-def open_image(data: bytes, *formats: str) -> Iterator[Any]:
+def open_image(data: bytes, options: ReadOptions, *formats: str) -> Iterator[Any]:
     """Open a picture with Pillow, its size checked.
 
+    Args:
+        data: the file.
+        options: the limit of its size.
+        formats: Pillow's names.
+
     Raises:
-        MediaError: none of these formats, or too large, for us or for Pillow.
+        MediaError: none of these formats, or too large.
     """
     image = load("PIL.Image", "pillow")
+    image.init()
     with warnings.catch_warnings():
-        # Limits are errors here; Pillow's warnings about large pictures and odd tags say nothing.
+        # Pillow's warnings about odd tags say nothing to a user.
         warnings.simplefilter("ignore")
-        try:
-            with image.open(io.BytesIO(data), formats=list(formats)) as file:
-                check_size(*file.size)
+        for name in formats:
+            # The plugins themselves: Image.open has a limit of its own, for the whole process.
+            factory, accept = image.OPEN[name]
+            if accept is not None and accept(data[:16]) is not True:
+                continue
+            with factory(io.BytesIO(data), "") as file:
+                width, height = file.size
+                check_size(width, height, len(data), options)
                 yield file
-        except image.DecompressionBombError as error:
-            raise MediaError(str(error)) from error
-        except image.UnidentifiedImageError as error:
-            raise MediaError("not a picture that can be read here") from error
+            return
+    raise MediaError("not a picture that can be read here")
 
 
 def as_rgb(pixels: NDArray[Any]) -> Signal:

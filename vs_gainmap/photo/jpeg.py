@@ -17,14 +17,7 @@ from numpy.typing import NDArray
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.ifd import read_header, read_ifd
-from vs_gainmap.photo.input import (
-    BAND_ROWS,
-    DECODE_ERRORS,
-    MAX_PIXELS_PER_BYTE,
-    Sampling,
-    Signal,
-    check_size,
-)
+from vs_gainmap.photo.input import BAND_ROWS, DEFAULTS, ReadOptions, Signal, check_size
 from vs_gainmap.photo.optional import load
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
@@ -46,10 +39,21 @@ MAX_SEGMENTS = 4096
 MAX_SCANS = 64
 MAX_ICC = 4 << 20
 BASE_QUALITY = 95
+# Horizontal and vertical sampling factors of Y', Cb and Cr.
+LAYOUTS: dict[tuple[tuple[int, int], ...], str] = {
+    ((1, 1), (1, 1), (1, 1)): "4:4:4",
+    ((2, 1), (1, 1), (1, 1)): "4:2:2",
+    ((2, 2), (1, 1), (1, 1)): "4:2:0",
+    ((1, 2), (1, 1), (1, 1)): "4:4:0",
+    ((4, 1), (1, 1), (1, 1)): "4:1:1",
+}
 MAX_SIDE = 65500
 
-# In entropy-coded data 0xFF is followed by 0 (stuffing) or a restart marker; else it ends there.
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+# A marker may have fill bytes before it (ITU-T T.81, B.1.1.2). In entropy-coded data 0xFF is
+# followed by 0 (stuffing) or a restart marker; else it ends there. Searching for one 0xFF alone
+# takes linear time, whatever the fill.
+_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +79,35 @@ class JpegImage:
     height: int
     component_names: bytes
     """One byte each, as the frame header has them."""
+    samplings: bytes
+    """One byte each: horizontal factor in the upper four bits, vertical in the lower."""
 
     @property
     def components(self) -> int:
         """Return how many components there are."""
         return len(self.component_names)
+
+    @property
+    def is_ycbcr(self) -> bool:
+        """Return whether three components are Y'CbCr, by libjpeg's rule of markers and names."""
+        if self.components != 3:
+            return False
+        if self.payload(APP0, b"JFIF\0") is not None:
+            return True
+        adobe = self.payload(APP14, b"Adobe")
+        if adobe is not None and len(adobe) >= 7:
+            return adobe[6] != 0
+        return self.component_names != b"RGB"
+
+    @property
+    def layout(self) -> str:
+        """Return the name of components and sampling: gray, RGB, 4:2:0, or in factors."""
+        if self.components == 1:
+            return "gray"
+        if self.components == 3 and not self.is_ycbcr:
+            return "RGB"
+        factors = tuple((code >> 4, code & 15) for code in self.samplings)
+        return LAYOUTS.get(factors, "x".join(f"{h}:{v}" for h, v in factors))
 
     @property
     def stream(self) -> bytes:
@@ -146,10 +174,10 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
     if data[start : start + 3] != b"\xff\xd8\xff":
         raise MediaError("not a JPEG: it does not begin with FF D8 FF")
     segments: list[Segment] = []
-    frame: tuple[int, int, bytes] | None = None
+    frame: tuple[int, int, bytes, bytes] | None = None
     position = start + 2
     while True:
-        found = _MARKER.match(data, position)
+        found = _NEXT_MARKER.match(data, position)
         if found is None or len(segments) >= MAX_SEGMENTS:
             raise MediaError(f"damaged JPEG: no marker at byte {position}")
         marker, position = found[1][0], found.end()
@@ -165,7 +193,7 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
             break
     if frame is None:
         raise MediaError("damaged JPEG: no frame header before the first scan")
-    width, height, names = frame
+    width, height, names, samplings = frame
     return JpegImage(
         data=data,
         start=start,
@@ -174,6 +202,7 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegImage:
         width=width,
         height=height,
         component_names=names,
+        samplings=samplings,
     )
 
 
@@ -186,16 +215,16 @@ def _segment_end(data: bytes, position: int) -> int:
     return position + int(length)
 
 
-def _frame(payload: bytes) -> tuple[int, int, bytes]:
+def _frame(payload: bytes) -> tuple[int, int, bytes, bytes]:
     if len(payload) < 6:
         raise MediaError("damaged JPEG: short frame header")
     height, width, components = struct.unpack_from(">HHB", payload, 1)
     if not (width and height and components):
         raise MediaError(f"damaged JPEG: the frame header says {width}x{height}")
-    names = payload[6::3]
-    if len(names) != components:
+    names, samplings = payload[6::3], payload[7::3]
+    if len(names) != components or len(samplings) != components:
         raise MediaError(f"damaged JPEG: {components} components, but {len(names)} described")
-    return width, height, names
+    return width, height, names, samplings
 
 
 def _find_end(data: bytes, position: int) -> int:
@@ -248,6 +277,26 @@ def trailer(first: JpegImage) -> bytes:
     return first.data[end:]
 
 
+def with_coded_data(image: JpegImage, coded: bytes) -> JpegImage:
+    """Return a photo with other coded data: its metadata and what stands behind its pictures stay.
+
+    Args:
+        image: the photo.
+        coded: a JPEG in color, of no metadata.
+    """
+    plain = parse_jpeg(coded)
+    left_out = (MPF, ICC) if image.components == 1 else (MPF,)
+    kept = [
+        image.data[one.start : one.end]
+        for one in image.segments
+        if APP0 < one.marker <= APP15
+        and one.marker != APP14
+        and not image.data.startswith(left_out, one.payload_start)
+    ]
+    head = plain.segments[0].end
+    return parse_jpeg(b"".join((plain.data[:head], *kept, plain.data[head:], trailer(image))))
+
+
 def _try_parse(data: bytes, start: int) -> JpegImage | None:
     try:
         return parse_jpeg(data, start)
@@ -272,12 +321,12 @@ def _mpf_offsets(image: JpegImage) -> list[int]:
     return []
 
 
-def decode_jpeg(image: JpegImage, sampling: Sampling = "smooth") -> Signal:
+def decode_jpeg(image: JpegImage, options: ReadOptions = DEFAULTS) -> Signal:
     """Decode one JPEG stream.
 
     Args:
         image: the stream.
-        sampling: how chroma is read between its samples.
+        options: how chroma is read between its samples, and the largest size.
 
     Returns:
         (H, W, 3) or, where it has one component, (H, W, 1); 16 bits in color with the
@@ -286,32 +335,14 @@ def decode_jpeg(image: JpegImage, sampling: Sampling = "smooth") -> Signal:
     Raises:
         MediaError: too large, truncated, damaged, or CMYK.
     """
-    check_size(image.width, image.height)
-    if image.width * image.height > MAX_PIXELS_PER_BYTE * (image.end - image.start):
-        raise MediaError(f"damaged JPEG: {image.width}x{image.height} can't come of its few bytes")
+    check_size(image.width, image.height, image.end - image.start, options)
     if image.components not in (1, 3):
         raise MediaError(f"JPEG of {image.components} components: only gray and color work")
-    repeat = sampling == "libultrahdr" and _is_ycbcr(image)
-    try:
-        pixels = _decode_repeated(image) if repeat else _decode_filtered(image)
-    except DECODE_ERRORS as error:
-        raise MediaError(f"damaged JPEG: {str(error)[:100]}") from error
+    repeat = options.sampling == "libultrahdr" and image.is_ycbcr
+    pixels = _decode_repeated(image) if repeat else _decode_filtered(image)
     if pixels.shape[:2] != (image.height, image.width):
         raise MediaError("damaged JPEG: the decoded size is not that of its header")
     return np.atleast_3d(pixels)
-
-
-def _is_ycbcr(image: JpegImage) -> bool:
-    """Say whether three components are Y'CbCr, as libjpeg tells it from markers and names."""
-    if image.components != 3:
-        return False
-    markers = {segment.marker for segment in image.segments}
-    adobe = image.payload(APP14, b"Adobe")
-    if APP0 in markers and image.payload(APP0, b"JFIF\0") is not None:
-        return True
-    if adobe is not None and len(adobe) >= 7:
-        return adobe[6] != 0
-    return image.component_names != b"RGB"
 
 
 def _decode_filtered(image: JpegImage) -> NDArray[np.uint8]:

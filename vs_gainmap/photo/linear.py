@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import replacing, write_bytes
-from vs_gainmap.photo.input import check_size, naming, read_file
+from vs_gainmap.photo.input import (
+    DEFAULTS,
+    ReadOptions,
+    check_page,
+    check_size,
+    decoding,
+    read_file,
+)
 from vs_gainmap.photo.optional import load
-from vs_gainmap.photo.profile import profile_from_icc
+from vs_gainmap.photo.profile import make_icc, name_primaries, profile_from_icc
 
 LINEAR_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")
+MAX_CHANNELS = 16
 HALF_MAX = 65504.0
-SAME_CHROMATICITY = 0.002
+
+Linear = tuple[NDArray[Any], PrimariesName | Primaries | None]
 
 
 def write_linear(
@@ -57,7 +66,7 @@ def write_linear(
                 photometric="rgb",
                 compression="zlib",
                 predictor=3,
-                iccprofile=linear_icc(primaries),
+                iccprofile=make_icc(primaries, linear=True),
             )
     else:
         raise MediaError(f"{path.name}: linear light goes into {', '.join(LINEAR_SUFFIXES)}")
@@ -83,23 +92,14 @@ def _write_exr(
             raise MediaError(f"{path}: {error}") from error
 
 
-def linear_icc(primaries: PrimariesName) -> bytes:
-    """Return an ICC profile of linear light in these primaries."""
-    p = PRIMARIES[primaries]
-    profile: bytes = load("imagecodecs", "imagecodecs").cms_profile(
-        "rgb",
-        whitepoint=[*p.white, 1.0],
-        primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
-        gamma=1.0,
-    )
-    return profile
-
-
-def read_linear(path: Path) -> tuple[NDArray[np.float32], PrimariesName | Primaries | None]:
+def read_linear(
+    path: Path, options: ReadOptions = DEFAULTS
+) -> tuple[NDArray[np.float32], PrimariesName | Primaries | None]:
     """Read linear light.
 
     Args:
         path: .exr, .hdr, .tif or .tiff.
+        options: the largest size.
 
     Returns:
         (H, W, 3), float32, and the primaries where the file says them.
@@ -112,8 +112,8 @@ def read_linear(path: Path) -> tuple[NDArray[np.float32], PrimariesName | Primar
         raise MediaError(f"{path.name}: linear light comes in {', '.join(LINEAR_SUFFIXES)}")
     data = read_file(path)
     reader = {".exr": _read_exr, ".hdr": _read_hdr}.get(suffix, _read_tiff)
-    with naming(path):
-        hdr, primaries = reader(data)
+    with decoding(path):
+        hdr, primaries = reader(data, options)
     if hdr.ndim != 3 or hdr.shape[2] < 3:
         raise MediaError(f"{path.name}: not RGB, its shape is {hdr.shape}")
     hdr = np.ascontiguousarray(hdr[..., :3], dtype=np.float32)
@@ -122,45 +122,44 @@ def read_linear(path: Path) -> tuple[NDArray[np.float32], PrimariesName | Primar
     return hdr, primaries
 
 
-def _read_exr(data: bytes) -> tuple[NDArray[Any], PrimariesName | Primaries | None]:
+def _read_exr(data: bytes, options: ReadOptions) -> Linear:
     openexr = load("OpenEXR", "OpenEXR")
-    header = openexr.File(io.BytesIO(data), header_only=True).parts[0].header
+    parts = openexr.File(io.BytesIO(data), header_only=True).parts
+    header = parts[0].header
+    if len(parts) > 1 or len(header["channels"]) > MAX_CHANNELS:
+        raise MediaError(f"EXR of more than one part or {MAX_CHANNELS} channels")
     low, high = header["dataWindow"]
-    check_size(*(int(b) - int(a) + 1 for a, b in zip(low, high, strict=True)))
+    width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
+    check_size(width, height, len(data), options)
     channels = openexr.File(io.BytesIO(data)).channels()
     name = next((name for name in ("RGB", "RGBA") if name in channels), None)
     if name is None:
         raise MediaError(f"EXR with channels {', '.join(channels)} instead of R, G, B")
     points = header.get("chromaticities")
-    return channels[name].pixels, _name_primaries(points) if points is not None else None
+    if points is None:
+        return channels[name].pixels, None
+    red, green, blue, white = zip(*[map(float, points)] * 2, strict=True)
+    return channels[name].pixels, name_primaries(
+        Primaries(red=red, green=green, blue=blue, white=white)
+    )
 
 
-def _name_primaries(points: tuple[float, ...]) -> PrimariesName | Primaries:
-    rx, ry, gx, gy, bx, by, wx, wy = (float(v) for v in points)
-    own = Primaries(red=(rx, ry), green=(gx, gy), blue=(bx, by), white=(wx, wy))
-    for name, p in PRIMARIES.items():
-        known = (*p.red, *p.green, *p.blue, *p.white)
-        if np.abs(np.subtract(known, (rx, ry, gx, gy, bx, by, wx, wy))).max() < SAME_CHROMATICITY:
-            return name
-    return own
-
-
-def _read_hdr(data: bytes) -> tuple[NDArray[Any], None]:
+def _read_hdr(data: bytes, options: ReadOptions) -> Linear:
     size = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:65536])
     if not data.startswith(b"#?") or size is None:
         raise MediaError("not a Radiance picture that can be read here")
-    check_size(int(size[2]), int(size[1]))
+    check_size(int(size[2]), int(size[1]), len(data), options)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
     if pixels is None or pixels.dtype != np.float32:
         raise MediaError("damaged Radiance picture")
     return pixels[..., ::-1], None
 
 
-def _read_tiff(data: bytes) -> tuple[NDArray[Any], PrimariesName | Primaries | None]:
+def _read_tiff(data: bytes, options: ReadOptions) -> Linear:
     tifffile = load("tifffile", "tifffile")
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[0]
-        check_size(page.imagewidth, page.imagelength)
+        check_page(page, len(data), options)
         if page.dtype not in (np.float16, np.float32, np.float64):
             raise MediaError(f"TIFF of {page.dtype}: linear light is float")
         icc = page.tags.valueof(34675)

@@ -17,7 +17,16 @@ import numpy as np
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.bmff import decode_bmff, is_avif, is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
-from vs_gainmap.photo.input import Sampling, Signal, as_rgb, naming, open_image, read_file
+from vs_gainmap.photo.input import (
+    DEFAULTS,
+    ReadOptions,
+    Signal,
+    as_rgb,
+    check_page,
+    decoding,
+    open_image,
+    read_file,
+)
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.profile import ColorProfile, profile_from_h273, profile_from_icc
@@ -46,31 +55,31 @@ class Picture:
 
 
 def read_picture(
-    path: Path, data: bytes | None = None, *, sampling: Sampling = "libultrahdr"
+    path: Path, options: ReadOptions = DEFAULTS, *, data: bytes | None = None
 ) -> Picture:
     """Read an ordinary picture.
 
     Args:
         path: the file.
+        options: how a JPEG's chroma is read, and the largest size.
         data: its content, where it was read already.
-        sampling: how a JPEG's chroma is read.
 
     Raises:
         MediaError: can't be read, too large, damaged, or of a kind that is not supported.
     """
     data = read_file(path) if data is None else data
-    with naming(path):
+    with decoding(path):
         if data[:3] == b"\xff\xd8\xff":
-            return _read_jpeg(data, sampling)
+            return _read_jpeg(data, options)
         if is_bmff(data):
-            return read_bmff(data)
-        return _read_other(data)
+            return read_bmff(data, options)
+        return _read_other(data, options)
 
 
-def _read_jpeg(data: bytes, sampling: Sampling) -> Picture:
+def _read_jpeg(data: bytes, options: ReadOptions) -> Picture:
     image = parse_jpeg(data)
     return Picture(
-        signal=as_rgb(decode_jpeg(image, sampling)),
+        signal=as_rgb(decode_jpeg(image, options)),
         profile=profile_from_icc(image.icc),
         icc=image.icc,
         exif=image.exif,
@@ -79,9 +88,9 @@ def _read_jpeg(data: bytes, sampling: Sampling) -> Picture:
     )
 
 
-def read_bmff(data: bytes) -> Picture:
-    """Read AVIF or HEIC."""
-    signal, info = decode_bmff(data)
+def read_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> Picture:
+    """Read AVIF or HEIC; see `read_picture`."""
+    signal, info = decode_bmff(data, options)
     icc, exif = info.get("icc_profile"), info.get("exif")
     if exif and exif.startswith(b"Exif\0\0"):
         exif = exif[6:]
@@ -95,11 +104,11 @@ def read_bmff(data: bytes) -> Picture:
     )
 
 
-def _read_other(data: bytes) -> Picture:
-    with open_image(data, "PNG", "TIFF", "WEBP") as file:
+def _read_other(data: bytes, options: ReadOptions) -> Picture:
+    with open_image(data, options, "PNG", "TIFF", "WEBP") as file:
         icc = file.info.get("icc_profile")
         exif = _exif(file)
-        deep = _deep(data)
+        deep = _deep(data, options)
         signal = deep if deep is not None else _shallow(file)
     profile = _png_cicp(data) or profile_from_icc(icc)
     return Picture(
@@ -125,7 +134,7 @@ def _shallow(file: Any) -> Signal:
     return as_rgb(np.asarray(file.convert("RGB")))
 
 
-def _deep(data: bytes) -> Signal | None:
+def _deep(data: bytes, options: ReadOptions) -> Signal | None:
     """Decode a picture of 16 bits, which Pillow would cut to 8; None for one of 8."""
     codecs = load("imagecodecs", "imagecodecs")
     if data.startswith(PNG_SIGNATURE):
@@ -136,6 +145,7 @@ def _deep(data: bytes) -> Signal | None:
             page = file.pages[0]
             if page.dtype != np.uint16 or page.photometric not in (1, 2) or len(page.shape) > 3:
                 return None
+            check_page(page, len(data), options)
             pixels = page.asarray()
             if pixels.ndim == 3 and page.planarconfig == 2:
                 pixels = np.moveaxis(pixels, 0, -1)

@@ -13,15 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.color.primaries import convert_primaries, luminance
-from vs_gainmap.color.transfer import SDR_EOTFS, srgb_inverse_eotf
+from vs_gainmap.color.transfer import srgb_inverse_eotf
 from vs_gainmap.errors import AlreadyHdrError, MediaError
 from vs_gainmap.gainmap import (
     GainMapMetadata,
     GainMapPreset,
     encode_log_gain,
-    largest_gain,
     measure_log_gain,
     network_log_gain,
+    render_log_gain,
+    scale_log_gain,
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.models.inference import Predictor, choose_device, choose_dtype
@@ -102,10 +103,9 @@ class PhotoPredictor:
             torch.full((1, 1, 1, 1), qmax_norm),
             self.preset,
         )
-        most = largest_gain(self.preset.max_log_gain, strength)
         return PredictedPhoto(
             picture=picture,
-            log_gain=(strength * log_gain[0, 0].clamp(max=most)).numpy()[..., None],
+            log_gain=scale_log_gain(log_gain[0, 0], self.preset, strength).numpy()[..., None],
             preset=self.preset,
         )
 
@@ -162,7 +162,7 @@ class PredictedPhoto:
         height, width = self.picture.signal.shape[:2]
         signal = self.picture.profile.to_srgb_signal(self.picture.signal[start:stop])
         log_gain = resample_rows(self.log_gain, (width, height), start, stop)
-        return SDR_EOTFS[self.preset.eotf](signal) * torch.exp2(log_gain)
+        return render_log_gain(signal, log_gain, self.preset)
 
     def render(self) -> NDArray[np.float32]:
         """Render the whole photo, (H, W, 3), as stored (the orientation is not applied)."""

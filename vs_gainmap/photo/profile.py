@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vs_gainmap.color.h273 import KNOWN_PRIMARIES, UNSPECIFIED
 from vs_gainmap.color.primaries import (
     PRIMARIES,
     Primaries,
@@ -27,21 +28,14 @@ from vs_gainmap.color.transfer import (
     srgb_eotf,
     srgb_inverse_eotf,
 )
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.photo.input import Signal
 from vs_gainmap.photo.optional import load
 
 Curve = Literal["srgb", "table", "pq", "hlg"]
 
-# ITU-T H.273, tables 2 and 3.
-H273_PRIMARIES: dict[int, PrimariesName] = {
-    1: "bt709",
-    5: "bt470bg",
-    6: "smpte170m",
-    9: "bt2020",
-    12: "p3d65",
-}
-# Cameras tag stills with video's curves (1, 6, 14, 15) and mean what a screen shows: sRGB.
+# By H.273's code of the transfer. Cameras tag stills with video's curves (1, 6, 14, 15) and mean
+# sRGB, as a screen shows them.
 H273_CURVES: dict[int, Curve] = {
     **dict.fromkeys((1, 2, 6, 13, 14, 15), "srgb"),
     16: "pq",
@@ -49,7 +43,6 @@ H273_CURVES: dict[int, Curve] = {
 }
 
 D50_XYZ = np.array([0.9642, 1.0, 0.8249])
-D65_XY = (0.3127, 0.3290)
 SAME_CHROMATICITY = 0.004
 SAME_CURVE = 0.003
 
@@ -112,12 +105,12 @@ def profile_from_h273(primaries: int, transfer: int) -> ColorProfile:
     Raises:
         MediaError: code points that no still picture here should have.
     """
-    if primaries != 2 and primaries not in H273_PRIMARIES:
+    if primaries != UNSPECIFIED and primaries not in KNOWN_PRIMARIES:
         raise MediaError(f"color primaries {primaries} (H.273) are not supported")
     if transfer not in H273_CURVES:
         raise MediaError(f"transfer characteristics {transfer} (H.273) are not supported")
     return ColorProfile(
-        primaries=H273_PRIMARIES.get(primaries, "bt709"), curve=H273_CURVES[transfer]
+        primaries=KNOWN_PRIMARIES.get(primaries, "bt709"), curve=H273_CURVES[transfer]
     )
 
 
@@ -152,17 +145,44 @@ def profile_from_icc(icc: bytes | None) -> ColorProfile:
     return ColorProfile(primaries=primaries, curve="table", table=table)
 
 
-def srgb_curve_icc(primaries: PrimariesName | Primaries) -> bytes:
-    """Return an ICC profile of these primaries with the sRGB curve."""
+def make_icc(primaries: PrimariesName | Primaries, *, linear: bool = False) -> bytes:
+    """Return an ICC profile of these primaries.
+
+    Args:
+        primaries: and their white.
+        linear: linear light instead of the sRGB curve.
+    """
     p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
     curve = srgb_eotf(torch.linspace(0, 1, 1024)).numpy()
+    shape: dict[str, Any] = {"gamma": 1.0} if linear else {"transferfunction": [curve] * 3}
     profile: bytes = load("imagecodecs", "imagecodecs").cms_profile(
         "rgb",
         whitepoint=[*p.white, 1.0],
         primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
-        transferfunction=[curve, curve, curve],
+        **shape,
     )
     return profile
+
+
+def name_primaries(primaries: Primaries) -> PrimariesName | Primaries:
+    """Return the name of primaries that a file states, or themselves where they have none.
+
+    Raises:
+        MetadataError: they span no colors.
+    """
+    stated = _points(primaries)
+    for name, known in PRIMARIES.items():
+        if np.abs(stated - _points(known)).max() < SAME_CHROMATICITY:
+            return name
+    columns = np.array([[x, y, 1 - x - y] for x, y in stated])
+    volume = abs(np.linalg.det(columns[:3])) if np.isfinite(stated).all() else 0.0
+    if volume < 1e-4 or np.abs(stated).max() > 2 or stated[3, 1] < 0.01:
+        raise MetadataError("the primaries make no sense")
+    return primaries
+
+
+def _points(primaries: Primaries) -> NDArray[np.float64]:
+    return np.array([primaries.red, primaries.green, primaries.blue, primaries.white])
 
 
 def _cicp_tag(icc: bytes) -> ColorProfile | None:
@@ -173,27 +193,22 @@ def _cicp_tag(icc: bytes) -> ColorProfile | None:
         if entry[:4] == b"cicp" and len(entry) == 12:
             offset = int.from_bytes(entry[4:8], "big")
             tag = icc[offset : offset + 12]
-            if len(tag) == 12 and tag[9] in H273_CURVES and tag[8] in (2, *H273_PRIMARIES):
+            if (
+                len(tag) == 12
+                and tag[9] in H273_CURVES
+                and tag[8] in (UNSPECIFIED, *KNOWN_PRIMARIES)
+            ):
                 return profile_from_h273(tag[8], tag[9])
     return None
 
 
 def _primaries(colorants: NDArray[np.float64]) -> PrimariesName | Primaries:
     """Return the primaries behind a profile's D50 colorants, by name where they have one."""
-    xyz = colorants @ adapt_white(D50_XYZ, xy_to_xyz(D65_XY)).T
+    xyz = colorants @ adapt_white(D50_XYZ, xy_to_xyz(PRIMARIES["bt709"].white)).T
     if not np.all(np.isfinite(xyz)) or np.any(xyz.sum(axis=1) <= 0):
         raise MediaError("ICC: the profile's primaries make no sense")
-    points = xyz[:, :2] / xyz.sum(axis=1, keepdims=True)
-    for name, known in PRIMARIES.items():
-        ideal = np.array([known.red, known.green, known.blue])
-        if np.abs(points - ideal).max() < SAME_CHROMATICITY:
-            return name
-    pairs = [cast("tuple[float, float]", tuple(map(float, point))) for point in points]
-    own = Primaries(red=pairs[0], green=pairs[1], blue=pairs[2])
-    matrix = np.array([[*pair, 1 - sum(pair)] for pair in pairs])
-    if abs(np.linalg.det(matrix)) < 1e-4:
-        raise MediaError("ICC: the profile's primaries make no sense")
-    return own
+    red, green, blue = (cast("tuple[float, float]", tuple(p[:2] / p.sum())) for p in xyz)
+    return name_primaries(Primaries(red=red, green=green, blue=blue))
 
 
 def _table(icc: bytes, primaries: PrimariesName | Primaries) -> Tensor:
@@ -202,13 +217,7 @@ def _table(icc: bytes, primaries: PrimariesName | Primaries) -> Tensor:
     To a profile that differs in its curves alone each channel depends on itself only.
     """
     codecs = load("imagecodecs", "imagecodecs")
-    p = PRIMARIES[primaries] if isinstance(primaries, str) else primaries
-    linear = codecs.cms_profile(
-        "rgb",
-        whitepoint=[*D65_XY, 1.0],
-        primaries=[v for xy in (p.red, p.green, p.blue) for v in (*xy, 1.0)],
-        gamma=1.0,
-    )
+    linear = make_icc(primaries, linear=True)
     ramp = np.repeat(np.arange(65536, dtype=np.uint16)[:, None, None], 3, axis=2)
     try:
         out = codecs.cms_transform(

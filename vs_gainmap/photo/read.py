@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,8 +15,23 @@ from vs_gainmap.color.primaries import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import apple
-from vs_gainmap.photo.bmff import decode_bmff, find_tone_map, is_bmff, read_items, with_primary
-from vs_gainmap.photo.input import Sampling, check_size, naming, read_file
+from vs_gainmap.photo.bmff import (
+    Items,
+    decode_bmff,
+    find_tone_map,
+    is_avif,
+    is_bmff,
+    read_items,
+    with_primary,
+)
+from vs_gainmap.photo.input import (
+    DEFAULTS,
+    ReadOptions,
+    Sampling,
+    check_size,
+    decoding,
+    read_file,
+)
 from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.optional import load
@@ -24,8 +39,7 @@ from vs_gainmap.photo.picture import Picture, read_bmff, read_picture
 from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
 from vs_gainmap.photo.xmp import read_hdrgm
 
-XMP_PACKET = re.compile(rb"<x:xmpmeta.*?</x:xmpmeta>", re.DOTALL)
-MAX_PACKETS = 4
+MAX_PACKETS = 8
 MapSource = Literal["iso21496", "hdrgm", "apple"]
 # A map's sides are rounded to whole pixels, and libultrahdr's own limit is one percent.
 ASPECT_TOLERANCE = 0.01
@@ -58,12 +72,13 @@ class JpegGainMap(NamedTuple):
     headroom: float
 
 
-def read_photo(path: Path, *, sampling: Sampling = "libultrahdr") -> GainMapPhoto:
+def read_photo(path: Path, options: ReadOptions = DEFAULTS) -> GainMapPhoto:
     """Read a gain map photo.
 
     Args:
         path: JPEG (Ultra HDR, ISO 21496-1, Adobe's, Apple's), AVIF or HEIC.
-        sampling: how samples are read that are stored at less than the picture's size.
+        options: how samples are read that are stored at less than the picture's size, and the
+            largest size.
 
     Raises:
         NoGainMapError: a sound picture without gain map.
@@ -71,12 +86,12 @@ def read_photo(path: Path, *, sampling: Sampling = "libultrahdr") -> GainMapPhot
         MetadataError: the gain map's metadata are malformed.
     """
     data = read_file(path)
-    with naming(path):
+    with decoding(path):
         if data[:3] == b"\xff\xd8\xff":
-            return _read_jpeg(path, data, sampling)
+            return _read_jpeg(path, data, options)
         if is_bmff(data):
-            return replace(_read_bmff(data), sampling=sampling)
-        read_picture(path, data)
+            return replace(_read_bmff(data, options), sampling=options.sampling)
+        read_picture(path, options, data=data)
         raise NoGainMapError("this kind of file carries no gain map")
 
 
@@ -87,7 +102,7 @@ def has_gain_map(data: bytes) -> bool:
             return find_gain_map(parse_jpeg(data)) is not None
         if not is_bmff(data):
             return False
-        if find_tone_map(data, read_items(data)) is not None:
+        if find_tone_map(read_items(data)) is not None:
             return True
         return apple.AUXILIARY_TYPE.encode() in data
     except MetadataError:
@@ -133,40 +148,41 @@ def check_aspect(width: int, height: int, map_width: int, map_height: int) -> No
         )
 
 
-def _read_jpeg(path: Path, data: bytes, sampling: Sampling) -> GainMapPhoto:
+def _read_jpeg(path: Path, data: bytes, options: ReadOptions) -> GainMapPhoto:
     first = parse_jpeg(data)
-    check_size(first.width, first.height)
+    check_size(first.width, first.height, first.end - first.start, options)
     found = find_gain_map(first)
     if found is None:
         raise NoGainMapError("this JPEG has no gain map")
     image = found.image
     check_aspect(first.width, first.height, image.width, image.height)
-    gain_map = decode_jpeg(image).astype(np.float32) / np.float32(255)
+    codes = decode_jpeg(image, replace(options, sampling="smooth"))
+    gain_map = codes.astype(np.float32) / np.float32(255)
     # Without a profile of its own the map says nothing else than the base.
     own_color = None if found.use_base_color or image.icc is None else profile_from_icc(image.icc)
     metadata = found.metadata
     if metadata is None:
         gain_map, metadata = apple.as_iso(gain_map[..., :1], found.headroom)
     return GainMapPhoto(
-        picture=read_picture(path, data, sampling=sampling),
+        picture=read_picture(path, options, data=data),
         gain_map=gain_map,
         metadata=metadata,
         source=found.source,
         map_primaries=None if own_color is None else own_color.primaries,
-        sampling=sampling,
+        sampling=options.sampling,
     )
 
 
-def _read_bmff(data: bytes) -> GainMapPhoto:
+def _read_bmff(data: bytes, options: ReadOptions) -> GainMapPhoto:
     items = read_items(data)
-    tone_map = find_tone_map(data, items)
+    tone_map = find_tone_map(items)
     if tone_map is None:
-        return _read_apple_heic(data)
+        return _read_apple_heic(items, options)
     parsed = read_iso(tone_map.metadata)
     if parsed is None:
         raise MetadataError("ISO 21496-1: the metadata are cut short")
-    pixels, _ = decode_bmff(with_primary(data, items, tone_map.gain_map))
-    picture = read_bmff(data)
+    pixels, _ = decode_bmff(with_primary(items, tone_map.gain_map), options)
+    picture = read_bmff(data, options)
     gain_map = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     check_aspect(*picture.signal.shape[1::-1], *gain_map.shape[1::-1])
     color = items.color_of(tone_map.item)
@@ -180,23 +196,29 @@ def _read_bmff(data: bytes) -> GainMapPhoto:
     )
 
 
-def _read_apple_heic(data: bytes) -> GainMapPhoto:
-    if b"avi" in data[8:64]:
+def _read_apple_heic(items: Items, options: ReadOptions) -> GainMapPhoto:
+    if is_avif(items.data):
         raise NoGainMapError("this AVIF has no gain map")
     heif = load("pillow_heif", "pillow-heif")
-    file: Any = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    file: Any = heif.open_heif(io.BytesIO(items.data), convert_hdr_to_8bit=False)
     identities = (file.info.get("aux") or {}).get(apple.AUXILIARY_TYPE, [])
     if not identities:
         raise NoGainMapError("this HEIC has no gain map")
     auxiliary = file.get_aux_image(identities[0])
-    check_size(*auxiliary.size)
+    width, height = auxiliary.size
+    check_size(width, height, len(items.data), options)
     pixels = np.atleast_3d(np.asarray(auxiliary))[..., :1]
-    picture = read_bmff(data)
+    picture = read_bmff(items.data, options)
     check_aspect(*picture.signal.shape[1::-1], *pixels.shape[1::-1])
-    # The auxiliary image's own packet says the headroom; the library hands out the base's alone.
-    packets = [packet for packet in XMP_PACKET.findall(data) if b"HDRGainMapHeadroom" in packet]
-    headroom = apple.find_headroom(picture.exif, packets[:MAX_PACKETS])
     gain_map, metadata = apple.as_iso(
-        pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max), headroom
+        pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max),
+        apple.find_headroom(picture.exif, _packets(items)),
     )
     return GainMapPhoto(picture=picture, gain_map=gain_map, metadata=metadata, source="apple")
+
+
+def _packets(items: Items) -> list[bytes]:
+    """Return the XMP packets that say a headroom: the map's own, which no library hands out."""
+    mime = (item for item, kind in items.kinds.items() if kind == b"mime")
+    contents = (items.content(item) for item in islice(mime, MAX_PACKETS))
+    return [packet for packet in contents if packet and b"HDRGainMapHeadroom" in packet]

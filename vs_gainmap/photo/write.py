@@ -9,9 +9,11 @@ the new one has to be the gain map.
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,6 +50,10 @@ MAP_QUALITY = 98
 MP_PRIMARY, MP_UNDEFINED = 0x030000, 0
 MPF_SIZE = 8 + 2 + 3 * 12 + 4 + 2 * 16
 
+# What libultrahdr decodes, and so what HDR viewers do.
+BASE_LAYOUTS = ("4:4:4", "4:2:2", "4:2:0")
+# cd/m2 of SDR white that PQ can hold.
+WHITE_RANGE = (1.0, 10000.0)
 PQ_SUFFIXES = (".png", ".avif")
 # ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).
 BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
@@ -159,6 +165,19 @@ def encode_pq(
         codes = (pq_inverse_eotf(nits) * ((1 << bits) - 1)).round()
         out[start : start + BAND_ROWS] = codes.movedim(0, -1).numpy().astype(np.uint16)
     return out
+
+
+def png_bytes(pixels: NDArray[Any]) -> bytes:
+    """Return a PNG of (H, W) or (H, W, 3), 8 or 16 bits."""
+    data: bytes = load("imagecodecs", "imagecodecs").png_encode(np.ascontiguousarray(pixels))
+    return data
+
+
+def npy_bytes(value: float) -> bytes:
+    """Return a .npy file of one number, float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.float32(value))
+    return buffer.getvalue()
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

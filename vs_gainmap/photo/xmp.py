@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any
 
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapMetadata, Triple
@@ -19,7 +18,12 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 MAX_PACKET = 1 << 20
 MAX_SEGMENT = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
 
+MAX_DEPTH = 64
+ELEMENT, TEXT = 1, 3
+
 Properties = dict[str, list[str]]
+# Nodes of xml.dom.minidom, which keeps prefixes and order.
+Node = Any
 
 
 def read_properties(packet: bytes, namespace: str) -> Properties:
@@ -32,29 +36,66 @@ def read_properties(packet: bytes, namespace: str) -> Properties:
     Raises:
         MetadataError: the packet is too large, no XML, or carries a document type.
     """
-    if len(packet) > MAX_PACKET:
-        raise MetadataError(f"XMP: the packet has {len(packet)} bytes, more than {MAX_PACKET}")
-    defused = load("defusedxml.ElementTree", "defusedxml")
-    common = load("defusedxml.common", "defusedxml")
-    try:
-        root = defused.fromstring(packet.strip(b"\0 \t\r\n"), forbid_dtd=True)
-    except (ParseError, common.DefusedXmlException, ValueError, LookupError) as error:
-        raise MetadataError(f"XMP: the packet is not safe XML: {str(error)[:100]}") from error
     found: Properties = defaultdict(list)
-    prefix = f"{{{namespace}}}"
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            if name.startswith(prefix):
-                found[name.removeprefix(prefix)].append(value)
-        if isinstance(element.tag, str) and element.tag.startswith(prefix):
-            found[element.tag.removeprefix(prefix)].extend(_values(element))
+    for element in _elements(_parse(packet).documentElement):
+        for attribute in element.attributes.values():
+            if attribute.namespaceURI == namespace:
+                found[attribute.localName].append(attribute.value)
+        if element.namespaceURI == namespace:
+            found[element.localName].extend(_values(element))
     return dict(found)
 
 
-def _values(element: Element) -> list[str]:
-    items = element.findall(f"{{{RDF}}}Seq/{{{RDF}}}li")
-    texts = [item.text for item in items] if items else [element.text]
-    return [text.strip() for text in texts if text and text.strip()]
+def _parse(packet: bytes) -> Node:
+    """Return the document of a packet, without entities or a document type.
+
+    Raises:
+        MetadataError: the packet is too large, no such XML, or too deep.
+    """
+    if len(packet) > MAX_PACKET:
+        raise MetadataError(f"XMP: the packet has {len(packet)} bytes, more than {MAX_PACKET}")
+    minidom = load("defusedxml.minidom", "defusedxml")
+    try:
+        document = minidom.parseString(packet.strip(b"\0 \t\r\n"), forbid_dtd=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:100]
+        raise MetadataError(f"XMP: the packet is not safe XML: {reason}") from error
+    _elements(document.documentElement)
+    return document
+
+
+def _elements(root: Node) -> list[Node]:
+    """Return an element and all those in it, parents before their children.
+
+    Raises:
+        MetadataError: they are nested deeper than in any real packet.
+    """
+    found, level = [], [root]
+    for _ in range(MAX_DEPTH):
+        found += level
+        level = [child for node in level for child in node.childNodes if child.nodeType == ELEMENT]
+        if not level:
+            return found
+    raise MetadataError(f"XMP: more than {MAX_DEPTH} elements inside each other")
+
+
+def _is(node: Node, namespace: str, name: str) -> bool:
+    return (node.namespaceURI, node.localName) == (namespace, name)
+
+
+def _text(element: Node) -> str:
+    return "".join(node.data for node in element.childNodes if node.nodeType == TEXT).strip()
+
+
+def _values(element: Node) -> list[str]:
+    items = [
+        item
+        for sequence in element.childNodes
+        if _is(sequence, RDF, "Seq")
+        for item in sequence.childNodes
+        if _is(item, RDF, "li")
+    ]
+    return [text for text in map(_text, items or [element]) if text]
 
 
 def _triple(found: Properties, name: str, default: float | None) -> Triple:
@@ -152,62 +193,62 @@ def merge_directory(packet: bytes, gain_map_bytes: int) -> bytes:
     """Add version and container directory to a packet that a photo has already.
 
     Where the packet has a directory (a motion photo's, which names the clip behind the
-    picture), the gain map becomes its second item. Everything else in the packet stays as it
-    is, but for the padding where space is short.
+    picture), the gain map becomes its second item. What the packet has of another gain map goes:
+    the map that it described is gone. Everything else stays, but for padding.
+
+    Args:
+        packet: XMP of the photo; replaced as a whole where it is no XMP.
+        gain_map_bytes: length of the gain map image that follows.
 
     Raises:
-        MediaError: the packet ends otherwise than XMP does, or has no room left.
+        MediaError: the packet leaves no room.
     """
-    end = re.search(rb"</([\w.-]+:)?RDF\s*>", packet)
-    if end is None:
-        raise MediaError("XMP: the photo's own packet has no end of rdf:RDF")
-    attributes, children = _directory(gain_map_bytes)
-    extended = _extend_directory(packet[: end.start()], gain_map_bytes)
-    if extended is None:
-        extended = packet[: end.start()]
-    else:
-        attributes, children = _VERSION, ""
-    description = _description(attributes, children).encode()
-    merged = extended + description + b"\n" + packet[end.start() :]
-    if len(merged) > MAX_SEGMENT:
-        merged = re.sub(rb"\s+(<\?xpacket end)", rb"\n\1", merged)
+    try:
+        document = _parse(packet)
+    except MetadataError:
+        return write_directory(gain_map_bytes)
+    root = next((e for e in _elements(document.documentElement) if _is(e, RDF, "RDF")), None)
+    if root is None:
+        return write_directory(gain_map_bytes)
+    for element in _elements(document.documentElement):
+        _remove_gain_map(element)
+    added = _parse(write_directory(gain_map_bytes)).documentElement
+    description = next(e for e in _elements(added) if _is(e, RDF, "Description"))
+    entries = [e for e in _elements(document.documentElement) if _is(e, RDF, "li") and _semantic(e)]
+    if entries:
+        directory = next(e for e in _elements(added) if _is(e, CONTAINER, "Directory"))
+        entry = [e for e in _elements(directory) if _is(e, RDF, "li")][1]
+        description.removeChild(directory)
+        # The packet may bind these prefixes otherwise.
+        for prefix, uri in (("rdf", RDF), ("Container", CONTAINER), ("Item", ITEM)):
+            entry.setAttribute(f"xmlns:{prefix}", uri)
+        entries[0].parentNode.insertBefore(entry, entries[0].nextSibling)
+    root.appendChild(description)
+    merged = b"".join(node.toxml("utf-8") for node in document.childNodes)
     if len(merged) > MAX_SEGMENT:
         raise MediaError("XMP: the photo's own packet leaves no room for the gain map's entry")
     return merged
 
 
-def _extend_directory(packet: bytes, gain_map_bytes: int) -> bytes | None:
-    """Put the gain map behind the first item of a packet's directory; None where it has none.
-
-    The entry uses the packet's own prefixes, which simple readers go by.
-    """
-    container, item, rdf = (_prefix(packet, uri) for uri in (CONTAINER, ITEM, RDF))
-    if container is None or item is None or rdf is None:
-        return None
-    found = re.search(
-        rb"<%b:Directory\b.*?</%b:Directory\s*>" % (container, container), packet, re.S
-    )
-    if found is None:
-        return None
-    entries = list(re.finditer(rb"<%b:li\b.*?</%b:li\s*>" % (rdf, rdf), found[0], re.S))
-    # An entry for a map that is gone would shift every place that a reader computes.
-    kept = [e[0] for e in entries if not re.search(rb"Semantic\s*=\s*[\"']GainMap", e[0])]
-    if not kept:
-        return None
-    entry = (
-        b'<%b:li %b:parseType="Resource"><%b:Item %b:Semantic="GainMap" %b:Length="%d" '
-        b'%b:Mime="image/jpeg"/></%b:li>'
-        % (rdf, rdf, container, item, item, gain_map_bytes, item, rdf)
-    )
-    inside = b"\n".join((kept[0], entry, *kept[1:]))
-    first, last = found.start() + entries[0].start(), found.start() + entries[-1].end()
-    return packet[:first] + inside + packet[last:]
+def _remove_gain_map(element: Node) -> None:
+    """Remove what an element has of a gain map: Adobe's properties, and entries of a directory."""
+    stale = _is(element, RDF, "li") and _semantic(element) == "GainMap"
+    if element.namespaceURI == HDRGM or stale:
+        element.parentNode.removeChild(element)
+        return
+    for attribute in list(element.attributes.values()):
+        if attribute.namespaceURI == HDRGM:
+            element.removeAttributeNode(attribute)
 
 
-def _prefix(packet: bytes, namespace: str) -> bytes | None:
-    declared = rb"xmlns:([\w.-]+)\s*=\s*[\"']%b[\"']" % re.escape(namespace.encode())
-    found = re.search(declared, packet)
-    return found[1] if found else None
+def _semantic(entry: Node) -> str | None:
+    """Return what an entry of a directory is, written as an attribute or as an element."""
+    for element in _elements(entry):
+        if element.hasAttributeNS(ITEM, "Semantic"):
+            return str(element.getAttributeNS(ITEM, "Semantic")).strip()
+        if _is(element, ITEM, "Semantic"):
+            return _text(element)
+    return None
 
 
 _VERSION = f' xmlns:hdrgm="{HDRGM}" hdrgm:Version="1.0"'

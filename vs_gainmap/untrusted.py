@@ -1,0 +1,111 @@
+"""Values from small files that anyone may have written: JSON, and single numbers in .npy.
+
+Each is decoded here, with its range, so that nothing behind has to check again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vs_gainmap.errors import MetadataError
+
+SMALL_FILE = 1 << 20
+MOST_NUMBERS = 16
+
+
+def read_bytes(path: Path, most: int = SMALL_FILE) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        MetadataError: it can't be read, or has more than `most` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise MetadataError(f"{path}: {error.strerror or error}") from error
+    if len(data) > most:
+        raise MetadataError(f"{path}: more than {most} bytes, larger than any such file is")
+    return data
+
+
+def read_json(path: Path, most: int = SMALL_FILE) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        MetadataError: the file can't be read, is too large, no JSON, or no object.
+    """
+    try:
+        fields = json.loads(read_bytes(path, most))
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(f"{path}: no JSON: {str(error)[:100]}") from error
+    if not isinstance(fields, dict):
+        raise MetadataError(f"{path}: not an object")
+    return fields
+
+
+def as_number(value: object, name: str, low: float, high: float) -> float:
+    """Return a number of JSON.
+
+    Raises:
+        MetadataError: it is none, or not within `low` and `high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise MetadataError(f"{name} must be a number, got {_short(value)}")
+    # Before it becomes a float, which the largest integers can't.
+    if not low <= value <= high:
+        raise MetadataError(f"{name} must be within {low:g}..{high:g}, got {_short(value)}")
+    return float(value)
+
+
+def as_choice[T: str](value: object, name: str, choices: Mapping[T, object]) -> T:
+    """Return one of a table's names.
+
+    Raises:
+        MetadataError: it is none of them.
+    """
+    for choice in choices:
+        if isinstance(value, str) and value == choice:
+            return choice
+    raise MetadataError(f"{name} must be one of {', '.join(choices)}, got {_short(value)}")
+
+
+def read_npy_number(path: Path, low: float, high: float) -> float:
+    """Return the number that a .npy file holds, the first one of a few.
+
+    Raises:
+        MetadataError: the file can't be read, holds something else, or the number is not within
+            `low` and `high`.
+    """
+    file = io.BytesIO(read_bytes(path))
+    try:
+        # The header is read before the array, so that its size and type are known.
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    except Exception as error:
+        raise MetadataError(f"{path}: no .npy file: {str(error)[:100]}") from error
+    data = file.read()
+    few = 1 <= math.prod(shape) <= MOST_NUMBERS
+    if dtype.kind not in "fiu" or not few or len(data) < dtype.itemsize:
+        raise MetadataError(f"{path}: must hold one number, got {dtype} of shape {shape}"[:200])
+    value = float(np.frombuffer(data, dtype, 1)[0])
+    if not low <= value <= high:
+        raise MetadataError(f"{path}: must be within {low:g}..{high:g} stops, got {value:g}")
+    return value
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > 1 << 64:
+        return "a huge number"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:40] + "..."
