@@ -1,130 +1,158 @@
-"""Convert the bundled SDR clip to HDR10, and say how far the result is from the true HDR.
+"""Convert the bundled SDR clip to HDR10, and print how near the result is to the true HDR.
 
-    python examples/demo/demo.py [--picture PATH] [--weights PATH]
+    python examples/demo/demo.py [--out FOLDER] [--picture PATH] [--weights PATH]
 
-`make demo` runs this. It writes into demo-output/: the HDR10 file, a picture that compares
-SDR, gain map and HDR on an ordinary screen, a PQ still that HDR screens show as HDR, and two
-pages: a preview of a few frames, and light and Qmax over time.
+`make demo` runs this. It writes into demo-output/: the HDR10 file; a picture for any screen
+that compares SDR, gain map and HDR; and a preview page, which a browser on an HDR screen shows
+in HDR.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
-from frames import signals
-from pictures import compare, write_picture
+import vapoursynth as vs
 from torch import Tensor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# `training` stays out of the installed package; its metrics are used from the checkout.
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # `training` is not installed; its metrics are used here
 
 from training.evaluation.metrics import delta_e_itp, pq_psnr  # noqa: E402
-from vs_gainmap.color.primaries import convert_primaries  # noqa: E402
-from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS, bt1886_eotf, pq_eotf  # noqa: E402
-from vs_gainmap.models.weights import DEFAULT_WEIGHTS  # noqa: E402
-from vs_gainmap.photo.write import write_pq  # noqa: E402
-from vs_gainmap.preview.frames import Previewer  # noqa: E402
-from vs_gainmap.video import open_clip  # noqa: E402
+from vs_gainmap import apply, gainmap_overlay, open_clip, predict  # noqa: E402
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf  # noqa: E402
+from vs_gainmap.filters.false_color import Rgb, StopsScale  # noqa: E402
+from vs_gainmap.preview.pictures import legend  # noqa: E402
 
 SDR, TRUTH = HERE / "demo_sdr.mp4", HERE / "demo_truth.mkv"
-SHOWN = (14, 45)
+FRAMES = (18, 54)
+WIDTH, HEIGHT = 400, 225
+WHITE_NITS = 203
+SCOPE_TOP, SCOPE_MARGIN = 0.8, 34  # PQ signal of 1500 cd/m2; pixels
+FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-def vs_gainmap(*arguments: str | Path) -> None:
-    """Run the command line, as a user would."""
-    program = shutil.which("vs-gainmap", path=str(Path(sys.executable).parent))
-    if program is None:
-        sys.exit("demo: no vs-gainmap beside this Python; install it with pip install -e .")
-    subprocess.run([program, *map(str, arguments)], check=True)
+def command_line(*arguments: str | Path) -> None:
+    """Run vs-gainmap as a user would."""
+    subprocess.run([sys.executable, "-m", "vs_gainmap.cli", *map(str, arguments)], check=True)
 
 
-def scale_up(signal: Tensor) -> Tensor:
-    """Show an SDR signal, BT.709, at 203 cd/m2 as it is: BT.2020, cd/m2."""
-    light = bt1886_eotf(signal) * REFERENCE_WHITE_NITS
-    return convert_primaries(light, "bt709", "bt2020").clamp(min=0.0)
+def nits(clip: vs.VideoNode) -> Iterator[Tensor]:
+    """Yield the frames of a PQ clip as BT.2020 light (3, H, W) in cd/m2."""
+    for frame in clip.resize.Bicubic(format=vs.RGBS).frames(close=True):
+        yield pq_eotf(torch.from_numpy(np.stack([np.asarray(plane) for plane in frame])))
 
 
 def distance(test: Iterable[Tensor], truth: Iterable[Tensor]) -> tuple[float, float]:
-    """Return PQ-PSNR in dB and delta E ITP, each the mean over all frames of (3, H, W) nits."""
+    """Return PQ-PSNR in dB and delta E ITP, each the mean over all frames (3, H, W) in cd/m2."""
     pairs = zip(test, truth, strict=True)
     scores = [(pq_psnr(a, b), float(delta_e_itp(a, b).mean())) for a, b in pairs]
-    psnr, delta = torch.tensor(scores).mean(dim=0).tolist()
-    return psnr, delta
+    psnr, delta = np.mean(scores, axis=0)
+    return float(psnr), float(delta)
 
 
-def print_metadata(path: Path) -> None:
-    """Print what MediaInfo says of the file's HDR, where it is installed."""
-    try:
-        from pymediainfo import MediaInfo
-    except ImportError:
-        print("  (pip install pymediainfo to see the file's HDR10 metadata here)")
-        return
-    track = MediaInfo.parse(path).video_tracks[0]
-    names = (
-        "hdr_format", "hdr_format_compatibility", "color_primaries", "transfer_characteristics",
-        "matrix_coefficients", "mastering_display_color_primaries",
-        "mastering_display_luminance", "maximum_content_light_level",
-        "maximum_frameaverage_light_level",
-    )  # fmt: skip
-    for name in names:
-        print(f"  {name.replace('_', ' '):36} {getattr(track, name) or 'not there'}")
+def darker(pq: vs.VideoNode) -> vs.VideoNode:
+    """Show a PQ clip two stops darker on an SDR screen, which clips above 4 times SDR white."""
+    light = pq.resize.Bicubic(
+        format=vs.RGBS, transfer_s="linear", primaries_s="709", nominal_luminance=WHITE_NITS
+    )
+    return light.akarin.Expr(f"x 4 / 0 max 1 min {1 / 2.4} pow 255 *", vs.RGB24)
+
+
+def waveform(pq: vs.VideoNode, n: int) -> Rgb:
+    """Draw the light of a frame from left to right, max(R, G, B) on a PQ scale."""
+    with pq.resize.Bicubic(format=vs.RGBS).get_frame(n) as frame:
+        level = np.max([np.asarray(plane) for plane in frame], axis=0)
+    columns = np.broadcast_to(np.arange(level.shape[1]), level.shape)
+    span, bins = ((0, level.shape[1]), (0, SCOPE_TOP)), (WIDTH - SCOPE_MARGIN, HEIGHT)
+    counts, _, _ = np.histogram2d(columns.ravel(), level.ravel(), bins, span)
+    counts = np.pad(counts, ((SCOPE_MARGIN, 0), (0, 0)))
+    glow = np.minimum(np.log1p(counts.T[::-1]) / np.log(60), 1)[..., None]
+    scope = np.ascontiguousarray(16 + glow * (150, 220, 150), dtype=np.uint8)
+    for level_nits in (1, 10, 100, WHITE_NITS, 1000):
+        signal = float(pq_inverse_eotf(torch.tensor(float(level_nits))))
+        y = round(HEIGHT * (1 - signal / SCOPE_TOP))
+        color = (255, 170, 60) if level_nits == WHITE_NITS else (110, 110, 110)
+        cv2.line(scope, (SCOPE_MARGIN, y), (WIDTH, y), color, 1)
+        cv2.putText(scope, str(level_nits), (2, y + 4), FONT, 0.35, color, 1, cv2.LINE_AA)
+    return scope
+
+
+def picture(clip: vs.VideoNode, n: int) -> Rgb:
+    """Return a frame of an RGB24 clip at the size of a panel."""
+    with clip.get_frame(n) as frame:
+        pixels = np.stack([np.asarray(plane) for plane in frame], axis=-1)
+    return cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+
+
+def draw(sdr: vs.VideoNode, hdr: vs.VideoNode, gain_map: vs.VideoNode) -> Rgb:
+    """Draw some frames every way: two rows each, a caption above every panel."""
+    shown = apply(sdr, gain_map, strength=0)
+    stops = gainmap_overlay(sdr, gain_map)
+    rgb, dark_sdr, dark_hdr = sdr.resize.Bicubic(format=vs.RGB24), darker(shown), darker(hdr)
+    with gain_map.get_frame(0) as frame:
+        low, high = frame.props["GainMapMin"], frame.props["GainMapAlternateHeadroom"]
+    scale = StopsScale(min(float(low), 0.0), float(high))
+    lines = []
+    for n in FRAMES:
+        mapped = picture(stops, n)
+        mapped[-44:] = legend(scale, WIDTH, "")
+        lines += [
+            ("SDR", picture(rgb, n)),
+            ("SDR, two stops darker", picture(dark_sdr, n)),
+            ("SDR, waveform in cd/m2 (white: 203)", waveform(shown, n)),
+            ("predicted gain map, stops", mapped),
+            ("HDR, two stops darker", picture(dark_hdr, n)),
+            ("HDR, waveform in cd/m2", waveform(hdr, n)),
+        ]
+    panels = []
+    for caption, panel in lines:
+        strip = np.full((24, WIDTH, 3), 24, np.uint8)
+        cv2.putText(strip, caption, (8, 16), FONT, 0.5, (255,) * 3, 1, cv2.LINE_AA)
+        panels.append(np.concatenate([strip, panel]))
+    rows = [np.concatenate(panels[i : i + 3], axis=1) for i in range(0, len(panels), 3)]
+    return np.concatenate(rows)
 
 
 def main() -> None:
-    """Convert, measure, draw, and say where everything is."""
+    """Convert, draw, measure, and print where everything is."""
     parser = argparse.ArgumentParser(description="convert the bundled clip to HDR10")
     parser.add_argument("--out", type=Path, default=ROOT / "demo-output", help="folder to write to")
     parser.add_argument("--picture", type=Path, help="where the comparison goes instead")
-    parser.add_argument("--weights", default=DEFAULT_WEIGHTS, help="bundled name, or a file")
+    parser.add_argument("--weights", help="bundled name, or a file")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    target, stats = args.out / "demo_hdr10.mkv", args.out / "demo_stats.json"
-    page, report = args.out / "demo_preview.html", args.out / "demo_report.html"
+    target, page = args.out / "demo_hdr10.mkv", args.out / "demo_preview.html"
+    drawing = args.picture or args.out / "demo.png"
+    weights = {"weights": args.weights} if args.weights else {}
+    options = ["--overwrite", *(["--weights", args.weights] if args.weights else [])]
 
     started = time.perf_counter()
-    network = ("--weights", args.weights)
-    vs_gainmap("convert", SDR, target, "--overwrite", "--stats", stats, *network)
+    command_line("convert", SDR, target, *options)
     seconds = time.perf_counter() - started
+    times = [f"--at={n / 24:.3f}" for n in FRAMES]
+    command_line("preview", SDR, *times, "--page", page, *options)
 
     sdr, hdr, truth = open_clip(SDR), open_clip(target), open_clip(TRUTH)
-    true_nits = [pq_eotf(pq) for pq in signals(truth)]
-    scores = {
-        f"weights {Path(args.weights).stem}": distance(
-            (pq_eotf(pq) for pq in signals(hdr)), true_nits
-        ),
-        "SDR scaled to 203 nits": distance((scale_up(s) for s in signals(sdr)), true_nits),
-    }
+    gain_map = predict(sdr, **weights)
+    cv2.imwrite(str(drawing), draw(sdr, hdr, gain_map)[..., ::-1])
 
-    previewer = Previewer(sdr, {"weights": args.weights}, {})
-    rows = [compare(previewer.frame(n), pq_eotf(next(signals(hdr[n])))) for n in SHOWN]
-    picture = args.picture or args.out / "demo.png"
-    write_picture(picture, rows)
-    still = args.out / "demo_hdr_still.png"
-    light = pq_eotf(next(signals(hdr[SHOWN[0]]))) / REFERENCE_WHITE_NITS
-    write_pq(still, light.movedim(0, -1).contiguous().numpy(), "bt2020", REFERENCE_WHITE_NITS)
-
-    times = [f"--at={n / 24:.3f}" for n in SHOWN]
-    vs_gainmap("preview", SDR, *times, "--page", page, "--overwrite", *network)
-    vs_gainmap("report", target, "--stats", stats, "--page", report, "--overwrite")
-
+    shown = apply(sdr, gain_map, strength=0)
+    print("\nHow near to the true HDR      PQ-PSNR    delta E ITP")
+    for name, clip in (("converted", hdr), ("SDR, white at 203 cd/m2", shown)):
+        psnr, delta = distance(nits(clip[::4]), nits(truth[::4]))
+        print(f"  {name:26} {psnr:6.2f} dB {delta:11.1f}")
     print(f"\n{target}  ({hdr.num_frames} frames in {seconds:.0f} s)")
-    print_metadata(target)
-    print(f"{picture}  (SDR, gain map and HDR side by side, for any screen)")
-    print(f"{still}  (PQ, for an HDR screen)")
-    print(f"{page}  (a few frames every way; opens in a browser)")
-    print(f"{report}  (light, Qmax and cuts over time)")
-    print("\nHow far from the true HDR     PQ-PSNR    delta E ITP")
-    for name, (psnr, delta) in scores.items():
-        print(f"  {name:26} {psnr:7.2f} dB {delta:11.1f}")
+    print(f"{drawing}  (SDR, gain map and HDR, for any screen)")
+    print(f"{page}  (open it in a browser)")
 
 
 if __name__ == "__main__":
