@@ -7,8 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
+from training.__main__ import main
 from training.config import Config, build
 from training.data.scenes import render_views
 from training.pairs import Pair
@@ -16,6 +18,7 @@ from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.gainmap import GainMapPreset
 
+CONFIGS = Path(__file__).parents[2] / "training/configs"
 HELD_OUT = "polygonjs__neon_photostudio"
 PRESET = GainMapPreset(sdr_white=203.0, peak=4.0, map_scale=2, min_log_gain=-1.0)
 
@@ -69,3 +72,32 @@ def make_views(folder: Path) -> Path:
 def seen(folder: Path) -> dict[str, Any]:
     """Return the [data] of a run on views: films, variations, whole pictures."""
     return {"source": "views", "folder": str(folder), "crop": 0, "film": 2, "vary": True}
+
+
+def error_line(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
+    """Run a command that fails; return the one line that it wrote to the terminal."""
+    assert main(command) == 1
+    err = capsys.readouterr().err.strip()
+    assert "\n" not in err
+    return err
+
+
+def command_of(layout: Path, out: Path, **changes: str) -> list[str]:
+    """Return the command of a run of milliseconds; `data__crop` stands for data.crop."""
+    values = {
+        "data.source": '"layout"',
+        "data.folder": f'"{layout}"',
+        "data.crop": "16",
+        "data.batch": "2",
+        "data.workers": "0",
+        "model.channels": "8",
+        "model.blocks": "1",
+        "loss.teacher": '""',
+        "run.precision": '"32-true"',
+        "run.accelerator": '"cpu"',
+        "run.steps": "2",
+        **{name.replace("__", "."): text for name, text in changes.items()},
+    }
+    overrides = [f"{name}={text}" for name, text in values.items()]
+    config = str(CONFIGS / "video.toml")
+    return ["train", config, "--out", str(out), "--set", *overrides]

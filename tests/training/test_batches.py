@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from tests.training.small import seen
-from training.__main__ import main
+from tests.training.small import command_of, error_line, seen
 from training.batches import endless, open_data
 from training.checkpoint import CHECKPOINT
 from training.config import (
@@ -22,37 +21,6 @@ from training.config import (
     to_dict,
 )
 from training.pairs import PairDataset
-
-CONFIGS = Path(__file__).parents[2] / "training/configs"
-
-
-def said(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
-    """Run a command that fails; return the one line that it wrote to the terminal."""
-    assert main(command) == 1
-    err = capsys.readouterr().err.strip()
-    assert "\n" not in err
-    return err
-
-
-def small(layout: Path, out: Path, **changes: str) -> list[str]:
-    """Return the command of a run of milliseconds; `data__crop` stands for data.crop."""
-    said = {
-        "data.source": '"layout"',
-        "data.folder": f'"{layout}"',
-        "data.crop": "16",
-        "data.batch": "2",
-        "data.workers": "0",
-        "model.channels": "8",
-        "model.blocks": "1",
-        "loss.teacher": '""',
-        "run.precision": '"32-true"',
-        "run.accelerator": '"cpu"',
-        "run.steps": "2",
-        **{name.replace("__", "."): text for name, text in changes.items()},
-    }
-    overrides = [f"{name}={text}" for name, text in said.items()]
-    config = str(CONFIGS / "video.toml")
-    return ["train", config, "--out", str(out), "--set", *overrides]
 
 
 def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
@@ -112,12 +80,14 @@ def test_crops_must_fit(
     layout: Path, views: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     of_views = {"data__source": '"views"', "data__folder": f'"{views}"'}
-    command = small(layout, tmp_path, **of_views, data__crop="66")
-    assert "is 96x64, smaller than data.crop = 66" in said(capsys, command)
-    command = small(layout, tmp_path, **of_views, data__crop="34", data__shrink="2")
-    assert "is 96x64, shrunk by 2, smaller than data.crop = 34" in said(capsys, command)
-    assert "smaller than a crop of 66" in said(capsys, small(layout, tmp_path, data__crop="66"))
-    assert "above 0" in said(capsys, small(layout, tmp_path, data__crop="0"))
+    command = command_of(layout, tmp_path, **of_views, data__crop="66")
+    assert "is 96x64, smaller than data.crop = 66" in error_line(capsys, command)
+    command = command_of(layout, tmp_path, **of_views, data__crop="34", data__shrink="2")
+    assert "is 96x64, shrunk by 2, smaller than data.crop = 34" in error_line(capsys, command)
+    assert "smaller than a crop of 66" in error_line(
+        capsys, command_of(layout, tmp_path, data__crop="66")
+    )
+    assert "above 0" in error_line(capsys, command_of(layout, tmp_path, data__crop="0"))
     assert not (tmp_path / CHECKPOINT).exists()
 
 

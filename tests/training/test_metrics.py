@@ -14,8 +14,6 @@ from training.evaluation.metrics import (
     best_exposure,
     delta_e_itp,
     ictcp,
-    linear_psnr,
-    normalised_psnr,
     pq_psnr,
     psnr,
     ssim,
@@ -39,8 +37,9 @@ def test_psnr_of_known_errors() -> None:
     truth = torch.full((3, 16, 16), 100.0)
     assert psnr(torch.zeros(4), torch.full((4,), 0.1)) == pytest.approx(20)
     assert psnr(truth, truth) == 100
-    assert linear_psnr(truth + 10, truth, peak_nits=1000) == pytest.approx(40)
-    assert normalised_psnr(truth + 10, truth) == pytest.approx(20, abs=1e-4)
+    values = Scorer(peak_nits=1000.0)(truth + 10, truth)
+    assert values["psnr"] == pytest.approx(40)
+    assert values["norm_psnr"] == pytest.approx(20, abs=1e-4)
     step = float(pq_inverse_eotf(torch.tensor(110.0)) - pq_inverse_eotf(torch.tensor(100.0)))
     assert pq_psnr(truth * 1.1, truth) == pytest.approx(-20 * np.log10(step), abs=1e-3)
 

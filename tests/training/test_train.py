@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.small import PRESET, tiny
+from tests.training.small import PRESET, command_of, error_line, tiny
 from training.__main__ import main
 from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import (
@@ -28,37 +28,6 @@ from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.models import GMNet, GridNet
 from vs_gainmap.models.weights import load_weights, save_weights
-
-CONFIGS = Path(__file__).parents[2] / "training/configs"
-
-
-def said(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
-    """Run a command that fails; return the one line that it wrote to the terminal."""
-    assert main(command) == 1
-    err = capsys.readouterr().err.strip()
-    assert "\n" not in err
-    return err
-
-
-def small(layout: Path, out: Path, **changes: str) -> list[str]:
-    """Return the command of a run of milliseconds; `data__crop` stands for data.crop."""
-    said = {
-        "data.source": '"layout"',
-        "data.folder": f'"{layout}"',
-        "data.crop": "16",
-        "data.batch": "2",
-        "data.workers": "0",
-        "model.channels": "8",
-        "model.blocks": "1",
-        "loss.teacher": '""',
-        "run.precision": '"32-true"',
-        "run.accelerator": '"cpu"',
-        "run.steps": "2",
-        **{name.replace("__", "."): text for name, text in changes.items()},
-    }
-    overrides = [f"{name}={text}" for name, text in said.items()]
-    config = str(CONFIGS / "video.toml")
-    return ["train", config, "--out", str(out), "--set", *overrides]
 
 
 def test_schedule_warms_up_and_decays() -> None:
@@ -122,7 +91,7 @@ def test_pictures_are_judged_with_some_of_their_own_film() -> None:
 
 
 def test_each_set_counts(layout: Path, tmp_path: Path) -> None:
-    command = small(layout, tmp_path)
+    command = command_of(layout, tmp_path)
     assert main([*command, "--set", "run.steps=1"]) == 0
     assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
 
@@ -132,17 +101,17 @@ def test_missing_and_damaged_checkpoints(
 ) -> None:
     out = str(tmp_path / "weights.safetensors")
     missing = str(tmp_path / "none.ckpt")
-    assert said(capsys, ["export", missing, out]) == f"checkpoint: no file {missing}"
+    assert error_line(capsys, ["export", missing, out]) == f"checkpoint: no file {missing}"
     path = tmp_path / CHECKPOINT
     train(tiny(layout, steps=1), tmp_path)
     capsys.readouterr()
     whole = path.read_bytes()
     for content in (b"", b"no checkpoint", whole[: len(whole) // 2]):
         path.write_bytes(content)
-        assert "is damaged: " in said(capsys, ["export", str(path), out])
-        assert "is damaged: " in said(capsys, small(layout, tmp_path))
+        assert "is damaged: " in error_line(capsys, ["export", str(path), out])
+        assert "is damaged: " in error_line(capsys, command_of(layout, tmp_path))
     torch.save({"weights": torch.zeros(1)}, path)
-    assert "is no checkpoint that `train` wrote" in said(capsys, ["export", str(path), out])
+    assert "is no checkpoint that `train` wrote" in error_line(capsys, ["export", str(path), out])
 
 
 def test_initial_weights_must_be_of_the_network(
@@ -151,11 +120,11 @@ def test_initial_weights_must_be_of_the_network(
     for name, model in (("grid", GridNet(16)), ("wide", GMNet(16, blocks=1))):
         save_weights(model, PRESET, tmp_path / f"{name}.safetensors")
     run = tmp_path / "run"
-    command = [*small(layout, run), "--initial"]
-    assert said(capsys, [*command, str(tmp_path / "grid.safetensors")]) == (
+    command = [*command_of(layout, run), "--initial"]
+    assert error_line(capsys, [*command, str(tmp_path / "grid.safetensors")]) == (
         "train: --initial is a GridNet, the configuration builds a GMNet; see model.kind"
     )
-    line = said(capsys, [*command, str(tmp_path / "wide.safetensors")])
+    line = error_line(capsys, [*command, str(tmp_path / "wide.safetensors")])
     assert "another size than the configuration builds: HRconv.bias is (16,) instead of" in line
     assert not (run / CHECKPOINT).exists()
 
@@ -183,5 +152,5 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(
 def test_a_machine_without_the_device_is_told(
     layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = said(capsys, small(layout, tmp_path, run__accelerator='"abacus"'))
+    line = error_line(capsys, command_of(layout, tmp_path, run__accelerator='"abacus"'))
     assert 'train: run.accelerator = "abacus" with run.devices = 1' in line

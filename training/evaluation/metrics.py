@@ -1,4 +1,7 @@
-"""How far HDR is from the truth. Inputs: (..., 3, H, W), linear, BT.2020, in cd/m2."""
+"""Distances between HDR pictures.
+
+Pictures are (..., 3, H, W), linear, BT.2020, in cd/m2, unless a function says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch.nn import functional
 from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.transfer import pq_inverse_eotf
 
-# How far `best_exposure` looks, stops, and how close.
+# Range and precision of `best_exposure`, in stops.
 _MOST_STOPS, _STOPS_STEP = 4.0, 0.02
 
 # ITU-R BT.2100-2, table 7: RGB to LMS, and L'M'S' to ICtCp for PQ.
@@ -31,14 +34,14 @@ def ictcp(nits: Tensor) -> Tensor:
 
 
 def delta_e_itp(test: Tensor, truth: Tensor) -> Tensor:
-    """Return the color difference of ITU-R BT.2124-0, clause 1, a pixel: (..., 1, H, W)."""
+    """Return the color difference of every pixel (ITU-R BT.2124-0, clause 1): (..., 1, H, W)."""
     difference = ictcp(test) - ictcp(truth)
     scale = torch.tensor([1.0, 0.5, 1.0]).to(difference).view(3, 1, 1)
     return 720 * (difference * scale).square().sum(dim=-3, keepdim=True).sqrt()
 
 
 def psnr(test: Tensor, truth: Tensor, *, top: float = 1.0) -> float:
-    """Return the peak signal-to-noise ratio in dB, at most 100, for signals 0..top."""
+    """Return the peak signal-to-noise ratio in dB, at most 100, of signals in 0..`top`."""
     mse = float((test - truth).double().square().mean()) / top**2
     return min(-10 * math.log10(max(mse, 1e-10)), 100.0)
 
@@ -46,16 +49,6 @@ def psnr(test: Tensor, truth: Tensor, *, top: float = 1.0) -> float:
 def pq_psnr(test: Tensor, truth: Tensor) -> float:
     """Return the PSNR of the PQ signals."""
     return psnr(pq_inverse_eotf(test), pq_inverse_eotf(truth))
-
-
-def linear_psnr(test: Tensor, truth: Tensor, *, peak_nits: float) -> float:
-    """Return the published PSNR: linear light over the preset's peak."""
-    return psnr(test, truth, top=peak_nits)
-
-
-def normalised_psnr(test: Tensor, truth: Tensor) -> float:
-    """Return the published normalised PSNR: linear light over the truth's maximum."""
-    return psnr(test, truth, top=max(float(truth.max()), 1e-6))
 
 
 def ssim(test: Tensor, truth: Tensor) -> float:
@@ -82,21 +75,17 @@ def ssim(test: Tensor, truth: Tensor) -> float:
 
 
 def best_exposure(test: Tensor, truth: Tensor) -> float:
-    """Return the one exposure, in stops within 4, that brings a picture nearest to the truth.
+    """Return the exposure that brings a picture nearest to the truth, in stops, -4..4.
 
-    Nearest by PQ-PSNR, over every fourth pixel each way. It is 0 where the level is right already,
-    and what is wrong beside it is shape: the one can be turned by a knob, the other can't.
-
-    Args:
-        test: (3, H, W), cd/m2.
-        truth: the same.
+    Nearest by PQ-PSNR over every fourth row and column. It separates an error of level, which
+    one control can correct, from the rest.
     """
     few, wanted = test[..., ::4, ::4], pq_inverse_eotf(truth[..., ::4, ::4])
 
     def error(stops: float) -> float:
         return float((pq_inverse_eotf(few * 2.0**stops) - wanted).square().mean())
 
-    # Coarse first: the error has one valley, but for clipping.
+    # From coarse to fine: but for clipping, the error has one minimum.
     near, step = 0.0, 0.5
     places = np.arange(-_MOST_STOPS, _MOST_STOPS + step, step)
     while True:
@@ -108,39 +97,37 @@ def best_exposure(test: Tensor, truth: Tensor) -> float:
 
 
 def errors_inside(nits: Tensor, truth: Tensor, mask: Tensor, what: str) -> dict[str, float]:
-    """Return errors of luminance in steps of 10-bit PQ, where something is that eyes go to.
+    """Return errors of PQ luminance in a part of a picture, in 10-bit codes.
 
     Args:
-        nits: (3, H, W), BT.2020, cd/m2.
-        truth: the same.
-        mask: (1, H, W), bool, where it is.
+        nits: (3, H, W).
+        truth: (3, H, W).
+        mask: (1, H, W), bool, the part.
         what: its name.
 
     Returns:
-        The mean with its sign, `<what>_bias` (positive is too bright), and without, `<what>_error`.
+        `<what>_bias`, the mean error (positive is too bright), and `<what>_error`, the mean
+        absolute one.
     """
     pq = [pq_inverse_eotf(luminance(light, "bt2020")) * 1023 for light in (nits, truth)]
     error = (pq[0] - pq[1]).reshape(mask.shape)[mask]
     return {f"{what}_bias": float(error.mean()), f"{what}_error": float(error.abs().mean())}
 
 
-def _narrow(nits: Tensor) -> Tensor:
-    return convert_primaries(nits, "bt2020", "bt709")
-
-
 class Scorer:
-    """All metrics of a picture at once; ColorVideoVDP where asked, as it takes a while.
+    """Computes all metrics of a picture.
 
-    `exposure_error` is `best_exposure` without its sign, stops, and `delta_e_exposed` delta E ITP
-    with that exposure: what is left when the level is right.
+    `psnr` and `norm_psnr` are the paper's: linear light over the preset's peak, and over the
+    truth's maximum. `exposure_error` is the absolute `best_exposure` in stops, `delta_e_exposed`
+    delta E ITP at that exposure.
 
     Args:
-        peak_nits: what the published PSNR divides by.
-        published: measure the published two, `psnr` and `norm_psnr`, in BT.709, as published.
-        color_video_vdp: add `cvvdp`, in just objectionable differences, 10 at best.
+        peak_nits: peak of the preset.
+        published: compute `psnr` and `norm_psnr` in BT.709, as the paper does.
+        color_video_vdp: add `cvvdp` in JOD, 10 at best; slow.
 
     Raises:
-        ImportError: ColorVideoVDP is asked for and the package cvvdp is not there.
+        ImportError: ColorVideoVDP is wanted and the package cvvdp is not installed.
     """
 
     def __init__(
@@ -159,13 +146,13 @@ class Scorer:
             self._vdp = pycvvdp.cvvdp(display_name="standard_hdr_pq", quiet=True)
 
     def __call__(self, test: Tensor, truth: Tensor) -> dict[str, float]:
-        """Measure (3, H, W), BT.2020, cd/m2."""
-        light = (test, truth)
+        """Return the metrics of (3, H, W) by name."""
+        light = [test, truth]
         if self.published:
-            light = (_narrow(test), _narrow(truth))
+            light = [convert_primaries(nits, "bt2020", "bt709") for nits in light]
         values = {
-            "psnr": linear_psnr(*light, peak_nits=self.peak_nits),
-            "norm_psnr": normalised_psnr(*light),
+            "psnr": psnr(*light, top=self.peak_nits),
+            "norm_psnr": psnr(*light, top=max(float(light[1].max()), 1e-6)),
             "pq_psnr": pq_psnr(test, truth),
             "ssim": ssim(test, truth),
             "delta_e_itp": float(delta_e_itp(test, truth).mean()),
