@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training.evaluation.baselines import Baseline
 from training.evaluation.metrics import Scorer, errors_inside
-from training.evaluation.resample import go_down, go_up
+from training.evaluation.resample import downsample, upsample
 from training.pairs import make_thumbnail, robust_qmax, true_log_gain
 from training.paper.layout import shrink
 from training.validate import run_network, to_nits
@@ -81,9 +81,9 @@ def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
 
     @torch.inference_mode()
     def run(item: Item) -> Output:
-        small, thumbnail = go_down(item.sdr_signal, scale), make_thumbnail(item.sdr_signal[None])
+        small, thumbnail = downsample(item.sdr_signal, scale), make_thumbnail(item.sdr_signal[None])
         gain_map, qmax_norm = run_network(weights.model, small, thumbnail, item.survey)
-        gain_map = go_up(gain_map, item.sdr_signal)
+        gain_map = upsample(gain_map, item.sdr_signal)
         light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, preset)
         return Output(nits=to_nits(light, preset)[0], qmax_norm=float(qmax_norm))
 

@@ -27,7 +27,7 @@ from training.evaluate import (
 )
 from training.evaluation.items import items_from_layout, items_from_video, read_preset
 from training.evaluation.metrics import Scorer, pq_psnr
-from training.evaluation.resample import go_down, go_up, tagged
+from training.evaluation.resample import downsample, to_sdr_clip, upsample
 from training.pairs import Pair, make_thumbnail
 from training.paper.layout import write_pair, write_preset
 from vs_gainmap.color.primaries import convert_primaries
@@ -75,7 +75,7 @@ def test_a_network_is_measured_as_the_filters_run_it(name: str) -> None:
     signal = blocks(0)
     item = Item(name="a", operator="drawn", sdr_signal=signal, truth=200 * signal)
     measured = network_method(load_weights(name))(item).nits
-    clip = tagged(signal)
+    clip = to_sdr_clip(signal)
     made = apply(clip, predict(clip, weights=name, radius=0), format=vs.RGBS)
     with made.get_frame(0) as frame:
         shown = pq_eotf(torch.from_numpy(np.stack([np.asarray(plane) for plane in frame])))
@@ -84,19 +84,14 @@ def test_a_network_is_measured_as_the_filters_run_it(name: str) -> None:
 
 def test_smaller_maps_go_up_guided() -> None:
     signal = blocks(1)
-    small = go_down(signal, 4).mean(1, keepdim=True)
+    weights = torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)
     # A map that is a curve over luma comes back as that curve of the large picture's.
-    luma = (signal * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0)
-    low = go_down(signal, 4)[0] * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)
-    up = go_up(low.sum(0)[None, None], signal)
-    assert (up[0, 0] - luma).abs().max() < 0.02
-    assert (go_up(low.sum(0)[None, None], signal, "bilinear")[0, 0] - luma).abs().max() > 0.1
-    assert torch.equal(go_up(signal[None, :1], signal), signal[None, :1])
-    half = functional.interpolate(small, size=(48, 64))
-    expected = functional.interpolate(half, size=(96, 128), mode="bilinear")
-    assert torch.equal(go_up(half, signal, "bilinear"), expected)
-    assert torch.equal(go_up(half, signal), go_up(half, signal, "guided"))
-    assert not torch.equal(go_up(half, signal), expected)
+    low = (downsample(signal, 4)[0] * weights).sum(0)[None, None]
+    luma = (signal * weights).sum(0)
+    assert (upsample(low, signal)[0, 0] - luma).abs().max() < 0.02
+    plain = functional.interpolate(low, size=(96, 128), mode="bilinear")
+    assert (plain[0, 0] - luma).abs().max() > 0.1
+    assert torch.equal(upsample(signal[None, :1], signal), signal[None, :1])
 
 
 @pytest.mark.parametrize("name", ["fast", "video"])
@@ -110,7 +105,7 @@ def test_a_survey_is_heard_as_predict_hears_it(name: str) -> None:
     told, untold = method(item).qmax_norm, method(alone).qmax_norm
     assert told is not None
     assert untold is not None
-    clip = vs.core.std.Splice([tagged(p) for p in pictures])
+    clip = vs.core.std.Splice([to_sdr_clip(p) for p in pictures])
     expected = []
     for count in (3, 0):
         gain_map = predict(clip, weights=name, radius=0, survey=count)

@@ -1,8 +1,6 @@
-"""The map's way: down to the network's size and up to the picture's, as the filters go it."""
+"""Resample pictures and gain maps as the filters do."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,10 +11,8 @@ from torch.nn import functional
 from vs_gainmap.filters import props
 from vs_gainmap.filters.upsampling import guided_upsample
 
-WayUp = Literal["bilinear", "guided"]
 
-
-def go_down(signal: Tensor, scale: int) -> Tensor:
+def downsample(signal: Tensor, scale: int) -> Tensor:
     """Shrink a picture with the cubic filter that `predict` uses.
 
     Args:
@@ -32,29 +28,27 @@ def go_down(signal: Tensor, scale: int) -> Tensor:
     ).clamp(0.0, 1.0)
 
 
-def go_up(gain_map: Tensor, signal: Tensor, way: WayUp | None = None) -> Tensor:
-    """Bring a map up to its picture's size.
+def upsample(gain_map: Tensor, signal: Tensor) -> Tensor:
+    """Bring a gain map to its picture's size with the guided filter that `apply` uses.
 
     Args:
         gain_map: (1, 1, h, w).
         signal: (3, H, W), the SDR picture, 0..1.
-        way: None chooses as `apply` does: guided.
 
     Returns:
         (1, 1, H, W).
     """
-    size = signal.shape[-2:]
-    if gain_map.shape[-2:] == size:
+    if gain_map.shape[-2:] == signal.shape[-2:]:
         return gain_map
-    if way != "bilinear":
-        with guided_upsample(as_clip(gain_map[0], vs.GRAYS), tagged(signal)).get_frame(0) as frame:
-            return torch.from_numpy(np.array(frame[0]))[None, None]
-    return functional.interpolate(gain_map, size=size, mode="bilinear", align_corners=False)
+    with guided_upsample(_to_clip(gain_map[0], vs.GRAYS), to_sdr_clip(signal)).get_frame(
+        0
+    ) as frame:
+        return torch.from_numpy(np.array(frame[0]))[None, None]
 
 
-def tagged(signal: Tensor) -> vs.VideoNode:
-    """Return one frame of RGBS that shows (3, H, W), 0..1, with the color props of SDR."""
-    return as_clip(signal, vs.RGBS).std.SetFrameProps(
+def to_sdr_clip(signal: Tensor) -> vs.VideoNode:
+    """Return a clip of one frame, RGBS with the color props of SDR, of (3, H, W), 0..1."""
+    return _to_clip(signal, vs.RGBS).std.SetFrameProps(
         **{
             props.MATRIX: int(vs.MATRIX_RGB),
             props.RANGE: int(vs.RANGE_FULL),
@@ -64,8 +58,8 @@ def tagged(signal: Tensor) -> vs.VideoNode:
     )
 
 
-def as_clip(planes: Tensor, format_id: int) -> vs.VideoNode:
-    """Return one frame of floats that shows (C, H, W)."""
+def _to_clip(planes: Tensor, format_id: int) -> vs.VideoNode:
+    """Return a clip of one frame of floats, of (C, H, W)."""
     _, height, width = planes.shape
     blank = vs.core.std.BlankClip(format=format_id, width=width, height=height, length=1)
 
