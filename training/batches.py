@@ -96,7 +96,6 @@ def _open_layout(
         crop=config.data.crop,
         seed=config.run.seed,
         length=config.run.steps * config.data.batch * world,
-        augment=config.data.augment,
     )
     files = [
         path

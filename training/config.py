@@ -90,13 +90,11 @@ class DataConfig:
     `film` pictures in a row share what a film shares: operator, its settings, color space,
     encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
     the views (`training.vary`). `mix` says which operators and encodings make the SDR.
-    `augment` flips and turns crops of a layout.
     """
 
     source: Literal["views", "layout"] = "views"
     folder: str | tuple[str, ...] = "runs/views"
     held_out: tuple[str, ...] = ()
-    augment: bool = False
     crop: int = 128
     shrink: int = 1
     film: int = 1

@@ -27,12 +27,12 @@ from training.evaluation.items import (
     items_from_layout,
     items_from_video,
     items_from_views,
-    read_preset,
 )
 from training.evaluation.metrics import Scorer
 from training.evaluation.photos import as_it_is, for_photos, items_from_photos
 from training.evaluation.report import WorstCases, write_html
 from training.evaluation.subtitled import subtitled
+from training.paper.layout import read_preset
 from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset

@@ -25,11 +25,11 @@ from training.evaluate import (
     published_method,
     summary,
 )
-from training.evaluation.items import items_from_layout, items_from_video, read_preset
+from training.evaluation.items import items_from_layout, items_from_video
 from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import downsample, to_sdr_clip, upsample
 from training.pairs import Pair, make_thumbnail
-from training.paper.layout import write_pair, write_preset
+from training.paper.layout import read_preset, write_pair, write_preset
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError, WeightsError

@@ -1,4 +1,4 @@
-"""OpenEXR pictures as linear light in BT.2020, whatever primaries the file is in."""
+"""Read OpenEXR pictures with their primaries."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def read_exr(path: Path) -> tuple[NDArray[np.floating], Primaries]:
     """Read an EXR picture (RGB, or luminance/chroma Y, RY, BY).
 
     Returns:
-        (H, W, 3), relative linear light, and the primaries that it is in: those of the header,
-        or, where it names none, BT.709, as OpenEXR's standard attributes have it.
+        (H, W, 3), relative linear light, and its primaries: the header's, or BT.709, OpenEXR's
+        default.
 
     Raises:
-        MediaError: no package OpenEXR, a broken file, or one without RGB and Y/RY/BY.
+        MediaError: OpenEXR is not installed, or the file is broken or has other channels.
     """
     try:
         import OpenEXR
@@ -56,7 +56,7 @@ def _from_luminance_chroma(
     by: NDArray[np.floating],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Rebuild RGB from OpenEXR's RY = (R-Y)/Y and BY = (B-Y)/Y; `weights` make Y of RGB."""
+    """Return RGB of OpenEXR's Y, RY = (R-Y)/Y and BY = (B-Y)/Y; `weights` are of R, G, B in Y."""
     height, width = y.shape
     y = y.astype(np.float32)
     red, blue = (
@@ -68,7 +68,7 @@ def _from_luminance_chroma(
 
 
 def _primaries(named: tuple[float, ...], path: Path) -> Primaries:
-    """Return a header's chromaticities: x and y of red, green, blue and white.
+    """Return the primaries of a header: x and y of red, green, blue and white.
 
     Raises:
         MediaError: they span no color space.

@@ -1,8 +1,7 @@
-"""Views of HDR scenes: perspective pictures out of panoramas, crops out of photographs.
+"""Render views of HDR scenes: perspective pictures of panoramas, crops of photographs.
 
-`render_views` fills a folder with half-float pictures and an index; everything that is
-random about grading and tone mapping happens later, on the fly, so one cache serves any
-number of epochs.
+`render_views` fills a folder with half-float pictures and an index. Grading and tone mapping are
+drawn later, for each training sample, so one folder serves any number of epochs.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ INDEX = "index.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """What `render_views` has made, and the files that could not be read to their end."""
+    """The result of `render_views`: how many views, and the files that could not be read."""
 
     count: int
     left_out: list[Path]
@@ -45,7 +44,7 @@ class Camera:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Camera:
-        """Draw a camera as someone holds it: mostly level, mostly 45 to 95 degrees wide."""
+        """Draw a camera that is mostly level and 42 to 105 degrees wide."""
         return cls(
             yaw=rng.uniform(0, 360),
             pitch=float(np.clip(rng.normal(0, 14), -50, 50)),
@@ -55,11 +54,11 @@ class Camera:
 
 
 def perspective(panorama: Tensor, camera: Camera, width: int, height: int) -> Tensor:
-    """Look into an equirectangular panorama.
+    """Project an equirectangular panorama onto a camera's picture.
 
     Args:
         panorama: (3, H, 2H), linear light.
-        camera: where to look; `fov` is horizontal.
+        camera: its direction and horizontal field of view.
         width: of the view.
         height: of the view.
 
@@ -118,9 +117,9 @@ def random_window(picture: Tensor, rng: np.random.Generator, width: int, height:
 
 
 def log_average(linear: Tensor, *, panorama: bool = False) -> float:
-    """Return the log-average luminance of (3, H, W) BT.2020 light, blacks left out.
+    """Return the log-average luminance of (3, H, W) BT.2020 light, without its black pixels.
 
-    A panorama's is over the sphere: rows count by the solid angle that they see.
+    Rows of a panorama are weighted by their solid angle.
     """
     y = luminance(linear, "bt2020")[0]
     weight = torch.ones_like(y)
@@ -134,9 +133,9 @@ def log_average(linear: Tensor, *, panorama: bool = False) -> float:
 
 
 def as_stored(view: Tensor, *, graded: bool) -> np.ndarray | None:
-    """Return what a file of the cache holds of a view: half floats (3, H, W), BT.2020.
+    """Return a view as it is stored: (3, H, W), half floats, BT.2020; None without any light.
 
-    Relative light gets a log-average of 0.18, cd/m2 stay; None where there is no light at all.
+    Relative light is scaled to a log-average of 0.18; graded views stay in cd/m2.
     """
     level = 1.0 if graded else log_average(view)
     if level <= 0 or not math.isfinite(level):
@@ -155,10 +154,9 @@ def render_still(
     width: int,
     height: int,
 ) -> list[dict[str, object]]:
-    """Write views of one scene under `out`; relative light gets a log-average of 0.18.
+    """Write views of one scene and return their rows of the index.
 
-    Their rows of the index say how light they and their scene were in the picture's own scale,
-    where that is one.
+    Where 1.0 is diffuse white in the picture, a row has the log-averages of view and scene.
     """
     rows: list[dict[str, object]] = []
     scene = 0.0 if still.graded else log_average(still.linear, panorama=still.panorama)
@@ -189,21 +187,21 @@ def render_views(
     seed: int = 0,
     video_frames: int = 16,
 ) -> Views:
-    """Render views of every HDR picture under `folders` and write the index.
+    """Render views of every HDR picture and video under `folders` and write the index.
 
-    What can't be read is left out, with a line that names it.
+    A file that can't be read is left out, with a line that names it.
 
     Args:
         folders: searched for HDR pictures, each once.
         out: gets ``<scene>_<nnnnn>.npy``, float16 (3, height, width), BT.2020, and the index.
-        views: per panorama; photographs get a quarter, video one a frame.
+        views: of each panorama; photographs get a quarter as many, frames of a video one.
         width: of a view.
         height: of a view.
         seed: of the cameras.
-        video_frames: taken of a video, of different shots where it has so many.
+        video_frames: taken from each video.
 
     Raises:
-        MediaError: no folder has anything readable, or a number is none.
+        MediaError: nothing can be read, or a number is below 1.
     """
     if min(views, width, height, video_frames) < 1:
         raise MediaError("render: views, frames, width and height must be 1 or more")
@@ -222,7 +220,7 @@ def render_views(
         except GainMapError as error:
             reason = str(error).removeprefix("training: ")
             print(f"left out: {path}: {reason.removeprefix(path.name).lstrip(' :')}")
-            # A photo without gain map is sound, only of no use here.
+            # A photo without a gain map is not broken.
             if not isinstance(error, NoGainMapError):
                 broken.append(path)
         print(f"{path.name}: {len(rows) - before} views", flush=True)

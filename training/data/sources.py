@@ -1,7 +1,6 @@
-"""HDR pictures of any kind, read to linear light: the one door for training data.
+"""Read HDR pictures and videos as linear light in BT.2020.
 
-Panoramas and photographs come in relative scene light (1.0 means nothing by itself);
-graded material (PQ, HLG) comes in cd/m2. Everything leaves in BT.2020 primaries.
+Panoramas and photographs are relative scene light; graded material (PQ, HLG) is in cd/m2.
 """
 
 from __future__ import annotations
@@ -34,8 +33,11 @@ STILL_SUFFIXES = {".hdr", ".exr", ".png", *PHOTO_SUFFIXES}
 class Still:
     """A linear HDR picture.
 
-    `linear` is (3, H, W), float32, BT.2020, not negative; in cd/m2 when `graded`, else
-    relative. `panorama` says that it is equirectangular.
+    Attributes:
+        name: of the scene.
+        linear: (3, H, W), float32, BT.2020, at least 0; in cd/m2 when `graded`, else relative.
+        graded: whether it is a finished picture for a display.
+        panorama: whether it is equirectangular.
     """
 
     name: str
@@ -107,24 +109,23 @@ def read_pq_png(path: Path) -> np.ndarray:
 
 
 def scene_name(path: Path) -> str:
-    """Return the name of the scene that a file shows; `held_out` goes by it."""
+    """Return the name of a file's scene, by which `splits` holds it out."""
     return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name.split(".")[0]
 
 
-def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
+def read_still(path: Path) -> Still:
     """Read one HDR picture.
 
     Args:
-        path: .hdr, .exr, gain map folder base (``.ldr.webp``), gain map photo, PQ .png.
-        primaries: of the file; by default what an EXR's header says, BT.2020 for PQ and BT.709
-            for the others.
+        path: .hdr, .exr, gain map folder base (``.ldr.webp``), gain map photo, PQ .png. An EXR
+            is in the primaries of its header, PQ in BT.2020, all else in BT.709.
 
     Returns:
         The picture in BT.2020.
 
     Raises:
-        MediaError: the file can't be read, or is of no known kind.
-        MetadataError: its gain map's metadata make no sense.
+        MediaError: the file can't be read, or its kind is unknown.
+        MetadataError: its gain map's metadata are invalid.
     """
     suffix = path.suffix.lower()
     graded = suffix == ".png"
@@ -141,9 +142,9 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
         rgb = read_pq_png(path)
     else:
         raise MediaError(f"training: {path.name} is of no kind that can be read as HDR")
-    # The sun can exceed what half-float files hold; a broken pixel must not spread.
+    # Half floats overflow at the sun.
     finite = np.nan_to_num(rgb.astype(np.float32), nan=0.0, posinf=65504.0, neginf=0.0)
-    linear = convert_primaries(_to_tensor(finite), primaries or source, "bt2020").clamp(min=0.0)
+    linear = convert_primaries(_to_tensor(finite), source, "bt2020").clamp(min=0.0)
     height, width = linear.shape[-2:]
     return Still(
         name=scene_name(path),
@@ -154,11 +155,11 @@ def read_still(path: Path, *, primaries: PrimariesName | None = None) -> Still:
 
 
 def read_source(path: Path, *, video_frames: int = 16) -> Iterator[Still]:
-    """Read a picture, or `video_frames` frames of the scenes of an HDR10 or HLG video.
+    """Yield a picture, or frames spread over an HDR10 or HLG video.
 
     Raises:
         MediaError: the file can't be read, or is not HDR.
-        MetadataError: a gain map's metadata make no sense.
+        MetadataError: a gain map's metadata are invalid.
     """
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         yield read_still(path)

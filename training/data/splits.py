@@ -1,4 +1,4 @@
-"""Which scenes training never sees: ours by name, a share of anyone else's."""
+"""Which scenes are held out of training: ours by name, one in ten of other data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
-# Fixed: whole panoramas (and photographs) that training never sees.
+# Whole panoramas (and photographs) that are for validation and test only.
 HELD_OUT_SCENES = frozenset(
     {
         "dreiassets__dikhololo_night",
@@ -32,15 +32,14 @@ SHARE = 0.1
 
 
 def choose_held_out(scenes: Collection[str], patterns: Collection[str] = ()) -> frozenset[str]:
-    """Return which of some scenes are held out; the same for the same names, in any order.
+    """Return which scenes are held out. The result depends on the names alone.
 
-    Those of `HELD_OUT_SCENES`, or, where none of these is there, every scene whose name hashes
-    into the lowest tenth, so that scenes stay on their side when others are added. With two
-    scenes or more there is always one: where no name falls into that tenth, the lowest.
+    These are the ones in `HELD_OUT_SCENES`. Where a data set has none of them, every scene whose
+    name hashes into the lowest tenth is held out, so a scene stays on its side when others are
+    added; of two or more scenes at least one is.
 
     Args:
-        scenes: names of all scenes of a data set. One set's folders must be told of together,
-            or what is held out of one may be trained on in another.
+        scenes: names of all scenes of a data set, of all its folders together.
         patterns: shell patterns, such as ``night_*``, that choose instead.
     """
     if patterns:
@@ -50,7 +49,7 @@ def choose_held_out(scenes: Collection[str], patterns: Collection[str] = ()) -> 
         return known
     low = frozenset(scene for scene in scenes if _place(scene) < SHARE)
     if len(low) == len(set(scenes)):
-        # A handful of names that all fall into the tenth: something is to be trained on.
+        # All of a few names fall into the tenth: one is needed to train on.
         return low - {max(low, key=_place)}
     return low or frozenset({min(scenes, key=_place)})
 

@@ -1,4 +1,4 @@
-"""The cache of views that `render` fills: its index, and how a view is loaded."""
+"""Load views that `render` wrote."""
 
 from __future__ import annotations
 
@@ -35,21 +35,27 @@ def _read_shrunk(path: Path, shrink: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A row of the cache's index."""
+    """A view of a scene.
+
+    Attributes:
+        path: .npy, half floats.
+        scene: its name; see `splits`.
+        graded: in cd/m2; otherwise relative light.
+        levels: light levels where 1.0 is diffuse white; None where unknown.
+        shrink: side of the squares of pixels that are averaged when it is loaded.
+    """
 
     path: Path
     scene: str
     graded: bool
     levels: Levels | None = None
-    """Light levels where 1.0 is diffuse white; None where unknown."""
-
     shrink: int = 1
 
     def load(self) -> Tensor:
-        """Return (3, H, W), float32, averaged over squares of `shrink` pixels.
+        """Return (3, H, W), float32, BT.2020.
 
         Raises:
-            MediaError: it is not there, or damaged.
+            MediaError: the file is missing or damaged.
         """
         if self.shrink == 1:
             return _read(self.path)
@@ -57,10 +63,10 @@ class View:
 
 
 def read_index(folder: Path) -> list[View]:
-    """Read the index that `scenes.render_views` wrote.
+    """Return the views in a folder that `scenes.render_views` wrote.
 
     Raises:
-        MediaError: there is none.
+        MediaError: it has no index.
     """
     try:
         rows = json.loads((folder / INDEX).read_text())

@@ -1,7 +1,7 @@
-"""What people use without a network: scaling, the inverses of BT.2446 A and C, libplacebo.
+"""Convert SDR to HDR without a network: scaling, inverses of BT.2446 A and C, libplacebo.
 
-Each takes an SDR signal (3, H, W), 0..1, BT.709, and gives BT.2020 light in cd/m2 of the
-same shape.
+Each takes an SDR signal (3, H, W), 0..1, BT.709, and returns BT.2020 light in cd/m2 of the same
+shape.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from vs_gainmap.color.transfer import (
 from vs_gainmap.errors import MediaError
 
 Baseline = Callable[[Tensor], Tensor]
-# Of one picture, seconds: a driver that draws on the CPU takes one or two.
+# Seconds for one picture; a driver that renders on the CPU takes one or two.
 FFMPEG_TIMEOUT = 60.0
 
 
 def scaling(signal: Tensor, *, white_nits: float) -> Tensor:
-    """Show SDR on an HDR display as it is, white at `white_nits` (BT.1886 gamma)."""
+    """Scale SDR so that its white is at `white_nits` (BT.1886 gamma)."""
     light = convert_primaries(bt1886_eotf(signal), "bt709", "bt2020").clamp(min=0.0)
     return light * white_nits
 
@@ -59,7 +59,7 @@ def bt2446a_inverse(signal: Tensor) -> Tensor:
 
 
 def bt2446c_inverse(signal: Tensor) -> Tensor:
-    """Invert method C of ITU-R BT.2446-1, clause 6.2: mid-tones and skin stay as they are."""
+    """Expand by the inverse of ITU-R BT.2446-1, clause 6.2 (method C)."""
     light = convert_primaries(bt1886_eotf(signal), "bt709", "bt2020").clamp(min=0.0)
     percent = 100 * luminance(light, "bt2020")
     return light * (method_c_nits(percent) / percent.clamp(min=TINY) * 100)
@@ -67,7 +67,7 @@ def bt2446c_inverse(signal: Tensor) -> Tensor:
 
 @cache
 def libplacebo_ffmpeg() -> str | None:
-    """Return an ffmpeg whose libplacebo filter runs here, or None."""
+    """Return the path of an ffmpeg whose libplacebo filter runs here, or None."""
     # libplacebo takes frames in memory from FFmpeg 6 on; a distribution's may be older.
     for program in (_packaged_ffmpeg(), shutil.which("ffmpeg")):
         if program is None:
@@ -92,9 +92,8 @@ def _packaged_ffmpeg() -> str | None:
 def _libplacebo(program: str, signal: Tensor) -> Tensor:
     """Return light for a display of 1000 cd/m2.
 
-    A PQ target has 10000 cd/m2 unless its frames say otherwise, and nothing in ffmpeg's filter
-    says it: mid-grey would come out at 256 cd/m2. An HLG target is one of 1000 cd/m2 by
-    definition (ITU-R BT.2100-2, table 5), so the output is HLG, decoded here.
+    ffmpeg's filter can't be given the peak of a PQ target and takes 10000 cd/m2. An HLG target
+    has 1000 cd/m2 by definition (ITU-R BT.2100-2, table 5), so the output is HLG, decoded here.
     """
     height, width = signal.shape[-2:]
     rgb = (signal * 65535).round().to(torch.int32).numpy().astype("<u2").transpose(1, 2, 0)
@@ -120,7 +119,7 @@ def libplacebo_inverse(signal: Tensor) -> Tensor:
     """Expand by libplacebo's inverse tone mapping to 1000 cd/m2, through ffmpeg.
 
     Raises:
-        MediaError: no ffmpeg here whose libplacebo runs, or it fails, or takes too long.
+        MediaError: no ffmpeg with a working libplacebo is here, or it fails or takes too long.
     """
     program = libplacebo_ffmpeg()
     if program is None:

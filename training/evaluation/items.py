@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from training.evaluate import Item
 from training.grade import Master
 from training.operators import OPERATORS, Operator
 from training.pairs import make_sdr, make_thumbnail, show
-from training.paper.layout import PRESET_FILE, list_layout, rebuild
+from training.paper.layout import list_layout, render
 from training.validate import make_examples, to_nits
-from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.video.index import scan
 
@@ -167,21 +165,6 @@ def items_from_layout(folder: Path, preset: GainMapPreset) -> Iterator[Item]:
             name=layout.image.stem,
             operator="layout",
             sdr_signal=image,
-            truth=to_nits(rebuild(image, gain_map, qmax, preset), preset),
+            truth=to_nits(render(image, gain_map, qmax, preset), preset),
             thumbnail=thumbnail,
         )
-
-
-def read_preset(folder: Path) -> GainMapPreset | None:
-    """Return the preset that a layout was written with, in the folder or above it; None: unknown.
-
-    Raises:
-        MediaError: it can't be read.
-    """
-    for path in (folder / PRESET_FILE, folder.resolve().parent / PRESET_FILE):
-        if path.is_file():
-            try:
-                return GainMapPreset(**json.loads(path.read_text()))
-            except (ValueError, TypeError) as error:
-                raise MediaError(f"evaluate: {path} is no preset: {error}") from error
-    return None

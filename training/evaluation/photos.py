@@ -1,4 +1,4 @@
-"""Gain map photos to measure on: the SDR that a camera made, and the HDR that its map says."""
+"""Evaluate on gain map photos: a camera's own SDR, and the HDR that its map gives."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from vs_gainmap.photo.extract import as_sdr_base
 from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import read_photo
 
-# How photographs are coded, whatever the weights were trained with.
+# The EOTF of photographs, whatever the weights were trained with.
 PHOTO_EOTF: Eotf = "srgb"
 
 
 def items_from_photos(
     folder: Path, preset: GainMapPreset, *, longest: int = 512, step: int = 8
 ) -> Iterator[Item]:
-    """Yield every gain map photo of a folder, made small.
+    """Yield every gain map photo in a folder, shrunk.
 
     Args:
-        folder: of JPEG, AVIF or HEIC.
-        preset: SDR white and peak of the truth, which is clipped there.
-        longest: sides are at most about this, in pixels.
-        step: they are multiples of it.
+        folder: with JPEG, AVIF or HEIC.
+        preset: SDR white of the truth, and the peak at which it is clipped.
+        longest: about how long the longer side is at most, in pixels.
+        step: sides are multiples of it.
 
     Raises:
-        MediaError: there is none, or no such folder.
+        MediaError: the folder is missing, or has no gain map photo.
     """
     if not folder.is_dir():
         raise MediaError(f"evaluate: no folder {folder} with photos")
@@ -47,7 +47,7 @@ def items_from_photos(
             signal = network_signal(as_sdr_base(read_photo(path)).picture)
             light = read_still(path).linear
         except GainMapError:
-            continue  # An ordinary photo says nothing of HDR.
+            continue  # A photo without a gain map.
         found = True
         height, width = signal.shape[-2:]
         share = min(longest / max(height, width), 1.0)
@@ -64,12 +64,12 @@ def items_from_photos(
 
 
 def for_photos(weights: Weights) -> Weights:
-    """Return weights that decode SDR as photographs are coded."""
+    """Return weights with the EOTF of photographs."""
     return replace(weights, preset=replace(weights.preset, eotf=PHOTO_EOTF))
 
 
 def as_it_is(preset: GainMapPreset) -> Method:
-    """Return SDR at its white as a method: what a viewer shows who ignores the map."""
+    """Return plain SDR as a method: what a viewer without gain map support shows."""
 
     def run(item: Item) -> Output:
         return Output(nits=to_nits(SDR_EOTFS[PHOTO_EOTF](item.sdr_signal), preset))

@@ -1,4 +1,4 @@
-"""Subtitles on pictures to measure on: their white is SDR's, whoever tone mapped the picture."""
+"""Put subtitles on pictures to evaluate; their white is SDR white in the truth, too."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vs_gainmap.color.transfer import bt1886_eotf
 from vs_gainmap.gainmap import GainMapPreset
 
 SUBTITLES_SEED = 608
-# Of the signal: from the grey of streaming services to full white.
+# Range of their signal: from the grey of streaming services to full white.
 LEVELS = (0.75, 1.0)
-# What is letter and not its edge, as a share of the most that is covered.
+# Coverage from which a pixel counts as letter, as a share of the largest.
 INSIDE = 0.8
 
 
 def subtitled(items: Iterable[Item], preset: GainMapPreset) -> Iterator[Item]:
-    """Put subtitles onto every item's SDR and truth; `Item.title` says where.
+    """Yield items with subtitles on SDR and truth, marked in `Item.title`.
 
     Args:
         items: stills, for a BT.1886 display.

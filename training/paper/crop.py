@@ -1,4 +1,4 @@
-"""Cut the pictures of a folder into patches, with the step and names of the published script."""
+"""Cut pictures into patches, with the step and names of the published script."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vs_gainmap.errors import MediaError
 
 
 def patch_origins(size: int, crop: int, step: int) -> list[int]:
-    """Return where patches start along one side: every `step` while a whole one fits."""
+    """Return where patches start along one side: every `step` pixels while a whole one fits."""
     return list(range(0, size - crop + 1, step))
 
 
 def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
-    """Cut one picture into `<stem>_s<nnn>.png`, numbered from 001 row by row; return how many."""
+    """Cut a picture into `<stem>_s<nnn>.png`, numbered row by row; return how many."""
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise MediaError(f"training: {path} can't be read as a picture")
@@ -31,17 +31,17 @@ def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
 
 
 def crop_folder(source: Path, out: Path, *, crop: int, step: int, threads: int = 1) -> int:
-    """Cut every picture of a folder in parallel, as the published script does.
+    """Cut every picture in a folder.
 
     Args:
-        source: pictures; the map folder needs `crop` and `step` divided by the map scale.
+        source: folder; for gain maps, divide `crop` and `step` by the map scale.
         out: must not exist.
         crop: side of a patch in pixels; published: 480.
         step: from one patch to the next; published: 480.
-        threads: how many pictures at a time; OpenCV works outside Python's lock.
+        threads: pictures at a time.
 
     Returns:
-        How many patches were written.
+        The number of patches.
 
     Raises:
         MediaError: `source` is no folder, `out` exists, a picture can't be read, or none is as

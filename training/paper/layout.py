@@ -19,12 +19,11 @@ from torch.utils.data import Dataset
 
 from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.errors import MediaError
-from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.gainmap import GainMapPreset, render_hdr
 
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
-# What the published crop script names the folders of patches.
+# Folders of patches, as the published crop script names them.
 PATCH_PARTS = ("image_sp", "gainmap_sp")
 PATCH = re.compile(r"_s\d{3,}$")
 PRESET_FILE = "preset.json"
@@ -64,13 +63,13 @@ def write_pair(pair: Pair, stem: str, folder: Path, preset: GainMapPreset) -> No
     """Write one pair in the layout.
 
     Args:
-        pair: whole picture; height and width must be multiples of twice the map scale.
-        stem: file name without suffix; the published code wants it 7 characters long.
+        pair: whole picture; its sides must be multiples of twice the map scale.
+        stem: file name without suffix; the published code needs 7 characters.
         folder: gets the four parts.
-        preset: range, and `map_scale`.
+        preset: range and map scale.
 
     Raises:
-        ValueError: the size does not divide.
+        ValueError: the size is no such multiple.
     """
     height, width = pair.sdr_signal.shape[-2:]
     step = 2 * preset.map_scale
@@ -91,14 +90,29 @@ def write_pair(pair: Pair, stem: str, folder: Path, preset: GainMapPreset) -> No
 
 
 def write_preset(folder: Path, preset: GainMapPreset) -> None:
-    """Write beside the data how it was made: the four parts alone don't say."""
+    """Write the preset of a data set into its folder."""
     fields = {name: getattr(preset, name) for name in GainMapPreset.__dataclass_fields__}
     (folder / PRESET_FILE).write_text(json.dumps(fields, indent=1))
 
 
+def read_preset(folder: Path) -> GainMapPreset | None:
+    """Return the preset in a folder or the one above it; None where neither has one.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    for path in (folder / PRESET_FILE, folder.resolve().parent / PRESET_FILE):
+        if path.is_file():
+            try:
+                return GainMapPreset(**json.loads(path.read_text()))
+            except (ValueError, TypeError) as error:
+                raise MediaError(f"evaluate: {path} is no preset: {error}") from error
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutItem:
-    """Paths of one picture or patch; the last two are always those of the whole picture."""
+    """Paths of one picture or patch; metadata and thumbnail are of the whole picture."""
 
     image: Path
     gain_map: Path
@@ -116,17 +130,17 @@ class LayoutItem:
 
 
 def list_layout(folder: Path, *, patches: bool = False) -> list[LayoutItem]:
-    """List a folder in the layout; patches find their picture by name without `_s<nnn>`.
+    """List the pictures of a folder in the layout, or its patches.
 
-    Pictures lie in `image/` and `gainmap/`, the published patches in `image_sp/` and
-    `gainmap_sp/`. Where only one kind is there, it is taken.
+    Pictures are in `image/` and `gainmap/`, patches (`<stem>_s<nnn>.png`) there or in `image_sp/`
+    and `gainmap_sp/`.
 
     Args:
         folder: such as ``.../train``.
-        patches: which kind to take where both are there.
+        patches: take `image_sp/` where both are there.
 
     Raises:
-        MediaError: nothing there, or a part is missing.
+        MediaError: the folder is empty, or a part is missing.
     """
     kinds = [PATCH_PARTS, PARTS[:2]] if patches else [PARTS[:2], PATCH_PARTS]
     items = []
@@ -148,25 +162,24 @@ def list_layout(folder: Path, *, patches: bool = False) -> list[LayoutItem]:
     raise MediaError(f"training: no pictures in {folder / 'image'} or {folder / 'image_sp'}")
 
 
-def rebuild(image: Tensor, gain_map: Tensor, qmax: float, preset: GainMapPreset) -> Tensor:
-    """Render what the layout says: (3, H, W), linear, BT.709, 1.0 = SDR white.
+def render(image: Tensor, gain_map: Tensor, qmax: float, preset: GainMapPreset) -> Tensor:
+    """Render a picture with its map: (3, H, W), linear, BT.709, 1.0 = SDR white.
 
     Args:
-        image: (3, H, W), SDR signal.
+        image: (3, H, W), SDR signal, 0..1.
         gain_map: (1, H, W), 0..1, at the same size.
         qmax: stops.
         preset: range and EOTF.
     """
-    low, high = preset.min_log_gain, preset.max_log_gain
-    log_gain = (low + gain_map * (qmax - low)).clamp(low, high)
-    return SDR_EOTFS[preset.eotf](image) * torch.exp2(log_gain)
+    qmax_norm = torch.tensor(qmax / preset.max_log_gain)
+    return render_hdr(image[None], gain_map[None], qmax_norm, preset)[0]
 
 
 class LayoutDataset(Dataset[dict[str, Tensor]]):
-    """Random crops of a folder in the layout, a function of the seed; patches where there are any.
+    """Random crops of a folder in the layout, of its patches where it has some.
 
-    Items are as `pairs.PairDataset` has them; `hdr` is rendered from the map. `augment` flips
-    and turns crops; the published options have both off, and the thumbnail is never turned.
+    Item i is a function of the seed and i, with the keys of `PairDataset`; `hdr` is rendered from
+    the map.
     """
 
     def __init__(
@@ -177,10 +190,8 @@ class LayoutDataset(Dataset[dict[str, Tensor]]):
         crop: int,
         seed: int,
         length: int,
-        augment: bool = False,
     ) -> None:
         self.items = list_layout(folder, patches=True)
-        self.augment = augment
         self.preset = preset
         self.crop = crop
         self.seed = seed
@@ -206,17 +217,12 @@ class LayoutDataset(Dataset[dict[str, Tensor]]):
             raise MediaError(f"training: {item.image} is smaller than a crop of {self.crop}")
         y = int(rng.integers(0, height - self.crop + 1))
         x = int(rng.integers(0, width - self.crop + 1))
-        turns, flip = (int(rng.integers(4)), bool(rng.integers(2))) if self.augment else (0, False)
-
-        def place(picture: Tensor) -> Tensor:
-            window = picture[:, y : y + self.crop, x : x + self.crop].rot90(turns, (1, 2))
-            return (window.flip(-1) if flip else window).contiguous()
-
-        light = rebuild(image, gain_map, qmax, self.preset)
+        window = (slice(None), slice(y, y + self.crop), slice(x, x + self.crop))
+        light = render(image, gain_map, qmax, self.preset)
         hdr = convert_primaries(light, "bt709", "bt2020").clamp(min=0.0)
         return {
-            "sdr": place(image),
-            "hdr": place(hdr),
+            "sdr": image[window],
+            "hdr": hdr[window],
             "thumbnail": thumbnail,
             "qmax": torch.tensor(qmax / self.preset.max_log_gain).view(1, 1, 1).float(),
         }

@@ -1,4 +1,4 @@
-"""Write pairs in the paper's layout, for the published code or for `source = "layout"`."""
+"""Make a data set in the paper's layout from views."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 
-# How many pictures a split gets.
+# Option of each split's size.
 OPTION = {"train": "count", "test": "test"}
 LAYOUT_PRESETS: dict[str, GainMapPreset] = {**PRESETS, "video": PresetConfig().build()}
 
@@ -31,14 +31,14 @@ def make_layout(
     seed: int = 0,
     held_out: Collection[str] = (),
 ) -> None:
-    """Make train/ from training scenes and test/ from held-out ones, `preset.json` beside them.
+    """Make train/ from training scenes, test/ from held-out ones, and `preset.json`.
 
-    Stems are 7 characters long: the published loader joins the parts by the first seven.
-    Everything that can be known before is checked before `out` is touched.
+    Stems have 7 characters, because the published loader joins the parts by the first seven.
+    Everything is checked before `out` is touched.
 
     Args:
         views: folder that `render` wrote; sizes must be multiples of twice the map scale.
-        out: must not exist, or be empty.
+        out: must be empty or missing.
         preset_name: "synthetic", "real-world" or "video" (ours).
         count: training pictures.
         test: test pictures.
@@ -46,8 +46,8 @@ def make_layout(
         held_out: shell patterns of the scenes for test/; see `held_out.choose_held_out`.
 
     Raises:
-        MediaError: `out` has something in it, the preset is unknown, a split has no scene, or
-            the views' size does not divide.
+        MediaError: `out` is not empty, the preset is unknown, a split has no scene, or the
+            views' size is no multiple.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MediaError(f"dataset: {out} is not an empty folder; name another one")
@@ -77,7 +77,7 @@ def make_layout(
 
 
 def _no_views(views: list[View], split: str, held_out: Collection[str]) -> str:
-    """Say what is missing and what to do."""
+    """Return what is missing and what to do."""
     scenes = {view.scene for view in views}
     if len(scenes) == 1:
         way = (
@@ -92,10 +92,10 @@ def _no_views(views: list[View], split: str, held_out: Collection[str]) -> str:
 
 
 def check_sizes(views: list[View], preset: GainMapPreset) -> None:
-    """Check that every view's height and width divide, as `write_pair` needs.
+    """Check that every view's sides are multiples of twice the map scale.
 
     Raises:
-        MediaError: one's does not, or can't be read.
+        MediaError: they are not, or a view can't be read.
     """
     step = 2 * preset.map_scale
     for view in views:
