@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import av
@@ -10,7 +12,7 @@ import vapoursynth as vs
 
 from tests.clips import noise
 from tests.encodes import PQ, pq_clip, quick
-from tests.media import Media, frame_times
+from tests.media import Media, frame_times, packets
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import encode
 from vs_gainmap.video.encoder_pass import EncodingPass
@@ -120,3 +122,97 @@ def test_a_failing_filter_is_reported_and_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(vs.Error, match="frame 6 is bad"):
         quick(clip.std.ModifyFrame(clip, fail), tmp_path / "out.mp4")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+
+    def other_run(done: int, total: int, size: int) -> None:  # noqa: ARG001
+        target.write_bytes(b"of another run")
+
+    with pytest.raises(MediaError, match=r"another file has come there meanwhile; this one is out"):
+        quick(pq_clip(3), target, progress=other_run)
+    assert target.read_bytes() == b"of another run"
+    assert len(frame_times(tmp_path / "out.2.mkv")) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.2.mkv", "out.mkv"]
+
+
+@pytest.mark.parametrize("length", [240, 246, 247, 255])
+def test_long_names(length: int, tmp_path: Path) -> None:
+    target = tmp_path / ("é" * ((length - 4) // 2) + "x" * (length % 2) + ".mkv")
+    assert len(os.fsencode(target.name)) == length
+    quick(pq_clip(2), target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_encode(tmp_path: Path) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("encoded")
+
+    with pytest.raises(OSError, match="too long"):
+        quick(pq_clip(2), tmp_path / ("x" * 252 + ".mkv"), progress=never)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("name", ["a:b.mkv", "file:x.mp4", "12:30.mov"])
+def test_a_colon_in_a_name_is_no_protocol(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick(pq_clip(2), Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limits on files there")
+@pytest.mark.parametrize(
+    ("encoder", "suffix", "share"), [("ffv1", "mkv", 0.3), ("ffv1", "mkv", 1), ("x265", "mp4", 1)]
+)
+def test_a_full_disk_names_the_file(
+    encoder: str, suffix: str, share: float, tmp_path: Path
+) -> None:
+    """While it encodes, and while it muxes."""
+    import resource
+
+    target = tmp_path / f"out.{suffix}"
+    quick(pq_clip(12), target, encoder)
+    with av.open(str(target)) as container:
+        size = sum(packet.size for packet in container.demux(video=0))
+    target.unlink()
+    # Where share is 1, between what the packets take and what the file does.
+    limit = int(size * share) + (10 if share == 1 else 0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(MediaError) as found:
+            quick(pq_clip(12), target, encoder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(found.value) == f"{target}: can't be written: File too large"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sound_is_that_of_the_file_that_was_read(media: Media, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    shutil.copy(media.plain, source)
+
+    def replace(done: int, total: int, size: int) -> None:  # noqa: ARG001
+        if done == 5:
+            source.unlink()
+            shutil.copy(media.silent, source)
+
+    encode(pq_clip(29), target, source=source, preset="ultrafast", progress=replace)
+    assert [md5 for _, md5 in packets(target)[1]] == [md5 for _, md5 in packets(media.plain)[1]]
+
+
+def test_a_source_that_is_written_to_is_an_error(media: Media, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    shutil.copy(media.plain, source)
+
+    def grow(done: int, total: int, size: int) -> None:  # noqa: ARG001
+        if done == 5:
+            with source.open("ab") as file:
+                file.write(b"more")
+
+    with pytest.raises(MediaError, match=r"in\.mp4: changed while it was read"):
+        encode(pq_clip(29), tmp_path / "out.mkv", source=source, progress=grow, preset="ultrafast")
+    assert list(tmp_path.iterdir()) == [source]

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import os
 import random
+import shutil
+import subprocess
+import sys
+import weakref
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +21,7 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from tests.media import Media, decode, digest, ffmpeg, frame_times
+from tests.media import X264, Media, decode, digest, ffmpeg, frame_times
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import open_clip
 from vs_gainmap.video.index import scan
@@ -383,3 +391,107 @@ def test_open_clip_errors(tmp_path: Path) -> None:
     text.write_text("no video")
     with pytest.raises(MediaError, match=r"open_clip: .*text\.mkv"):
         open_clip(text, cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix", "extra"),
+    [
+        ("rawvideo", "avi", ()),
+        ("png", "mov", ()),
+        ("targa", "avi", ()),
+        ("gif", "gif", ()),
+        ("xwd", "nut", ("-pix_fmt", "pal8")),
+    ],
+)
+def test_palettes_are_colors(
+    codec: str, suffix: str, extra: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / f"palette.{suffix}"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=10:d=0.5")
+    palette = ("-filter_complex", "[0]split[a][b];[a]palettegen[p];[b][p]paletteuse")
+    try:
+        ffmpeg(*source, *palette, *(extra or ("-pix_fmt", "pal8")), "-c:v", codec, path)
+    except subprocess.CalledProcessError:
+        pytest.skip(f"this ffmpeg writes no palettes with {codec}")
+    with VideoReader(path) as reader:
+        assert reader.layout.family == vs.RGB
+        found = [digest(frame) for frame in reader.clip.frames(close=True)]
+    shown = ffmpeg(
+        "-i", path, "-pix_fmt", "rgb24", "-fps_mode", "passthrough", "-f", "rawvideo", "-"
+    )
+    frames = np.frombuffer(shown, np.uint8).reshape(-1, 64, 96, 3)
+    expected = [hashlib.md5(frame.transpose(2, 0, 1).tobytes()).hexdigest() for frame in frames]
+    assert found == expected
+
+
+@pytest.mark.parametrize("error", [TypeError, MemoryError, av.error.MemoryError, RecursionError])
+def test_whatever_fails_in_the_decoder_ends_the_wait(
+    error: type[Exception], media: Media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error(12, "out of luck")
+
+    monkeypatch.setattr("vs_gainmap.video.source.to_vapoursynth", fail)
+    with VideoReader(media.plain) as reader:
+        future = reader.clip.get_frame_async(0)
+        assert isinstance(future.exception(timeout=20), vs.Error)
+        with pytest.raises(MediaError, match=r"plain\.mp4: .*out of luck"), reader.own_errors():
+            reader.clip.get_frame(1)
+
+
+def _threads_and_memory() -> tuple[int, float]:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    return threads, pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_readers_leave_neither_threads_nor_memory(media: Media) -> None:
+    def use(path: Path) -> None:
+        with suppress(MediaError), VideoReader(path) as reader, reader.own_errors():
+            reader.clip.get_frame(3).close()
+
+    alive = weakref.WeakSet[VideoReader]()
+    for _ in range(5):
+        use(media.half)
+        use(media.interlaced)
+    before = _threads_and_memory()
+    for _ in range(50):
+        with VideoReader(media.half) as reader:
+            alive.add(reader)
+            reader.clip.get_frame(0).close()
+        del reader
+        use(media.interlaced)
+    gc.collect()
+    after = _threads_and_memory()
+    assert not alive
+    assert after[0] <= before[0]
+    assert after[1] - before[1] < 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_seeks_take_no_more_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=24:d=50", *X264, "-g", "4", path)
+    numbers = [random.Random(n).randrange(1200) for n in range(500)]
+    with VideoReader(path, keep=1) as reader:
+        for n in numbers[:50]:
+            reader.clip.get_frame(n).close()
+        before = _threads_and_memory()
+        for n in numbers[50:]:
+            reader.clip.get_frame(n).close()
+        after = _threads_and_memory()
+        assert reader.restarts > 200
+    assert after[0] <= before[0]
+    assert after[1] - before[1] < 20
+
+
+def test_another_file_of_the_same_name_is_noticed(media: Media, tmp_path: Path) -> None:
+    path = tmp_path / "in.mp4"
+    shutil.copy(media.plain, path)
+    index = scan(path)
+    path.unlink()
+    shutil.copy(media.silent, path)
+    changed = pytest.raises(MediaError, match=r"in\.mp4: changed while")
+    with VideoReader(path, index=index) as reader, changed, reader.own_errors():
+        reader.clip.get_frame(0)

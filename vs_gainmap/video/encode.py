@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,14 +29,22 @@ from vs_gainmap.video.encoders import (
     for_encoder,
     parse_params,
 )
-from vs_gainmap.video.index import VideoIndex, scan
+from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, scan
 from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
 from vs_gainmap.video.pixels import context_color
-from vs_gainmap.video.streams import Container, Span, find_container, plan_streams
+from vs_gainmap.video.streams import Container, Plan, Span, find_container, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
 
 _PQ = int(vs.TRANSFER_ST2084)
+# File systems take names of 255 bytes.
+_NAME_BYTES = 240
+_DISK_ERRORS = {
+    errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+    *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),
+}  # fmt: skip
+# Frames between two looks at whether the source is still the same.
+_CHECK_EVERY = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,40 +136,53 @@ def encode(
     row, container = check_target(
         target, origin, {"encoder": encoder, "overwrite": overwrite, "hdr10plus": hdr10plus}
     )
-    plan = plan_streams(origin, container, audio=audio) if origin else None
-    if origin and index is None:
-        index = scan(origin)
+    with ExitStack() as stack:
+        plan: Plan | None = None
+        if origin is not None:
+            index = index or scan(origin)
+            # Open until the end: another file of this name has other sound.
+            opened = stack.enter_context(open_indexed(index))
+            plan = plan_streams(opened, origin, container, audio=audio)
 
-    clip = for_encoder(clip, row)
-    with closing(clip.get_frame(0)) as first:
-        known = dict(first.props)
-    is_pq = context_color(known)["color_trc"] == _PQ
-    if hdr10plus and not (is_pq and props.read_frame_light(known)):
-        raise MediaError("encode: HDR10+ needs PQ frames from measure(clip, hdr10plus=True)")
-    mastering = (mastering or props.read_mastering(known)) if is_pq else None
-    options = codec_options(
-        row,
-        crf=crf,
-        preset=preset,
-        params=parse_params(encoder_params),
-        mastering=mastering,
-        light=content_light if is_pq else None,
-        pq_420=is_pq and clip.format.id == vs.YUV420P10,
-        large=is_large(clip.width, clip.height),
-    )
-    job = EncodingPass(
-        clip, row, known, options, clip.fps or (index.average_rate if index else None)
-    )
-    check(container, job.track(mastering, None), plan=plan, span=span)
-    with _unfinished(target) as folder:
-        coded = job.run(folder / "video", progress)
+        clip = for_encoder(clip, row)
+        with closing(clip.get_frame(0)) as first:
+            known = dict(first.props)
+        is_pq = context_color(known)["color_trc"] == _PQ
+        if hdr10plus and not (is_pq and props.read_frame_light(known)):
+            raise MediaError("encode: HDR10+ needs PQ frames from measure(clip, hdr10plus=True)")
+        mastering = (mastering or props.read_mastering(known)) if is_pq else None
+        options = codec_options(
+            row,
+            crf=crf,
+            preset=preset,
+            params=parse_params(encoder_params),
+            mastering=mastering,
+            light=content_light if is_pq else None,
+            pq_420=is_pq and clip.format.id == vs.YUV420P10,
+            large=is_large(clip.width, clip.height),
+        )
+        job = EncodingPass(
+            clip, row, known, options, clip.fps or (index.average_rate if index else None)
+        )
+        check(container, job.track(mastering, None), plan=plan, span=span)
+
+        def step(done: int, total: int, size: int) -> None:
+            if index is not None and done % _CHECK_EVERY == 0:
+                check_unchanged(index)
+            if progress is not None:
+                progress(done, total, size)
+
+        folder = stack.enter_context(_work_folder(target))
+        coded = job.run(folder / "video", step)
         light = content_light or job.measured() or props.read_light(known)
         dynamic = job.dynamic() if hdr10plus else ()
         track = job.track(mastering, light if is_pq else None, dynamic)
         times = _times(job.durations, index, span)
         finished = folder / f"finished.{container.suffix}"
+        if index is not None:
+            check_unchanged(index)
         mux(finished, container, track, coded, times, plan=plan, span=span)
-        os.replace(finished, target)  # noqa: PTH105 - Path.replace is the same; this one is named
+        _put_in_place(finished, target, overwrite=overwrite)
     return Encoded(
         path=target,
         frames=len(times),
@@ -173,23 +195,56 @@ def encode(
 
 
 @contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
+def _work_folder(target: Path) -> Iterator[Path]:
     """Yield a folder beside a file, for work on it; it goes away whatever happens.
 
-    Its name is known before it is made: Ctrl-C between the two would leave what `tempfile`
+    Its name is chosen before it is made: Ctrl-C between the two would leave what `tempfile`
     makes behind.
+
+    Raises:
+        MediaError: what is done in it meets a full or broken disk.
     """
-    folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    start = os.fsencode(target.name)[:_NAME_BYTES].decode(errors="ignore")
+    folder = target.with_name(f".{start}.{secrets.token_hex(4)}")
     try:
-        try:
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise MediaError(
-                f"{target}: its folder can't be written to: {error.strerror}"
-            ) from error
+        folder.mkdir(mode=0o700)
         yield folder
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise MediaError(f"{target}: can't be written: {error.strerror}") from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_in_place(finished: Path, target: Path, *, overwrite: bool) -> None:
+    """Give a finished file its name, in one step.
+
+    Raises:
+        MediaError: a file has come there meanwhile and must not be replaced; the finished one
+            is then kept under another name.
+    """
+    if overwrite:
+        finished.replace(target)
+        return
+    names = [target, *(target.with_stem(f"{target.stem[:200]}.{n}") for n in range(2, 100))]
+    for name in names:
+        try:
+            # Unlike a rename, it fails where there is a file.
+            os.link(finished, name)
+        except FileExistsError:
+            continue
+        except OSError:
+            # A file system without links.
+            if name.exists():
+                continue
+            finished.replace(name)
+        if name != target:
+            raise MediaError(
+                f"{target}: another file has come there meanwhile; this one is {name.name}"
+            )
+        return
+    raise MediaError(f"{target}: another file has come there meanwhile")
 
 
 def check_target(

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import vapoursynth as vs
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.filters import props
+from vs_gainmap.video.pixels import color_props
 from vs_gainmap.video.timestamps import Clock, exact, warn_of_holes
+
+FileIdentity = tuple[int, int, int, int]
+# AVFMT_NOTIMESTAMPS: a raw stream.
+_NO_TIMESTAMPS = 0x80
+# AVDOVIDecoderConfigurationRecord: dv_profile, dv_bl_signal_compatibility_id.
+_DOVI_PROFILE, _DOVI_COMPATIBILITY = 2, 7
+# Dolby's cross-compatibility IDs: the transfer of a base layer that plays by itself.
+_DOVI_TRANSFERS = {1: 16, 2: None, 4: 18, 6: 16}
+_HDR_SIDE_DATA = {"mastering_display_metadata", "content_light_level"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoIndex:
     """A video stream's frames in display order.
 
-    Times are in ticks of `time_base`. `timed` is False where the file tells no times, and
-    they were made from the frame rate. `keyframes` are (pts, dts) in coding order.
+    Times are in ticks of `time_base`. `timed` is False where the file has no times, and they
+    were made from the frame rate. `keyframes` are (pts, dts) in coding order. `color` has the
+    color props that the container gives. `identity` is that of the file that was read.
     """
 
     path: Path
@@ -37,6 +53,8 @@ class VideoIndex:
     height: int
     pix_fmt: str
     sample_aspect: Fraction | None
+    color: Mapping[str, int]
+    identity: FileIdentity
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -100,11 +118,57 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     if not path.is_file():
         raise MediaError(f"{path}: no such file")
     try:
-        container = av.open(str(path), "r")
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: not a media file that can be read: {error.strerror}") from error
+        # With a relative path, FFmpeg takes what stands before a colon for a protocol.
+        container = av.open(str(path.absolute()), "r")
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"{path}: not a media file that can be read: {reason(error)}") from error
     with container:
         yield container
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong, in FFmpeg's words without its numbers."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def file_identity(path: Path) -> FileIdentity:
+    """Return device, inode, size and time of change (ns) of a file."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def open_indexed(index: VideoIndex) -> Iterator[InputContainer]:
+    """Open the file of an index again.
+
+    Raises:
+        MediaError: see `open_input`, or it is another file by now.
+    """
+    with open_input(index.path) as container:
+        if file_identity(index.path) != index.identity:
+            raise changed_error(index.path)
+        yield container
+
+
+def check_unchanged(index: VideoIndex) -> None:
+    """Refuse a file that was written to since it was indexed.
+
+    One that was replaced by another is no matter: what is open stays the old one.
+
+    Raises:
+        MediaError: it was.
+    """
+    try:
+        now = file_identity(index.path)
+    except OSError:
+        return
+    if now[:2] == index.identity[:2] and now != index.identity:
+        raise changed_error(index.path)
+
+
+def changed_error(path: Path) -> MediaError:
+    """Return the error for a file that isn't the one that was indexed."""
+    return MediaError(f"{path}: changed while it was read; try again when nothing writes to it")
 
 
 def main_video(container: InputContainer, path: Path) -> VideoStream:
@@ -134,6 +198,55 @@ def check_video(path: Path) -> None:
         main_video(container, path)
 
 
+def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
+    """Return the color props that a stream has before any frame is decoded.
+
+    HDR that only side data declares is a transfer, too.
+
+    Raises:
+        MediaError: it is Dolby Vision that shows nothing without Dolby's own decoder.
+    """
+    context = stream.codec_context
+    color = color_props(context, context.chroma_sample_location)
+    side_data = context.coded_side_data
+    transfer: int | None = None
+    dovi = side_data.get("dovi_conf")
+    if dovi is not None:
+        record = bytes(dovi)
+        if record[_DOVI_COMPATIBILITY] not in _DOVI_TRANSFERS:
+            raise MediaError(
+                f"{path}: is Dolby Vision profile {record[_DOVI_PROFILE]}, HDR already and in "
+                "colors that only a Dolby Vision decoder shows; SDR is wanted"
+            )
+        transfer = _DOVI_TRANSFERS[record[_DOVI_COMPATIBILITY]]
+    elif _HDR_SIDE_DATA & set(side_data):
+        transfer = int(vs.TRANSFER_ST2084)
+    if transfer is not None:
+        color.setdefault(props.TRANSFER, transfer)
+    return color
+
+
+def one_picture_each(
+    packets: Iterable[Packet[Stream]], stream: VideoStream
+) -> Iterator[Packet[Stream]]:
+    """Yield packets; those of MPEG-4 with packed B-frames one picture each."""
+    if stream.codec_context.name != "mpeg4":
+        yield from packets
+        return
+    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    for packet in packets:
+        if packet.stream_index != stream.index:
+            yield packet
+            continue
+        # The filter takes the data out of what it is given.
+        is_end = not packet.size
+        for made in unpack.filter(None if is_end else packet):
+            made.stream = stream
+            yield made
+        if is_end:
+            yield packet
+
+
 def scan(path: Path) -> VideoIndex:
     """Read all packets of the main video stream, without decoding them.
 
@@ -143,11 +256,16 @@ def scan(path: Path) -> VideoIndex:
         MediaError: the file can't be read, has no video, or its clock repeats or jumps back.
     """
     with open_input(path) as container:
+        identity = file_identity(path)
         stream = main_video(container, path)
         context = stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+        color = container_color(stream, path)
+        raw = bool(container.format.flags & _NO_TIMESTAMPS)
+        # A raw stream's average is what FFmpeg assumes.
+        rate = None if raw else stream.average_rate
+        rate = rate or stream.guessed_rate or stream.average_rate or stream.base_rate
         if stream.time_base is None or not rate:
-            raise MediaError(f"{path}: the video stream tells no frame rate")
+            raise MediaError(f"{path}: the video stream has no frame rate")
         time_base, average = exact(stream.time_base), exact(rate)
         clock = Clock(path, container, stream, average)
         pts: list[int | None] = []
@@ -155,27 +273,31 @@ def scan(path: Path) -> VideoIndex:
         keyframes: list[tuple[int, int]] = []
         durations: dict[int, int] = {}
         # AVI has no presentation times, and FFmpeg's guesses fit no stream that reorders.
-        guessed = container.format.name == "avi" and context.name in ("h264", "hevc")
+        reorders = context.name in ("h264", "hevc") or context.has_b_frames
+        guessed = raw or (container.format.name == "avi" and reorders)
         vp8 = context.name.startswith(("vp8", "libvpx-vp8"))
-        for packet in container.demux():
-            clock.follow(packet)
-            if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
-                continue
-            if vp8 and not memoryview(packet)[0] & 0x10:
-                # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
-                continue
-            if guessed:
-                packet.pts = None
-            clock.follow_picture(packet)
-            pts.append(packet.pts)
-            dts.append(packet.dts)
-            if packet.pts is not None:
-                durations[packet.pts] = packet.duration or 0
-                if packet.is_keyframe:
-                    keyframes.append((packet.pts, _or(packet.dts, packet.pts)))
+        try:
+            for packet in one_picture_each(container.demux(), stream):
+                clock.follow(packet)
+                if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
+                    continue
+                if vp8 and not memoryview(packet)[0] & 0x10:
+                    # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
+                    continue
+                if guessed:
+                    packet.pts = None
+                clock.follow_picture(packet)
+                pts.append(packet.pts)
+                dts.append(packet.dts)
+                if packet.pts is not None:
+                    durations[packet.pts] = packet.duration or 0
+                    if packet.is_keyframe:
+                        keyframes.append((packet.pts, _or(packet.dts, packet.pts)))
+        except av.FFmpegError as error:
+            raise MediaError(f"{path}: can't be read: {reason(error)}") from error
         if not pts:
             raise MediaError(f"{path}: the video stream is empty")
-        times, timed = _times(pts, dts, time_base, average)
+        times, timed = _times(pts, [] if raw else dts, time_base, average)
         clock.warn_of_missing_end(container)
         if timed:
             warn_of_holes(path, times, time_base)
@@ -194,6 +316,8 @@ def scan(path: Path) -> VideoIndex:
             height=context.height,
             pix_fmt=str(context.pix_fmt),
             sample_aspect=exact(aspect) if aspect else None,
+            color=color,
+            identity=identity,
         )
 
 

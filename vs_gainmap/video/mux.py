@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -26,7 +26,7 @@ from vs_gainmap.video.hdr_metadata.matroska import (
     mark_title,
     open_template,
 )
-from vs_gainmap.video.index import open_input
+from vs_gainmap.video.index import reason
 from vs_gainmap.video.packet_file import PacketFile
 from vs_gainmap.video.streams import (
     Container,
@@ -98,12 +98,11 @@ def mux(
     """
     try:
         with ExitStack() as stack:
-            opened = stack.enter_context(open_input(plan.source)) if plan else None
-            out = _open_output(stack, str(path), container, track, opened, plan, span)
+            out = _open_output(stack, str(path.absolute()), container, track, plan, span)
             out.video.time_base = times.time_base
             pictures = _pictures(track, coded, times, out.video)
             waiting = next(pictures, None)
-            for packet in packets(opened, plan, span) if opened and plan else ():
+            for packet in packets(plan, span) if plan else ():
                 if packet.stream.index not in out.others:
                     continue
                 while waiting is not None and _start(waiting) <= _start(packet):
@@ -115,7 +114,10 @@ def mux(
                 out.container.mux_one(waiting)
                 waiting = next(pictures, None)
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"writing .{container.suffix} failed: {error}") from error
+        if isinstance(error, OSError):
+            # A full disk: who knows the file's final name says so.
+            raise
+        raise MediaError(f"writing .{container.suffix} failed: {reason(error)}") from error
     if container.is_matroska:
         with path.open("r+b") as file:
             finish_matroska(file, track.size, track.aspect)
@@ -133,8 +135,7 @@ def check(
     trial = replace(container, options={})
     try:
         with ExitStack() as stack:
-            opened = stack.enter_context(open_input(plan.source)) if plan else None
-            out = _open_output(stack, io.BytesIO(), trial, track, opened, plan, span)
+            out = _open_output(stack, io.BytesIO(), trial, track, plan, span)
             out.container.start_encoding()
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
@@ -147,12 +148,12 @@ def _open_output(
     file: str | io.BytesIO,
     container: Container,
     track: VideoTrack,
-    opened: InputContainer | None,
     plan: Plan | None,
     span: Span | None,
 ) -> _Output:
     """Open an output and add all streams, in the source's order."""
     options = dict(container.options)
+    opened = plan.opened if plan else None
     if opened and "movflags" in options and needs_metadata_keys(opened.metadata):
         options["movflags"] += "+use_metadata_tags"
     header = header_with_hdr10(track.header, track.codec, track.mastering, track.light)
@@ -170,11 +171,11 @@ def _open_output(
                 # That of the source's first frame.
                 video.metadata.pop("timecode", None)
         elif stream.index in plan.kept:
-            made = add_stream(out, stream, container)
+            made = add_stream(out, stream, container, plan.pictures)
             if not (is_picture(stream) and container.is_matroska):
                 others[stream.index] = made
     if video is None:
-        raise MediaError(f"{plan.source}: has changed meanwhile")
+        raise MediaError("the source has no video stream")
     copy_metadata(opened, out, span)
     return _Output(out, video, others)
 

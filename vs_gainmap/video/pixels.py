@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import vapoursynth as vs
+from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
 from vs_gainmap.errors import MediaError
@@ -30,6 +31,10 @@ _SEMI_PLANAR = re.compile(r"(nv12|nv21|nv16|nv24|nv42|p[024](10|12|16))(le|be)?$
 _GBR_TO_RGB = (2, 0, 1)
 # AVColorRange: 1 = limited ("MPEG"), 2 = full ("JPEG").
 _AV_LIMITED, _AV_FULL = 1, 2
+# What only HDR has, and some of it without color tags.
+_HDR_SIDE_DATA = (
+    SideData.MASTERING_DISPLAY_METADATA, SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +74,21 @@ def layout_of(pix_fmt: str) -> PixelLayout:
         known = av.VideoFormat(planar, 64, 64)
     except ValueError as error:
         raise MediaError(f"pixel format {pix_fmt} is unknown to this PyAV") from error
+    if known.has_palette:
+        # Its samples are numbers of colors.
+        planar, known = "gbrp", av.VideoFormat("gbrp", 64, 64)
     parts = [part for part in known.components if not part.is_alpha]
     bits = parts[0].bits
     semi = _SEMI_PLANAR.match(planar)
     is_float = bool(re.search(r"f(16|32)", planar))
     is_planar = known.is_planar and planar.startswith(("yuv", "gbr"))
-    if is_float or not (semi or is_planar or len(parts) == 1) or not 8 <= bits <= 16:
+    is_gray = len(parts) == 1 and planar.startswith("gray")
+    if is_float or not (semi or is_planar or is_gray) or not 8 <= bits <= 16:
         raise MediaError(
             f"pixel format {pix_fmt} isn't supported; convert it first, "
             "for example with ffmpeg -pix_fmt yuv444p16le -c:v ffv1"
         )
-    if len(parts) == 1:
+    if is_gray:
         return PixelLayout(
             planar=planar, family=vs.GRAY, bits=bits, subsampling_w=0, subsampling_h=0
         )
@@ -100,8 +109,16 @@ def layout_of(pix_fmt: str) -> PixelLayout:
     )
 
 
-def to_vapoursynth(frame: av.VideoFrame, layout: PixelLayout) -> vs.VideoFrame:
-    """Copy a decoded frame into a new VapourSynth frame and set its color props."""
+def to_vapoursynth(
+    frame: av.VideoFrame, layout: PixelLayout, color: Mapping[str, int] | None = None
+) -> vs.VideoFrame:
+    """Copy a decoded frame into a new VapourSynth frame and set its color props.
+
+    Args:
+        frame: of PyAV.
+        layout: how to read it.
+        color: the container's color props, for what the stream leaves open.
+    """
     if frame.format.name != layout.planar:
         frame = _carry_color(frame, frame.reformat(format=layout.planar))
     out = vs.core.create_video_frame(layout.vapoursynth_format(), frame.width, frame.height)
@@ -117,7 +134,7 @@ def to_vapoursynth(frame: av.VideoFrame, layout: PixelLayout) -> vs.VideoFrame:
         height, width = target.shape
         samples = planes[i][:height, :width]
         target[...] = samples >> layout.shift if layout.shift else samples
-    for name, value in _color_props(frame, layout).items():
+    for name, value in ({**(color or {}), **_frame_color(frame, layout)}).items():
         out.props[name] = value
     return out
 
@@ -222,24 +239,37 @@ def _carry_color(source: av.VideoFrame, target: av.VideoFrame) -> av.VideoFrame:
     return target
 
 
-def _color_props(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
-    """Return what the stream says about color; what it leaves open is left out."""
-    out: dict[str, int] = {}
-    # H.273: 2 is "unspecified", 0 and 3 are reserved (0 is RGB for the matrix).
-    unspecified = (0, 2, 3)
+def _frame_color(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
+    """Return a frame's color props; what its stream leaves open is left out."""
+    out = color_props(frame, frame.chroma_location if layout.subsampling_w else 0)
     if layout.family == vs.RGB:
         out[props.MATRIX] = 0
-    elif frame.colorspace not in unspecified:
-        out[props.MATRIX] = frame.colorspace
-    if frame.color_trc not in unspecified:
-        out[props.TRANSFER] = frame.color_trc
-    if frame.color_primaries not in unspecified:
-        out[props.PRIMARIES] = frame.color_primaries
-    if layout.full_range or frame.color_range == _AV_FULL:
+    if layout.full_range:
         out[props.RANGE] = 1
-    elif frame.color_range == _AV_LIMITED:
-        out[props.RANGE] = 0
-    if layout.subsampling_w and frame.chroma_location:
+    if props.TRANSFER not in out and any(kind in frame.side_data for kind in _HDR_SIDE_DATA):
+        out[props.TRANSFER] = int(vs.TRANSFER_ST2084)
+    return out
+
+
+def color_props(source: Any, chroma_location: int) -> dict[str, int]:
+    """Return color props of a frame or codec context of PyAV's, without those it leaves open.
+
+    Args:
+        source: what has FFmpeg's `colorspace`, `color_trc`, `color_primaries` and `color_range`.
+        chroma_location: FFmpeg's, 0 for none.
+    """
+    # H.273: 2 is "unspecified", 0 and 3 are reserved (0 is RGB for the matrix).
+    unspecified = (0, 2, 3)
+    out: dict[str, int] = {}
+    if source.colorspace not in unspecified:
+        out[props.MATRIX] = int(source.colorspace)
+    if source.color_trc not in unspecified:
+        out[props.TRANSFER] = int(source.color_trc)
+    if source.color_primaries not in unspecified:
+        out[props.PRIMARIES] = int(source.color_primaries)
+    if source.color_range in (_AV_LIMITED, _AV_FULL):
+        out[props.RANGE] = int(source.color_range == _AV_FULL)
+    if chroma_location:
         # AVChromaLocation starts at 1 = left, VapourSynth at 0 = left.
-        out[props.CHROMA_LOCATION] = frame.chroma_location - 1
+        out[props.CHROMA_LOCATION] = int(chroma_location) - 1
     return out

@@ -17,9 +17,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.files import cache_folder
 from vs_gainmap.filters import props
-from vs_gainmap.video.index import VideoIndex, main_video, open_input, scan
+from vs_gainmap.video.index import (
+    VideoIndex,
+    main_video,
+    one_picture_each,
+    open_indexed,
+    reason,
+    scan,
+)
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 from vs_gainmap.video.timestamps import clock_error
 
@@ -141,6 +147,8 @@ class VideoReader:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
+        # It holds this reader: VapourSynth's references are none that Python can follow.
+        self.__dict__.pop("clip", None)
 
     def _make_clip(self) -> vs.VideoNode:
         rate = self.index.constant_rate() or Fraction(0)
@@ -184,7 +192,7 @@ class VideoReader:
                 # It may have been kept for this request alone.
                 self._forget()
         if self.error is not None:
-            raise self.error
+            raise MediaError(str(self.error))
         raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
 
     def _keep_at_most(self) -> int:
@@ -196,72 +204,85 @@ class VideoReader:
         return int(self.index.width * self.index.height * layout.bytes_per_sample * planes)
 
     def _run(self) -> None:
-        """Decode, and again from elsewhere when asked to, until closed or done."""
+        """Decode, and again from elsewhere when asked to, until closed or done.
+
+        Whatever goes wrong, those who wait for frames must hear of it.
+        """
         try:
             while not self._closed:
-                with self._changed:
-                    start, self._restart = self._next, False
-                self._decode_from(start)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._restart or self._closed)
-        except (av.FFmpegError, MediaError) as error:
-            known = error if isinstance(error, MediaError) else None
+                # A beginning is reached for certain only by opening the file anew.
+                with open_indexed(self.index) as container:
+                    stream = main_video(container, self.path)
+                    stream.thread_type = "AUTO"
+                    seek_to = self._restarted()
+                    while True:
+                        if seek_to is not None:
+                            container.seek(seek_to, stream=stream, backward=True)
+                        self._decode_from(self._next, container, stream)
+                        with self._changed:
+                            self._changed.wait_for(lambda: self._restart or self._closed)
+                        seek_to = self._restarted()
+                        if self._closed or seek_to is None:
+                            break
+        except Exception as error:
+            # Without its traceback, which holds the decoder and its threads.
+            said = str(error) if isinstance(error, MediaError) else f"{self.path}: {reason(error)}"
             with self._changed:
-                self.error = known or MediaError(f"{self.path}: {error}")
+                self.error = MediaError(said)
                 self._changed.notify_all()
 
-    def _decode_from(self, start: int) -> None:
+    def _restarted(self) -> int | None:
+        """Return the time to seek to, for decoding to go on from `_next`."""
+        with self._changed:
+            self._restart = False
+            return self.index.keyframe_before(self.first + self._next)
+
+    def _decode_from(self, start: int, container: InputContainer, stream: VideoStream) -> None:
         index = self.index
-        with open_input(self.path) as container:
-            stream = main_video(container, self.path)
-            stream.thread_type = "AUTO"
-            seek_to = index.keyframe_before(self.first + start)
-            if seek_to is not None:
-                container.seek(seek_to, stream=stream, backward=True)
-            # Without times, frames can only be counted, from the beginning.
-            number = -1
-            last: vs.VideoFrame | None = None
-            for frame in self._decoded(container, stream):
-                before = number
-                number += 1
-                if index.timed and frame.pts is not None:
-                    number = self._number.get(frame.pts, number)
-                if number <= before:
-                    # Two pictures of one time, which their packets did not tell.
-                    at = index.seconds(min(before, len(index) - 1))
-                    raise clock_error(self.path, at, index.average_rate)
-                n = number - self.first
-                if n < start:
-                    last = None
-                    continue
-                if frame.is_corrupt and n < self.count:
-                    self._tell_corrupt(number)
-                self._check(frame, number)
-                made = to_vapoursynth(frame, self.layout)
-                if not self._fill(min(n, self.count), last or made):
-                    return
-                last = made
-                if n >= self.count or not self._offer(n, made, pict_type=frame.pict_type):
-                    return
-            if last is None:
-                raise MediaError(f"{self.path}: no frame can be decoded from {start} on")
-            self._fill(self.count, last)
+        # Without times, frames can only be counted, from the beginning.
+        number = -1
+        last: vs.VideoFrame | None = None
+        for frame in self._decoded(container, stream):
+            before = number
+            number += 1
+            if index.timed and frame.pts is not None:
+                number = self._number.get(frame.pts, number)
+            if number <= before:
+                # Two pictures of one time, which their packets did not show.
+                at = index.seconds(min(before, len(index) - 1))
+                raise clock_error(self.path, at, index.average_rate)
+            n = number - self.first
+            if n < start:
+                last = None
+                continue
+            if frame.is_corrupt and n < self.count:
+                self._warn_of_corrupt(number)
+            self._check(frame, number)
+            made = to_vapoursynth(frame, self.layout, index.color)
+            if not self._fill(min(n, self.count), last or made):
+                return
+            last = made
+            if n >= self.count or not self._offer(n, made, pict_type=frame.pict_type):
+                return
+        if last is None:
+            raise MediaError(f"{self.path}: no frame can be decoded from {start} on")
+        self._fill(self.count, last)
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
-        for packet in container.demux(stream):
+        for packet in one_picture_each(container.demux(stream), stream):
             try:
-                frames = packet.decode()
+                frames = stream.codec_context.decode(packet if packet.size else None)
             except av.InvalidDataError as error:
                 if packet.pts not in self._damaged:
                     self._damaged.add(packet.pts)
                     where = "of an unknown time" if packet.pts is None else self._at(packet.pts)
-                    said = error.strerror
-                    log.warning("%s: a damaged packet %s is left out: %s", self.path, where, said)
+                    text = error.strerror
+                    log.warning("%s: a damaged packet %s is left out: %s", self.path, where, text)
                 continue
             yield from frames
 
-    def _tell_corrupt(self, number: int) -> None:
+    def _warn_of_corrupt(self, number: int) -> None:
         """Log the first of a run of frames that the decoder patched up."""
         if not {number - 1, number} & self._corrupt:
             log.warning(
@@ -343,50 +364,3 @@ class VideoReader:
                 "with ffmpeg -vf bwdif, or add --assume-progressive (assume_progressive=True) "
                 "if the tag is wrong"
             )
-
-
-def open_clip(
-    path: str | Path, *, track: int = -1, threads: int = 0, cache_dir: str | Path | None = None
-) -> vs.VideoNode:
-    """Open a video file as a clip with exact frames in any order.
-
-    The first call on a long file reads it once from end to end; the index is then kept in a
-    cache directory of the user's, not beside the file. Color props are what the stream says,
-    rotation and sample aspect are left as they are (props `Rotation`, `_SARNum`, `_SARDen`).
-
-    Args:
-        path: the file.
-        track: absolute number of the track, or -1, -2 ... for the first, second ... video.
-        threads: decoding threads; 0 is one per core.
-        cache_dir: where the index is kept; None is this user's cache directory.
-
-    Raises:
-        MediaError: no such file, no BestSource plugin, or nothing that it can decode.
-    """
-    source = Path(path).resolve()
-    if not source.is_file():
-        raise MediaError(f"open_clip: no such file: {path}")
-    try:
-        function = vs.core.bs.VideoSource
-    except AttributeError as error:
-        raise MediaError(
-            "open_clip: the BestSource plugin is missing; pip install vapoursynth-bestsource"
-        ) from error
-    options: dict[str, int] = {"showprogress": 0, "apply_rotation": 0, "variableformat": 0}
-    # Some of these are newer than the oldest plugin that we allow.
-    known = {argument.split(":")[0] for argument in function.signature.split(";")}
-    directory = Path(cache_dir) if cache_dir is not None else cache_folder()
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        clip = function(
-            source=str(source),
-            track=track,
-            threads=threads,
-            cachepath=str(directory),
-            **{name: value for name, value in options.items() if name in known},
-        )
-    except vs.Error as error:
-        raise MediaError(f"open_clip: {path}: {error}") from error
-    if not isinstance(clip, vs.VideoNode):
-        raise MediaError(f"open_clip: {path}: is not a video")
-    return clip

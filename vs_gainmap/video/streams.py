@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -80,59 +81,85 @@ class Span:
 class Plan:
     """Which of a source's streams go along, and what must be said about the others.
 
-    `timecode` is that of a timecode track; muxers make one of the video's metadata.
+    `opened` is the source, open since before the video was read: it stays the same file
+    whatever takes its name. `pictures` is the cover art. `timecode` is that of a timecode
+    track; muxers make one of the video's metadata.
     """
 
-    source: Path
+    opened: InputContainer
     video: int
     kept: tuple[int, ...]
+    pictures: Mapping[int, bytes]
     timecode: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 
-def plan_streams(source: Path, container: Container, *, audio: bool = True) -> Plan:
+def plan_streams(
+    opened: InputContainer, source: Path, container: Container, *, audio: bool = True
+) -> Plan:
     """Find out which streams of a source the output can hold, by trying.
+
+    Args:
+        opened: the source, open.
+        source: its path.
+        container: what it goes into.
+        audio: take audio along.
 
     Raises:
         MediaError: it can't hold an audio stream.
     """
-    with open_input(source) as opened:
-        video = main_video(opened, source).index
-        kept, notes = [], []
-        timecode: str | None = None
-        for stream in opened.streams:
-            if stream.index == video or (stream.type == "audio" and not audio):
-                continue
-            if stream.type == "data" and stream.discard == Discard.all:
-                # MP4's track of chapter titles: the chapters themselves go along.
-                continue
-            if stream.type == "data" and "timecode" in stream.metadata:
-                timecode = stream.metadata["timecode"]
-                continue
-            if _fits(stream, container):
-                kept.append(stream.index)
-                continue
-            note = (
-                f"{source.name}: {stream.type} stream {stream.index} ({_codec(stream)}) can't be "
-                f"stored in .{container.suffix}"
+    video = main_video(opened, source).index
+    pictures = _read_pictures(opened, source)
+    kept, notes = [], []
+    timecode: str | None = None
+    for stream in opened.streams:
+        if stream.index == video or (stream.type == "audio" and not audio):
+            continue
+        if stream.type == "data" and stream.discard == Discard.all:
+            # MP4's track of chapter titles: the chapters themselves go along.
+            continue
+        if stream.type == "data" and "timecode" in stream.metadata:
+            timecode = stream.metadata["timecode"]
+            continue
+        if _fits(stream, container, pictures):
+            kept.append(stream.index)
+            continue
+        note = (
+            f"{source.name}: {stream.type} stream {stream.index} ({_codec(stream)}) can't be "
+            f"stored in .{container.suffix}"
+        )
+        if stream.type == "audio":
+            raise MediaError(
+                f"{note}; write another container, or leave the audio out with --no-audio "
+                "(audio=False)"
             )
-            if stream.type == "audio":
-                raise MediaError(
-                    f"{note}; write another container, or leave the audio out with --no-audio "
-                    "(audio=False)"
-                )
-            notes.append(f"{note}; it is left out")
-    return Plan(source=source, video=video, kept=tuple(kept), timecode=timecode, notes=tuple(notes))
+        notes.append(f"{note}; it is left out")
+    return Plan(
+        opened=opened,
+        video=video,
+        kept=tuple(kept),
+        pictures=pictures,
+        timecode=timecode,
+        notes=tuple(notes),
+    )
 
 
-def add_stream(out: OutputContainer, stream: Stream, container: Container) -> Stream:
+def add_stream(
+    out: OutputContainer, stream: Stream, container: Container, pictures: Mapping[int, bytes]
+) -> Stream:
     """Add a copy of a source's stream to the output, with metadata and disposition.
+
+    Args:
+        out: the output.
+        stream: of the source.
+        container: the output's format.
+        pictures: cover art by stream, which Matroska attaches.
 
     Raises:
         ValueError: the container can't hold it.
     """
     if isinstance(stream, AttachmentStream) or (is_picture(stream) and container.is_matroska):
-        name, mime, data = _attachment(stream)
+        name, mime, data = _attachment(stream, pictures)
         added: Stream = out.add_attachment(name, mime, data)
         added.metadata.update({**stream.metadata, **added.metadata})
         return added
@@ -204,12 +231,13 @@ def video_metadata(stream: Stream) -> dict[str, str]:
     }
 
 
-def packets(opened: InputContainer, plan: Plan, span: Span | None) -> Iterator[Packet[Stream]]:
+def packets(plan: Plan, span: Span | None) -> Iterator[Packet[Stream]]:
     """Yield the packets that go along, in the file's order, cut to `span` and moved to 0.
 
     A packet belongs to the span if its presentation starts in it; a subtitle also if it is
     still shown, and sound also as far ahead as its codec needs to warm up.
     """
+    opened = plan.opened
     streams = [s for s in opened.streams if s.index in plan.kept and s.type != "attachment"]
     if not streams:
         return
@@ -258,10 +286,10 @@ def _warm_up(stream: Stream, base: Fraction) -> int:
     return round(Fraction(context.initial_padding, context.sample_rate) / base)
 
 
-def _fits(stream: Stream, container: Container) -> bool:
+def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -> bool:
     try:
         with av.open(io.BytesIO(), "w", format=container.format) as out:
-            add_stream(out, stream, container)
+            add_stream(out, stream, container, pictures)
             out.start_encoding()
     except (av.FFmpegError, ValueError):
         return False
@@ -272,13 +300,23 @@ def _codec(stream: Stream) -> str:
     return stream.codec_context.name if stream.codec_context is not None else "no known codec"
 
 
-def _attachment(stream: Stream) -> tuple[str, str, bytes]:
+def _read_pictures(opened: InputContainer, source: Path) -> dict[int, bytes]:
+    """Return the cover art of a source by stream, read in an opening of its own."""
+    wanted = {stream.index for stream in opened.streams if is_picture(stream)}
+    if not wanted:
+        return {}
+    with open_input(source) as again:
+        streams = [again.streams[index] for index in wanted]
+        packets = (packet for packet in again.demux(streams) if packet.size)
+        return {packet.stream_index: bytes(packet) for packet in islice(packets, len(wanted))}
+
+
+def _attachment(stream: Stream, pictures: Mapping[int, bytes]) -> tuple[str, str, bytes]:
     """Return name, type and content of an attachment, or of cover art for Matroska."""
     if isinstance(stream, AttachmentStream):
         name = stream.metadata.get("filename", f"attachment{stream.index}")
         return name, stream.mimetype or "application/octet-stream", bytes(stream.data)
-    with av.open(stream.container.name, "r") as again:
-        packet = next(again.demux(again.streams[stream.index]))
-        kind = "png" if _codec(stream) == "png" else "jpeg"
-        name = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
-        return name, stream.metadata.get("mimetype", f"image/{kind}"), bytes(packet)
+    kind = "png" if _codec(stream) == "png" else "jpeg"
+    name = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
+    mime = stream.metadata.get("mimetype", f"image/{kind}")
+    return name, mime, pictures.get(stream.index, b"")

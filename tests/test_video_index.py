@@ -1,0 +1,136 @@
+"""What a file is before any frame is decoded: rate, times, color, and whether it is readable."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from tests.media import Media, decode, digest, ffmpeg
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video.index import scan
+from vs_gainmap.video.random_access import open_clip
+from vs_gainmap.video.source import VideoReader
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("libx264", "h264"), ("libx265", "hevc"), ("mpeg2video", "m2v")],
+)
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "50"])
+def test_raw_streams_have_the_rate_of_their_headers(
+    codec: str, suffix: str, rate: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"raw.{suffix}"
+    quiet = ("-x265-params", "log-level=none") if codec == "libx265" else ()
+    source = ("-f", "lavfi", "-i", f"testsrc2=s=96x64:r={rate}")
+    ffmpeg(*source, "-frames:v", "12", "-c:v", codec, "-bf", "2", *quiet, path)
+    index = scan(path)
+    assert index.average_rate == Fraction(rate)
+    assert index.times()[-1] == 12 / Fraction(rate)
+    assert index.constant_rate() == Fraction(rate)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("pq_only_in_container.mkv", 16), ("container_crop.mkv", None)]
+)
+def test_color_that_only_the_container_has(name: str, expected: int | None, tmp_path: Path) -> None:
+    with VideoReader(DATA / name) as reader:
+        assert reader.clip.get_frame(0).props.get("_Transfer") == expected
+    if expected is not None:
+        props = open_clip(DATA / name, cache_dir=tmp_path).get_frame(0).props
+        assert (props["_Transfer"], props["_Primaries"], props["_Matrix"]) == (16, 9, 9)
+
+
+def test_the_stream_itself_comes_before_its_container(tmp_path: Path) -> None:
+    path = tmp_path / "tagged.mp4"
+    tags = ("-vf", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2", *tags, "-c:v", "libx264", path)
+    with VideoReader(path) as reader:
+        props = reader.clip.get_frame(0).props
+        assert (props["_Transfer"], props["_Primaries"], props["_Matrix"]) == (1, 1, 1)
+
+
+def test_dolby_vision_of_its_own_colors_is_refused() -> None:
+    with pytest.raises(MediaError, match=r"is Dolby Vision profile 5, HDR already"):
+        scan(DATA / "dolby_vision_profile5.mp4")
+
+
+@pytest.mark.parametrize(("compatibility", "transfer"), [(1, 16), (4, 18), (6, 16), (2, None)])
+def test_a_base_layer_of_dolby_vision_is_what_its_record_declares(
+    compatibility: int, transfer: int | None, tmp_path: Path
+) -> None:
+    data = bytearray((DATA / "dolby_vision_profile5.mp4").read_bytes())
+    # dvcC: versions, then 7 bits of profile, 6 of level, 3 flags, 4 bits of compatibility.
+    at = data.index(b"dvcC") + 4
+    data[at + 4] = compatibility << 4 | data[at + 4] & 0x0F
+    path = tmp_path / "dv.mp4"
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert reader.clip.get_frame(0).props.get("_Transfer") == transfer
+
+
+def test_mastering_metadata_alone_declares_hdr(tmp_path: Path) -> None:
+    """HEVC whose SEI has a mastering display, and no color tags."""
+    path = tmp_path / "mastered.hevc"
+    params = "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)"
+    params += "WP(15635,16450)L(10000000,1):max-cll=1000,400:repeat-headers=1"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2,format=yuv420p10")
+    ffmpeg(*source, "-c:v", "libx265", "-x265-params", params, path)
+    with VideoReader(path) as reader:
+        assert reader.clip.get_frame(0).props["_Transfer"] == 16
+
+
+def test_packed_b_frames_are_pictures_of_their_own() -> None:
+    path = DATA / "mpeg4_packed_b_frames.avi"
+    with VideoReader(path) as reader:
+        assert len(reader.index) == 30
+        found = [digest(frame) for frame in reader.clip.frames(close=True)]
+        assert reader.repeated == 0
+    assert found == decode(path, "yuv420p")
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_plain_mpeg4_is_untouched(b_frames: int, tmp_path: Path) -> None:
+    path = tmp_path / "plain.avi"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1")
+    ffmpeg(*source, "-c:v", "mpeg4", "-bf", str(b_frames), path)
+    with VideoReader(path) as reader:
+        found = [digest(frame) for frame in reader.clip.frames(close=True)]
+    assert found == decode(path, "yuv420p")
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "concat:x.mp4", "12:30.mp4"])
+def test_a_colon_in_a_name_is_no_protocol(
+    name: str, media: Media, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.name == "nt":
+        pytest.skip("no such names there")
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(media.silent.read_bytes())
+    assert len(scan(Path(name))) == 29
+
+
+def test_a_damaged_index_is_one_line(media: Media, tmp_path: Path) -> None:
+    """An AVI index of nonsense: FFmpeg may ask for more memory than there is."""
+    path, bad = tmp_path / "plain.avi", tmp_path / "bad.avi"
+    ffmpeg("-i", media.silent, "-c:v", "mpeg4", "-bf", "0", path)
+    data = bytearray(path.read_bytes())
+    for at in range(len(data)):
+        if data[at : at + 4] in (b"idx1", b"indx", b"strh", b"avih"):
+            data[at + 4 : at + 40] = b"\xff" * 36
+    bad.write_bytes(data)
+    with pytest.raises(MediaError, match=r"bad\.avi"):
+        scan(bad)
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with names there")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(MediaError, match="no such file"):
+        scan(tmp_path / "pipe.mp4")
