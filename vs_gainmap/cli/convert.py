@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.interrupt import interruptible
+from vs_gainmap.cli.network import Network, describe_network
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -16,12 +19,13 @@ from vs_gainmap.cli.options import (
     add_progressive_option,
     make_graph,
 )
-from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
 from vs_gainmap.cli.values import content_light, positive_int, seconds
 
 if TYPE_CHECKING:
     import vapoursynth as vs
 
+    from vs_gainmap.preview.stats import Recorder
     from vs_gainmap.video import Encoded
 
 
@@ -37,6 +41,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT and JSON if there")
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    parser.add_argument(
+        "--progress", choices=("json",),
+        help="JSON lines on stdout, one a second, the last one the summary",
+    )  # fmt: skip
     part = parser.add_argument_group("part of the input, from its first frame")
     part.add_argument("--start", type=seconds, metavar="TIME", help="seconds or HH:MM:SS.mmm")
     part.add_argument("--end", type=seconds, metavar="TIME", help="the first moment left out")
@@ -71,24 +79,32 @@ def run(args: argparse.Namespace) -> int:
     light = content_light(args.max_cll, args.max_fall)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
+    mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     recorders: list[Recorder] = []
-
-    def watched(clip: vs.VideoNode) -> vs.VideoNode:
-        bound_cache(clip.width, clip.height)
-        hdr = graph(clip)
-        if args.stats is None:
-            return hdr
-        recorders.append(Recorder(hdr))
-        return recorders[0].clip
+    started = time.monotonic()
 
     with (
         interruptible() as check,
-        closing(ProgressBar(args.target.name, enabled=not args.quiet, check=check)) as bar,
+        closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress,
     ):
+
+        def recorded(clip: vs.VideoNode) -> vs.VideoNode:
+            progress.stage("analyzing")
+            bound_cache(clip.width, clip.height)
+            hdr = graph(clip)
+            if args.stats is None:
+                return hdr
+            recorders.append(Recorder(hdr))
+            return recorders[0].clip
+
+        def update(done: int, total: int, size: int) -> None:
+            progress.stage("encoding" if done < total else "finishing")
+            progress.update(done, total, size)
+
         made = convert(
             args.input,
             args.target,
-            watched,
+            recorded,
             selection=Selection(start=args.start, end=args.end, frames=args.frames),
             assume_progressive=args.assume_progressive,
             encoder=args.encoder,
@@ -99,19 +115,26 @@ def run(args: argparse.Namespace) -> int:
             hdr10plus=args.hdr10plus,
             audio=args.audio,
             overwrite=args.overwrite,
-            progress=bar.update,
+            progress=update,
         )
     if args.stats is not None:
         write_stats(args.stats, recorders[0].frames())
     for note in made.notes:
         print(f"vs-gainmap: note: {note}", file=sys.stderr)
-    if not args.quiet:
-        print(_summary(made))
+    elapsed = time.monotonic() - started
+    if mode == "json":
+        print(json.dumps(_figures(made, args.encoder, describe_network(args), elapsed)))
+    elif mode != "none":
+        print(_summary(made, args.encoder, describe_network(args), elapsed))
     return 0
 
 
-def _summary(made: Encoded) -> str:
-    parts = [f"{made.frames} frames", f"{made.path.stat().st_size / 1e6:.1f} MB"]
+def _summary(made: Encoded, encoder: str, network: Network, elapsed: float) -> str:
+    parts = [
+        f"{made.frames} frames in {format_time(elapsed)} ({made.frames / elapsed:.2f} fps)",
+        format_size(made.path.stat().st_size),
+        f"{network}, {encoder}",
+    ]
     if made.mastering is not None:
         low, high = made.mastering.min_nits, made.mastering.max_nits
         parts.append(f"mastering display {low:g} to {high:g} cd/m2")
@@ -121,3 +144,23 @@ def _summary(made: Encoded) -> str:
     if made.scenes:
         parts.append(f"HDR10+ of {made.scenes} scenes")
     return f"{made.path}: " + ", ".join(parts)
+
+
+def _figures(made: Encoded, encoder: str, network: Network, elapsed: float) -> dict[str, Any]:
+    """Return the summary for a program."""
+    return {
+        "stage": "done",
+        "path": str(made.path),
+        "frames": made.frames,
+        "seconds": round(elapsed, 2),
+        "fps": round(made.frames / elapsed, 2),
+        "bytes": made.path.stat().st_size,
+        **network._asdict(),
+        "encoder": encoder,
+        "mastering_nits": made.mastering and [made.mastering.min_nits, made.mastering.max_nits],
+        "max_cll": made.light and made.light.max_cll,
+        "max_fall": made.light and made.light.max_fall,
+        "measured": made.measured,
+        "hdr10plus_scenes": made.scenes,
+        "notes": made.notes,
+    }

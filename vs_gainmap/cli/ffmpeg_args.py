@@ -22,7 +22,7 @@ from vs_gainmap.cli.options import (
     open_as_told,
     read_mastering,
 )
-from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.cli.progress import Progress, choose_mode
 from vs_gainmap.cli.values import content_light
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     light = content_light(args.max_cll, args.max_fall)
     clip = _open(args)
     if args.measure and light is None:
-        light = _measure(clip, args.percentile)
+        light = _measure(clip, args.input.name, args.percentile)
     with closing(clip.get_frame(0)) as first:
         known = dict(first.props)
     if light is None:
@@ -231,14 +231,14 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:
+def _measure(clip: vs.VideoNode, name: str, percentile: float) -> ContentLight:
     from vs_gainmap import measure
     from vs_gainmap.filters import props
     from vs_gainmap.hdr10 import LightMeter
     from vs_gainmap.video.memory import frames_in_order
 
     meter = LightMeter(clip.width, clip.height)
-    with closing(ProgressBar("measuring")) as bar:
+    with closing(Progress(name, choose_mode(), stage="measuring")) as bar:
         for n, frame in enumerate(frames_in_order(measure(clip, percentile=percentile))):
             with closing(frame):
                 known = frame.props
@@ -247,5 +247,5 @@ def _measure(clip: vs.VideoNode, percentile: float) -> ContentLight:
                     float(str(known[props.FRAME_AVERAGE_NITS])),
                     props.read_active_area(known),
                 )
-            bar.update(n + 1, clip.num_frames, 0)
+            bar.update(n + 1, clip.num_frames)
     return meter.result()

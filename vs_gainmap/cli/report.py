@@ -6,7 +6,7 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from vs_gainmap.cli.progress import ProgressBar
+from vs_gainmap.cli.progress import Progress, choose_mode
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import check_output
 
@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         frames, note = find_stats(args.input, clip.num_frames)
     measured = "measured by convert, before the encoder"
     if frames is None:
-        with closing(ProgressBar(args.input.name, enabled=not args.quiet)) as bar:
+        mode = choose_mode(quiet=args.quiet)
+        with closing(Progress(args.input.name, mode, stage="measuring")) as bar:
             frames = measure_frames(clip, bar.update)
         measured = "measured here, as decoded"
     write_report(

@@ -32,13 +32,13 @@ _ROUNDING = 0.0025
 
 
 def measure_frames(
-    clip: vs.VideoNode, progress: Callable[[int, int, int], None] | None = None
+    clip: vs.VideoNode, progress: Callable[[int, int], None] | None = None
 ) -> list[FrameStats]:
     """Measure every frame of a PQ or HLG clip and find its cuts.
 
     Args:
         clip: with its color props.
-        progress: called with frames done, frames in all, 0.
+        progress: called with frames done and frames in all.
 
     Raises:
         MediaError: the clip is neither PQ nor HLG.
@@ -66,7 +66,7 @@ def measure_frames(
         )
         time += found.get("_DurationNum", 1) / found.get("_DurationDen", 25)
         if progress is not None:
-            progress(n + 1, clip.num_frames, 0)
+            progress(n + 1, clip.num_frames)
     cuts = find_cuts(steps)
     return [replace(f, begins_shot=cut) for f, cut in zip(frames, cuts, strict=True)]
 

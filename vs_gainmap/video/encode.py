@@ -119,7 +119,7 @@ def encode(
             clip must come from ``measure(clip, hdr10plus=True)``.
         audio: take the audio along.
         overwrite: replace an existing file.
-        progress: called after each frame with frames done, all frames, and bytes so far.
+        progress: called after each frame with frames written, all frames, and bytes so far.
         index: what `scan` says of the source, where that is known already.
         span: the part of the source that the clip is, if not all of it; its times become 0
             and on.

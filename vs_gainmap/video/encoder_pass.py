@@ -107,9 +107,11 @@ class EncodingPass:
                 for packet in self._context.encode(picture):
                     packets.append(packet)
                 if progress is not None:
-                    progress(n + 1, self.clip.num_frames, packets.bytes)
+                    progress(len(packets), self.clip.num_frames, packets.bytes)
             for packet in self._context.encode(None):
                 packets.append(packet)
+                if progress is not None:
+                    progress(len(packets), self.clip.num_frames, packets.bytes)
         if len(packets) != len(self.durations):
             raise MediaError(
                 f"encoder {self.encoder.name} made {len(packets)} pictures of {len(self.durations)}"
