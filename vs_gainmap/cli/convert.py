@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.hdr10plus and args.output == "hlg":
         raise MediaError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
     light = content_light(args.max_cll, args.max_fall)
+    network = describe_network(args)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
@@ -98,8 +99,10 @@ def run(args: argparse.Namespace) -> int:
             return recorders[0].clip
 
         def update(done: int, total: int, size: int) -> None:
-            progress.stage("encoding" if done < total else "finishing")
+            progress.stage("encoding")
             progress.update(done, total, size)
+            if done == total:
+                progress.stage("finishing")
 
         made = convert(
             args.input,
@@ -123,9 +126,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"vs-gainmap: note: {note}", file=sys.stderr)
     elapsed = time.monotonic() - started
     if mode == "json":
-        print(json.dumps(_figures(made, args.encoder, describe_network(args), elapsed)))
+        print(json.dumps(_figures(made, args.encoder, network, elapsed)))
     elif mode != "none":
-        print(_summary(made, args.encoder, describe_network(args), elapsed))
+        print(_summary(made, args.encoder, network, elapsed))
     return 0
 
 
