@@ -107,21 +107,6 @@ def test_errors_are_one_line_and_leave_nothing(
     assert Path("old.mp4").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["convert"],
-        ["convert", "a", "b", "--frames", "0"],
-        *(["convert", "a", "b", "--percentile", value] for value in ("0", "101", "nan", "x")),
-    ],
-)
-def test_wrong_usage_exits_with_two(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert end.value.code == 2
-
-
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
     from vs_gainmap.errors import GainMapError
 

@@ -1,25 +1,27 @@
-"""What `--help` says, and that it is quick and true."""
+"""Help and usage errors: quick, complete, short."""
 
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import fields
 
 import pytest
 
 from vs_gainmap.cli import main
+from vs_gainmap.cli.options import add_filter_options, conversion_options
+from vs_gainmap.filters.options import Conversion
+from vs_gainmap.video.encoders import ENCODERS
 
 
-def test_help_is_quick_and_complete() -> None:
+def test_help_is_quick() -> None:
     code = (
         "import sys\nfrom vs_gainmap.cli import main\n"
         "for arguments in (['--help'], ['convert', '--help']):\n"
         "    try: main(arguments)\n"
         "    except SystemExit as end: assert end.code == 0\n"
-        "loaded = {'torch', 'vapoursynth', 'av', 'numpy'} & set(sys.modules)\n"
+        "loaded = {'torch', 'av', 'numpy'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -28,63 +30,57 @@ def test_help_is_quick_and_complete() -> None:
         assert word in done.stdout
 
 
-def test_help_names_every_encoder(capsys: pytest.CaptureFixture[str]) -> None:
-    from vs_gainmap.video.encoders import ENCODERS
-
+@pytest.mark.parametrize("command", ["convert", "preview", "ffmpeg-args"])
+def test_every_option_of_the_filter_is_there(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main(["convert", "--help"])
+        main([command, "--help"])
     text = capsys.readouterr().out
-    assert all(name in text for name in ENCODERS)
+    # `measure` is what the command does by itself.
+    apart = {"preset": "weights-preset", "measure": "help"}
+    if command == "preview":
+        apart |= dict.fromkeys(("format", "mastering", "max_cll", "max_fall"), "help")
+    for each in fields(Conversion):
+        assert f"--{apart.get(each.name, each.name).replace('_', '-')}" in text
+    assert command == "preview" or all(name in text for name in ENCODERS)
 
 
-def test_filter_options_are_arguments_of_the_filter() -> None:
-    import inspect
-
-    from vs_gainmap import sdr_to_hdr10
-    from vs_gainmap.cli.options import add_filter_options, filter_arguments
-
+def test_options_become_the_filters_own() -> None:
     parser = argparse.ArgumentParser()
     add_filter_options(parser)
-    assert filter_arguments(parser.parse_args([])) == {}
-    given = filter_arguments(
-        parser.parse_args(
-            (
-                *("--sdr-white", "100", "--peak-nits", "600", "--strength", "0.5"),
-                *("--eotf", "bt1886", "--output", "hlg", "--output-chroma-location", "top_left"),
-                *("--dither", "ordered", "--weights", "w", "--weights-preset", "synthetic"),
-                *("--scale", "2", "--tile", "512", "--device", "cpu", "--dtype", "float32"),
-                *("--num-streams", "2", "--matrix", "709", "--transfer", "1", "--primaries", "709"),
-                *("--range", "limited", "--chroma-location", "left"),
-            )
-        )
-    )
-    assert set(given) <= set(inspect.signature(sdr_to_hdr10).parameters)
-    assert given["preset"] == "synthetic"
-    assert given["matrix"] == "709"
-    assert given["transfer"] == 1
-    assert given["range"] == "limited"
+    # What isn't given stays the filter's default.
+    assert conversion_options(parser.parse_args([])) == {}
+    options = "--strength 0.5 --scale 2 --tile 512 --weights-preset synthetic --matrix bt709"
+    given = conversion_options(parser.parse_args([*options.split(), "--transfer", "1"]))
+    assert given == {
+        "strength": 0.5, "scale": 2, "tile": 512, "preset": "synthetic", "matrix": "bt709",
+        "transfer": 1,
+    }  # fmt: skip
 
 
-def test_help_tells_the_filters_own_defaults() -> None:
-    import inspect
-
-    from vs_gainmap.filters.smoothing import REACH
-
-    from vs_gainmap import sdr_to_hdr10
-    from vs_gainmap.cli.options import add_filter_options
-    from vs_gainmap.filters.window import DEFAULT_RADIUS, Neighborhood
-
-    parser = argparse.ArgumentParser()
-    add_filter_options(parser)
-    defaults = inspect.signature(sdr_to_hdr10).parameters
-    told = {}
-    for action in parser._actions:
-        said = re.search(r"\((\w+)\)$", action.help or "")
-        if said:
-            told[action.dest] = said[1]
-            assert said[1] == str(defaults[action.dest].default), action.dest
-    assert {"radius", "survey", "output"} <= set(told)
-    page = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
-    # A frame's neighbors on both sides, which a preview does without.
-    around = Neighborhood(REACH * DEFAULT_RADIUS, DEFAULT_RADIUS).offsets(0)
-    assert f"on {len(around) - 1} more frames" in page.read_text()
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("", "vs-gainmap: error: the following arguments are required: COMMAND"),
+        ("covert a b", "got covert; did you mean convert?"),
+        ("convert", "vs-gainmap convert: error: the following arguments are required: IN, OUT"),
+        ("convert a b --strenght 1", "there is no option --strenght; did you mean --strength?"),
+        ("convert a b --strength 9", "argument --strength: must be 0 to 4, got 9"),
+        ("convert a b --radius 1.5", "argument --radius: must be a whole number, got 1.5"),
+        ("convert a b --model fsat", "must be one of gmnet, fast, got fsat; did you mean fast?"),
+        ("convert a b --frames 0", "'0' is not a whole number above zero"),
+        ("convert a b --percentile 101", "'101' is not a number above 0 and up to 100"),
+        ("convert a b --percentile nan", "'nan' is not a number above 0 and up to 100"),
+        ("ffmpeg-args a --for x256", "got x256; did you mean x265?"),
+    ],
+)
+def test_usage_errors_are_two_lines(
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments.split())
+    assert end.value.code == 2
+    error, more = capsys.readouterr().err.strip().splitlines()
+    assert said in error
+    assert more.startswith("See vs-gainmap ")

@@ -1,27 +1,29 @@
-"""The command line: `vs-gainmap convert`, `ffmpeg-args`, `doctor` and what others add."""
+"""The command line: one module a command."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+import vapoursynth as vs
+
+from vs_gainmap.cli.parser import Parser
 from vs_gainmap.errors import GainMapError
 
-# Modules of this package. Each has `add_parser(subparsers)`, which must not import torch or
-# vapoursynth (`--help` is to be quick), and `run(args) -> int`, which may.
+# Modules of this package. Each has `add_parser(subparsers)`, which must not import torch (`--help`
+# is to be quick), and `run(args) -> int`, which may.
 COMMANDS = ("convert", "ffmpeg_args", "preview", "report", "photo", "still", "quantize", "doctor")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vs-gainmap",
         description="SDR video to HDR10 with a learned gain map (GMNet).",
-        epilog="vs-gainmap COMMAND --help tells more of each.",
+        epilog="vs-gainmap COMMAND --help lists the options of each.",
     )
     parser.add_argument(
         "--version", action="version", version=f"vs-gainmap {version('vs-gainmap')}"
@@ -61,12 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _is_expected(error: Exception) -> bool:
     """Say whether an error is the user's to solve: ours, a filter's, or the disk's."""
-    # Only a command that uses VapourSynth has imported it.
-    vapoursynth = sys.modules.get("vapoursynth")
-    kinds: tuple[type[BaseException], ...] = (GainMapError, OSError)
-    if vapoursynth is not None:
-        kinds = (*kinds, vapoursynth.Error)
-    return isinstance(error, kinds)
+    return isinstance(error, GainMapError | OSError | vs.Error)
 
 
 def _one_line(error: Exception) -> str:

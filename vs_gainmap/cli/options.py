@@ -8,6 +8,7 @@ from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.values import color_code, mastering_display, percentile
+from vs_gainmap.errors import OptionError
 from vs_gainmap.filters.options import Conversion, Inference, InputColor, Option, Options, Rendering
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ def _add_group(parser: argparse.ArgumentParser, title: str, options: type[Option
         if spec.choices:
             settings |= {"choices": spec.choices, "type": _choice(spec.choices)}
         else:
-            settings |= {"type": spec.kind or str, "metavar": _METAVARS.get(each.name)}
+            kind = _number(spec, flag) if spec.kind else str
+            settings |= {"type": kind, "metavar": _METAVARS.get(each.name)}
         group.add_argument(flag, **settings)
 
 
 def _help(each: Field[Any]) -> str:
-    text: str = each.metadata["option"].doc.rstrip(".")
+    text: str = each.metadata["option"].doc
+    text = text if text.endswith("...") else text.removesuffix(".")
     default = "" if each.default is None else f" ({each.default})"
     return (text[0].lower() if text[1].islower() else text[0]) + text[1:] + default
 
@@ -70,6 +73,24 @@ def _help(each: Field[Any]) -> str:
 def _choice(choices: tuple[object, ...]) -> Callable[[str], object]:
     """Return what reads one of a few choices, some of which may be numbers."""
     return lambda text: next((value for value in choices if str(value) == text), text)
+
+
+def _number(spec: Option, flag: str) -> Callable[[str], object]:
+    """Return what reads a number and checks its range."""
+
+    def read(text: str) -> object:
+        try:
+            value = spec.kind(text) if spec.kind else text
+            spec.check(flag, value)
+        except (ValueError, OptionError) as error:
+            what = "whole number" if spec.kind is int else "number"
+            said = str(error).removeprefix(f"{flag} ")
+            if not isinstance(error, OptionError):
+                said = f"must be a {what}, got {text}"
+            raise argparse.ArgumentTypeError(said) from error
+        return value
+
+    return read
 
 
 def _dest(name: str) -> str:

@@ -1,0 +1,42 @@
+"""A parser whose usage errors are short and say what may be meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, Never
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` with short errors; exits with 2 after one."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse; a command that gets what it doesn't know says so by itself."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        options = [name for name in unknown if name.startswith("-")]
+        if options and not any(
+            isinstance(action, argparse._SubParsersAction) for action in self._actions
+        ):
+            name = options[0].partition("=")[0]
+            self.error(f"there is no option {name}{_hint(name, self._option_string_actions)}")
+        return parsed, unknown
+
+    def error(self, message: str) -> Never:
+        """Print the error and where to read more; exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        raise argparse.ArgumentError(
+            action, f"must be one of {', '.join(known)}, got {value}{_hint(str(value), known)}"
+        )
+
+
+def _hint(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name, [str(each) for each in known], 1)
+    return f"; did you mean {near[0]}?" if near else ""
