@@ -28,12 +28,12 @@ from training.evaluate import (
 from training.evaluation.items import items_from_layout, items_from_video
 from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import downsample, to_sdr_clip, upsample
-from training.pairs import Pair, make_thumbnail
+from training.pairs import Pair
 from training.paper.layout import read_preset, write_pair, write_preset
+from vs_gainmap import apply, predict
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError, WeightsError
-from vs_gainmap.filters import apply, predict, props
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.weights import load_weights, save_weights
 
@@ -92,27 +92,6 @@ def test_smaller_maps_go_up_guided() -> None:
     plain = functional.interpolate(low, size=(96, 128), mode="bilinear")
     assert (plain[0, 0] - luma).abs().max() > 0.1
     assert torch.equal(upsample(signal[None, :1], signal), signal[None, :1])
-
-
-@pytest.mark.parametrize("name", ["fast", "video"])
-def test_a_survey_is_heard_as_predict_hears_it(name: str) -> None:
-    pictures = [blocks(seed, power=power) for seed, power in ((2, 1.0), (3, 0.3), (4, 3.0))]
-    survey = torch.cat([make_thumbnail(p[None]) for p in pictures[1:]])
-    weights = load_weights(name)
-    item = Item(name="a", operator="", sdr_signal=pictures[0], truth=pictures[0], survey=survey)
-    alone = Item(name="a", operator="", sdr_signal=pictures[0], truth=pictures[0])
-    method = network_method(weights)
-    told, untold = method(item).qmax_norm, method(alone).qmax_norm
-    assert told is not None
-    assert untold is not None
-    clip = vs.core.std.Splice([to_sdr_clip(p) for p in pictures])
-    expected = []
-    for count in (3, 0):
-        gain_map = predict(clip, weights=name, radius=0, survey=count)
-        with gain_map.get_frame(0) as frame:
-            expected.append(float(frame.props[props.GAIN_MAP_MAX]) / PRESET.max_log_gain)
-    assert [told, untold] == pytest.approx(expected, abs=2e-3)
-    assert abs(told - untold) > 0.01
 
 
 def test_flicker_is_change_inside_a_run_not_from_scene_to_scene(tmp_path: Path) -> None:
