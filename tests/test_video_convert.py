@@ -10,12 +10,13 @@ import av
 import pytest
 import vapoursynth as vs
 
-from tests.media import Media, decode, frame_times, mediainfo, packets
+from tests.media import X264, Media, decode, ffmpeg, frame_times, mediainfo, packets
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import Encoded, Selection, convert
 from vs_gainmap.video.index import scan
 
 MILLISECOND = Fraction(1, 1000)
+DATA = Path(__file__).parent / "data"
 
 
 def graph(clip: vs.VideoNode) -> vs.VideoNode:
@@ -280,3 +281,42 @@ def test_unreadable_frames_are_reported_by_the_reader(media: Media, tmp_path: Pa
 def test_a_graph_must_keep_the_number_of_frames(media: Media, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="29 frames went in and 28 came out"):
         convert(media.plain, tmp_path / "out.mkv", lambda clip: graph(clip)[1:])
+
+
+@pytest.mark.parametrize(
+    ("mode", "size"), [("left_right", "192x64"), ("right_left", "192x64"), ("top_bottom", "96x128")]
+)
+def test_3d_keeps_the_shape_of_a_view(mode: str, size: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "3d.mkv", tmp_path / "out.mkv"
+    flags = ("-vf", "setsar=1", *X264, "-metadata:s:v", f"stereo_mode={mode}")
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s={size}:r=24:d=0.2", *flags, source)
+    run(source, target)
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].metadata["stereo_mode"] == mode
+        assert container.streams.video[0].sample_aspect_ratio == 1
+    assert mediainfo(target)["display_aspect_ratio"] == "1.500"
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
+def test_what_the_container_crops_stays_cropped(suffix: str, tmp_path: Path) -> None:
+    target = tmp_path / f"out.{suffix}"
+    run(DATA / "container_crop.mkv", target)
+    with av.open(str(target)) as container:
+        context = container.streams.video[0].codec_context
+        crop = memoryview(context.coded_side_data["frame_cropping"]).cast("I")
+        assert list(crop) == [40, 40, 0, 0]
+        assert container.streams.video[0].sample_aspect_ratio == 1
+
+
+@pytest.mark.parametrize("encoder", ["prores", "x265"])
+@pytest.mark.parametrize("name", ["edited", "variable"])
+def test_timecode_goes_along_with_every_encoder(
+    name: str, encoder: str, media: Media, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.mov", tmp_path / "out.mov"
+    timecode = ("-timecode", "10:00:00:00", "-map", "0:v")
+    ffmpeg("-i", getattr(media, name), *timecode, "-c", "copy", source)
+    preset = {"x265": "ultrafast", "prores": "proxy"}[encoder]
+    convert(source, target, graph, encoder=encoder, preset=preset)
+    with av.open(str(target)) as container:
+        assert container.streams.data[0].metadata["timecode"] == "10:00:00:00"

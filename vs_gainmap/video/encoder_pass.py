@@ -169,6 +169,7 @@ class EncodingPass:
             header=self.header,
             size=(self.clip.width, self.clip.height),
             rate=Fraction(self.clip.fps) or None,
+            average=self.rate,
             aspect=self.aspect,
             mastering=mastering,
             light=light,

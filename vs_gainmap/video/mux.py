@@ -34,6 +34,7 @@ from vs_gainmap.video.streams import (
     Span,
     add_stream,
     copy_metadata,
+    cropping,
     display_matrix,
     is_picture,
     needs_metadata_keys,
@@ -48,14 +49,15 @@ class VideoTrack:
     """What the container is to say about the video.
 
     `header` is a Matroska header by the encoder itself, `rate` None where frames last
-    differently, `aspect` None where it is unknown. `dynamic` has the first frame of each scene
-    and its HDR10+ message (ITU-T T.35).
+    differently and `average` that of all, `aspect` None where it is unknown. `dynamic` has the
+    first frame of each scene and its HDR10+ message (ITU-T T.35).
     """
 
     codec: str
     header: bytes
     size: tuple[int, int]
     rate: Fraction | None
+    average: Fraction
     aspect: Fraction | None
     mastering: MasteringDisplay | None
     light: ContentLight | None
@@ -156,7 +158,8 @@ def _open_output(
     opened = plan.opened if plan else None
     if opened and "movflags" in options and needs_metadata_keys(opened.metadata):
         options["movflags"] += "+use_metadata_tags"
-    header = header_with_hdr10(track.header, track.codec, track.mastering, track.light)
+    crop = cropping(opened.streams[plan.video]) if opened and plan else ()
+    header = header_with_hdr10(track.header, track.codec, track.mastering, track.light, crop)
     template = stack.enter_context(open_template(header))
     out = stack.enter_context(av.open(file, "w", format=container.format, options=options))
     if opened is None or plan is None:
@@ -190,8 +193,8 @@ def _add_video(
         context.codec_tag = "hvc1"
     if track.aspect is not None:
         context.sample_aspect_ratio = track.aspect
-    # Matroska's DefaultDuration; 0 writes none.
-    context.framerate = track.rate or Fraction(0)
+    # Matroska's DefaultDuration, where 0 is none; what MOV and MP4 count timecode by.
+    context.framerate = (track.rate or Fraction(0)) if container.is_matroska else track.average
     video.metadata.clear()
     if container.is_matroska:
         video.metadata["title"] = mark_title("")

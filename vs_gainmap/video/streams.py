@@ -185,6 +185,14 @@ def display_matrix(stream: Stream) -> tuple[int, ...] | None:
     return None if data is None else tuple(memoryview(data).cast("i"))
 
 
+def cropping(stream: Stream) -> tuple[int, ...]:
+    """Return what players cut off a video stream: top, bottom, left, right; () for nothing."""
+    if stream.codec_context is None:
+        return ()
+    data = stream.codec_context.coded_side_data.get("frame_cropping")
+    return () if data is None else tuple(memoryview(data).cast("I"))
+
+
 def orientation(matrix: tuple[int, ...] | None) -> int:
     """Return EXIF's orientation for a video's quarter turns; 1 for any other matrix.
 

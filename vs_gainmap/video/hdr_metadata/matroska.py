@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import BinaryIO
@@ -33,6 +33,9 @@ NAME = 0x536E
 DISPLAY_WIDTH = 0x54B0
 DISPLAY_HEIGHT = 0x54BA
 DISPLAY_UNIT = 0x54B2
+STEREO_MODE = 0x53B8
+# In the order of FFmpeg's side data.
+PIXEL_CROP = {"top": 0x54BB, "bottom": 0x54AA, "left": 0x54CC, "right": 0x54DD}
 VOID = 0xEC
 # Chromaticities of R, G, B and white (x, y), then the maximum and the minimum in cd/m2.
 MASTERING_VALUES = range(0x55D1, 0x55DB)
@@ -121,6 +124,21 @@ def colour_with_hdr10(
     return out
 
 
+def _displayed(video: Mapping[int, bytes], size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size in samples that DisplayWidth and DisplayHeight are for.
+
+    It is that of one of two views (RFC 9559, 5.1.4.1.28.3) and without what is cropped
+    (5.1.4.1.28.12).
+    """
+    top, bottom, left, right = (
+        int.from_bytes(video.get(kind, b""), "big") for kind in PIXEL_CROP.values()
+    )
+    mode = int.from_bytes(video.get(STEREO_MODE, b""), "big")
+    across = 2 if mode in (1, 8, 9, 11) else 1
+    down = 2 if mode in (2, 3, 6, 7) else 1
+    return (size[0] - left - right) // across, (size[1] - top - bottom) // down
+
+
 def _vint(data: bytes, at: int, *, marker: bool) -> tuple[int, bool, int]:
     """Return value, whether it is the reserved "unknown", and the position after it."""
     first = data[at]
@@ -136,7 +154,11 @@ def _vint(data: bytes, at: int, *, marker: bool) -> tuple[int, bool, int]:
 
 
 def header_with_hdr10(
-    header: bytes, codec: str, mastering: MasteringDisplay | None, light: ContentLight | None
+    header: bytes,
+    codec: str,
+    mastering: MasteringDisplay | None,
+    light: ContentLight | None,
+    crop: Sequence[int] = (),
 ) -> bytes:
     """Write the HDR10 metadata of a Matroska header anew, and drop all that follows it.
 
@@ -145,6 +167,7 @@ def header_with_hdr10(
         codec: "hevc" has a copy of the metadata in its decoder configuration too.
         mastering: None for none.
         light: None for none.
+        crop: samples that players cut off at the top, bottom, left and right; empty for none.
 
     Returns:
         A file with the track's description and one empty cluster.
@@ -154,7 +177,9 @@ def header_with_hdr10(
         parts = dict(elements(payload))
         colour = colour_with_hdr10(parts.pop(COLOUR, b""), mastering, light)
         rest = b"".join(element(kind, inner) for kind, inner in parts.items())
-        return rest + element(COLOUR, colour)
+        cut = zip(PIXEL_CROP.values(), crop, strict=False)
+        cropped = b"".join(element(kind, uint(samples)) for kind, samples in cut if samples)
+        return rest + cropped + element(COLOUR, colour)
 
     def segment(payload: bytes) -> bytes:
         kept = b"".join(
@@ -241,7 +266,7 @@ def _finished_entry(
             shown = (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
             kept = [(k, inner) for k, inner in elements(payload) if k not in shown]
             if aspect is not None:
-                width, height = size
+                width, height = _displayed(dict(kept), size)
                 kept.append((DISPLAY_WIDTH, uint(round(width * aspect))))
                 kept.append((DISPLAY_HEIGHT, uint(height)))
             inner = b"".join(element(k, value) for k, value in kept)
