@@ -1,4 +1,4 @@
-"""From a checkpoint to weights with a preset, and the model card's tables."""
+"""Write the network of a checkpoint, or the mean of several, as weights."""
 
 from __future__ import annotations
 
@@ -12,35 +12,42 @@ from training.checkpoint import load_checkpoint
 from training.config import Config, ConfigError, build
 from training.train import build_model
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models import GridNet, Model
+from vs_gainmap.models import Model
 from vs_gainmap.models.weights import WEIGHTS, load_weights, save_weights
 
 
-def load_trained(checkpoint: Path, *, averaged: bool = True) -> tuple[Model, Config, int, str]:
-    """Return the network of a checkpoint, its configuration, its step and its data's digest.
+class Trained(NamedTuple):
+    """A network, its preset, and where it comes from: the step and the data's digest."""
+
+    model: Model
+    preset: GainMapPreset
+    step: str
+    data: str
+
+
+def load_trained(source: Path) -> Trained:
+    """Load the averaged network of a checkpoint, or weights: a file or a bundled set's name.
 
     Raises:
-        WeightsError: there is no checkpoint, or it is damaged.
-        ConfigError: its configuration has keys that are no more.
+        WeightsError: there is no such file, or it is damaged.
+        ConfigError: the checkpoint's configuration has unknown keys.
     """
-    state = load_checkpoint(checkpoint)
+    if source.suffix == ".safetensors" or str(source) in WEIGHTS:
+        weights = load_weights(source)
+        return Trained(weights.model.float(), weights.preset, source.name, source.name)
+    state = load_checkpoint(source)
     config = build(Config, state["config"])
-    tensors = state["average" if averaged else "model"]
-    model: Model
-    if config.model.kind == "grid":
-        # Its sizes, those of an earlier version too, are in the tensors.
-        model = GridNet.from_state_dict(tensors)
-    else:
-        model = build_model(config.model, config.preset.build(), 0)
-        model.load_state_dict(tensors)
-    return model.eval(), config, int(state["step"]), str(state["data"])
+    preset = config.preset.build()
+    model = build_model(config.model, preset, 0)
+    model.load_state_dict(state["average"])
+    return Trained(model.eval(), preset, str(state["step"]), str(state["data"]))
 
 
 def average_models(models: list[Model]) -> Model:
     """Return the first of several networks, with the mean of all their tensors.
 
-    Runs that begin at the same weights lie in one basin, and their mean is often better than each
-    (Wortsman et al., "Model soups", ICML 2022).
+    The mean of runs with the same start is often better than each of them (Wortsman et al.,
+    "Model soups", ICML 2022).
 
     Raises:
         ConfigError: their tensors differ in name or shape.
@@ -57,48 +64,29 @@ def average_models(models: list[Model]) -> Model:
     return models[0]
 
 
-class _Trained(NamedTuple):
-    model: Model
-    preset: GainMapPreset
-    steps: str
-    data: str
-
-
-def _load(source: Path, *, averaged: bool) -> _Trained:
-    """Load a checkpoint, or weights: a file, or the name of a bundled set."""
-    if source.suffix == ".safetensors" or str(source) in WEIGHTS:
-        weights = load_weights(source)
-        # Which they are, since what made them is in their card.
-        return _Trained(weights.model.float(), weights.preset, source.name, source.name)
-    model, config, step, data = load_trained(source, averaged=averaged)
-    return _Trained(model, config.preset.build(), str(step), data)
-
-
-def export(sources: list[Path], out: Path, *, averaged: bool = True) -> str:
-    """Write averaged networks of checkpoints, or their mean, as float16 safetensors.
+def export(sources: list[Path], out: Path) -> str:
+    """Write a network, or the mean of several, as float16 safetensors.
 
     Args:
-        sources: checkpoints, of one run, or of several that began at the same weights, and
-            weights, these among them.
+        sources: checkpoints or weights, of runs with the same start.
         out: the file.
-        averaged: the moving average instead of the last step's weights.
 
     Returns:
         Its SHA-256.
 
     Raises:
-        ConfigError: they don't fit together.
+        ConfigError: they are of different networks or presets.
         WeightsError: one is missing or damaged.
     """
-    trained = [_load(source, averaged=averaged) for source in sources]
-    if any(each.preset != trained[0].preset for each in trained):
+    trained = [load_trained(source) for source in sources]
+    preset = trained[0].preset
+    if any(each.preset != preset for each in trained):
         raise ConfigError("export: the checkpoints were trained for different presets")
     notes = {
-        "steps": " ".join(each.steps for each in trained),
+        "steps": " ".join(each.step for each in trained),
         "data": " ".join(each.data for each in trained),
-        "average": str(averaged),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     mean = average_models([each.model for each in trained])
-    save_weights(mean, trained[0].preset, out, notes=notes, dtype=torch.float16)
+    save_weights(mean, preset, out, notes=notes, dtype=torch.float16)
     return hashlib.sha256(out.read_bytes()).hexdigest()

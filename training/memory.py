@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: a training step allocates the same tensors every time."""
+"""Keep freed memory in the process, for the next training step."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from vs_gainmap.malloc import M_MMAP_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, set_mallo
 
 
 def keep_memory() -> bool:
-    """Tell glibc never to give memory back between steps; elsewhere do nothing.
+    """Make glibc keep freed memory; return whether that was possible here.
 
-    By default every large tensor is mapped anew, and the kernel clears its pages again: on two
-    virtual cores that was half of all time, and a step of the fast model took 3.5 times as long.
-
-    Returns:
-        Whether it was done.
+    By default every large tensor is mapped anew and its pages are cleared by the kernel. On two
+    virtual cores that took half of the time of a step.
     """
     return set_malloc({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 2**28})
