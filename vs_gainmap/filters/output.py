@@ -39,7 +39,7 @@ def target_format(wanted: int | str, output: str) -> vs.VideoFormat:
     floating = target.sample_type == vs.FLOAT
     if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
         raise vs.Error(
-            f"apply: format must be YUV or RGB of at least 10 bits, got {target.name}; "
+            f"apply: format must be YUV or RGB of at least 10 bits, got {target.name or wanted}; "
             "HDR10 is vs.YUV420P10"
         )
     if output == "linear" and not (floating and target.color_family == vs.RGB):
