@@ -9,6 +9,7 @@ from typing import Any
 import av
 import pytest
 import vapoursynth as vs
+from av.sidedata.sidedata import Type
 
 from tests.media import X264, Media, decode, ffmpeg, frame_times, mediainfo, packets
 from vs_gainmap.errors import MediaError
@@ -320,3 +321,71 @@ def test_timecode_goes_along_with_every_encoder(
     convert(source, target, graph, encoder=encoder, preset=preset)
     with av.open(str(target)) as container:
         assert container.streams.data[0].metadata["timecode"] == "10:00:00:00"
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_names_that_are_no_utf8_stay_as_they_are(suffix: str, media: Media, tmp_path: Path) -> None:
+    named, source, target = tmp_path / "n.mkv", tmp_path / "in.mkv", tmp_path / f"out.{suffix}"
+    ffmpeg("-i", media.rich, "-map", "0", "-c", "copy", "-metadata:s:v", "title=Picture", named)
+    old = [b"Picture", b"Second", b"font.ttf", b"My film", b"Two"]
+    new = [b"P\xe9cture", b"S\xffcond", b"f\xe9nt.ttf", b"M\xe9 film", b"T\xffo"]
+    data = named.read_bytes()
+    for before, after in zip(old, new, strict=True):
+        data = data.replace(before, after)
+    source.write_bytes(data)
+    run(source, target)
+    found = target.read_bytes()
+    assert all(name in found for name in new if suffix == "mkv" or name != b"f\xe9nt.ttf")
+
+
+def _captions(path: Path) -> list[bytes | None]:
+    with av.open(str(path)) as container:
+        return [
+            bytes(found) if (found := frame.side_data.get(Type.A53_CC)) is not None else None
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "preset", "suffix"),
+    [("x265", "medium", "mkv"), ("x265", "ultrafast", "mp4"), ("svtav1", "12", "mp4")],
+)
+def test_captions_go_along(encoder: str, preset: str, suffix: str, tmp_path: Path) -> None:
+    target = tmp_path / f"out.{suffix}"
+    made = convert(DATA / "captions_a53.mkv", target, graph, encoder=encoder, preset=preset)
+    before = _captions(DATA / "captions_a53.mkv")
+    assert any(before)
+    assert _captions(target) == before
+    assert made.notes == ()
+
+
+def test_captions_that_a_codec_lacks_are_noted(tmp_path: Path) -> None:
+    made = convert(DATA / "captions_a53.mkv", tmp_path / "out.mov", graph, encoder="prores")
+    assert made.notes == ("closed captions can't be stored in prores; they are left out",)
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "ffv1"])
+def test_transparency_is_noted_and_no_longer_declared(codec: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    lavfi = "testsrc2=s=96x64:d=0.2,format=yuva420p"
+    ffmpeg("-f", "lavfi", "-i", lavfi, "-c:v", codec, "-auto-alt-ref", "0", source)
+    made = run(source, target)
+    assert made.notes == ("in.mkv: the picture's transparency is left out",)
+    with av.open(str(target)) as container:
+        assert "alpha_mode" not in {key.lower() for key in container.streams.video[0].metadata}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "hevc", "ts"])
+def test_a_second_view_is_noted(suffix: str, tmp_path: Path) -> None:
+    """HEVC whose video parameter set announces two layers."""
+    plain, source = tmp_path / f"plain.{suffix}", tmp_path / f"in.{suffix}"
+    params = ("-x265-params", "log-level=none:keyint=5")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2", "-c:v", "libx265", *params, plain)
+    data = bytearray(plain.read_bytes())
+    at = data.find(b"\x40\x01\x0c\x01")
+    while at >= 0:
+        data[at + 3] |= 0x10
+        at = data.find(b"\x40\x01\x0c\x01", at)
+    source.write_bytes(data)
+    (note,) = run(source, tmp_path / "out.mkv").notes
+    assert "(a second view) is left out" in note

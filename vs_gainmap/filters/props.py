@@ -24,6 +24,8 @@ COLOR_RANGE = "_ColorRange"
 CHROMA_LOCATION = "_ChromaLocation"
 FIELD_BASED = "_FieldBased"
 SCENE_CHANGE_PREV = "_SceneChangePrev"
+# Closed captions of a frame, cc_data of ATSC A/53 part 4.
+CAPTIONS = "ClosedCaptions"
 
 GAIN_MAP_MIN = "GainMapMin"
 GAIN_MAP_MAX = "GainMapMax"

@@ -190,7 +190,7 @@ def encode(
         light=track.light,
         measured=content_light is None and job.measured() is not None and is_pq,
         scenes=len(track.dynamic),
-        notes=plan.notes if plan else (),
+        notes=(*(plan.notes if plan else ()), *job.notes()),
     )
 
 

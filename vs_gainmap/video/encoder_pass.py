@@ -35,6 +35,10 @@ _NO_GPU = re.compile(r"cannot load|no capable devices|driver|unsupported device"
 _THREADS = Path("/proc/self/task")
 
 
+# ITU-T T.35's country and provider, then ATSC A/53 part 4, 6.2.3: user data of type captions.
+_A53 = bytes([0xB5, 0x00, 0x31]) + b"GA94" + bytes([3])
+
+
 class EncodingPass:
     """One pass of frames through an encoder, into a packet file."""
 
@@ -53,6 +57,7 @@ class EncodingPass:
         self.color = context_color(known)
         self.aspect = sample_aspect(known)
         self.durations: list[Fraction] = []
+        self.captions: dict[int, bytes] = {}
         self._meter = LightMeter(clip.width, clip.height)
         self._scenes = SceneMeter()
         if encoder.name == "svtav1":
@@ -126,6 +131,11 @@ class EncodingPass:
                 f"encode: frame {len(self.durations)} has no duration and the clip no frame rate; "
                 "set one with std.AssumeFPS"
             )
+        captions = known.get(props.CAPTIONS)
+        if isinstance(captions, bytes):
+            self.captions[len(self.durations)] = _A53 + bytes(
+                [0x40 | len(captions) // 3 & 0x1F, 0xFF, *captions, 0xFF]
+            )
         self.durations.append(duration)
         if props.FRAME_MAX_NITS in known and props.FRAME_AVERAGE_NITS in known:
             self._meter.add(
@@ -157,6 +167,12 @@ class EncodingPass:
             )
         return tuple(messages(self._scenes.scenes()))
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what of the frames the stream could not hold."""
+        if self.captions and self.encoder.codec not in ("hevc", "av1"):
+            return (f"closed captions can't be stored in {self.encoder.codec}; they are left out",)
+        return ()
+
     def track(
         self,
         mastering: MasteringDisplay | None,
@@ -174,6 +190,7 @@ class EncodingPass:
             mastering=mastering,
             light=light,
             dynamic=dynamic,
+            captions=self.captions,
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ class VideoTrack:
 
     `header` is a Matroska header by the encoder itself, `rate` None where frames last
     differently and `average` that of all, `aspect` None where it is unknown. `dynamic` has the
-    first frame of each scene and its HDR10+ message (ITU-T T.35).
+    first frame of each scene and its HDR10+ message (ITU-T T.35), `captions` messages by frame.
     """
 
     codec: str
@@ -62,6 +62,7 @@ class VideoTrack:
     mastering: MasteringDisplay | None
     light: ContentLight | None
     dynamic: tuple[tuple[int, bytes], ...] = ()
+    captions: Mapping[int, bytes] = field(default_factory=dict)
 
 
 class _Output(NamedTuple):
@@ -224,11 +225,13 @@ def _pictures(
     for picture in coded:
         data = picture.data
         scene = bisect_right(firsts, picture.pts) - 1
-        message = track.dynamic[scene][1] if scene >= 0 else None
+        messages = [track.dynamic[scene][1]] if scene >= 0 else []
+        if picture.pts in track.captions:
+            messages.append(track.captions[picture.pts])
         if track.codec == "hevc":
-            data = hevc.sample_with_hdr10(data, sei, message)
+            data = hevc.sample_with_hdr10(data, sei, messages)
         elif track.codec == "av1":
-            data = av1.with_hdr10(data, obus, message)
+            data = av1.with_hdr10(data, obus, messages)
         packet: Packet[Any] = Packet(data)
         packet.stream = stream
         packet.time_base = times.time_base

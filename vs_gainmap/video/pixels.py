@@ -136,6 +136,9 @@ def to_vapoursynth(
         target[...] = samples >> layout.shift if layout.shift else samples
     for name, value in ({**(color or {}), **_frame_color(frame, layout)}).items():
         out.props[name] = value
+    captions = frame.side_data.get(SideData.A53_CC)
+    if captions is not None:
+        out.props[props.CAPTIONS] = bytes(captions)
     return out
 
 

@@ -300,7 +300,9 @@ class VideoReader:
         served = True
         for n in range(self._next, end):
             known = n in self._repeated
-            served = self._offer(n, neighbor.copy(), repeated=True)
+            shown = neighbor.copy()
+            shown.props.pop(props.CAPTIONS, None)
+            served = self._offer(n, shown, repeated=True)
             if not served:
                 break
             if not known:

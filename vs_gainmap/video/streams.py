@@ -18,12 +18,15 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.encoders import Encoder
+from vs_gainmap.video.hdr_metadata.hevc import has_layers
 from vs_gainmap.video.index import main_video, open_input
 from vs_gainmap.video.timestamps import exact
 
 # What describes the old file or the old coding, not the work.
 _STALE_GLOBAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
-_STALE_VIDEO = {"encoder", "vendor_id", "duration", "bps", "number_of_frames", "number_of_bytes"}
+_STALE_VIDEO = {
+    "encoder", "vendor_id", "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +111,11 @@ def plan_streams(
     Raises:
         MediaError: it can't hold an audio stream.
     """
-    video = main_video(opened, source).index
+    main = main_video(opened, source)
+    video = main.index
     pictures = _read_pictures(opened, source)
-    kept, notes = [], []
+    kept: list[int] = []
+    notes = [f"{source.name}: {what} is left out" for what in _lost_of_picture(main)]
     timecode: str | None = None
     for stream in opened.streams:
         if stream.index == video or (stream.type == "audio" and not audio):
@@ -160,8 +165,10 @@ def add_stream(
     """
     if isinstance(stream, AttachmentStream) or (is_picture(stream) and container.is_matroska):
         name, mime, data = _attachment(stream, pictures)
-        added: Stream = out.add_attachment(name, mime, data)
-        added.metadata.update({**stream.metadata, **added.metadata})
+        # PyAV takes names that are no UTF-8 as metadata alone.
+        clean = name.encode(errors="replace").decode()
+        added: Stream = out.add_attachment(clean, mime, data)
+        added.metadata.update({**stream.metadata, **added.metadata, "filename": name})
         return added
     added = out.add_stream_from_template(stream, opaque=True)
     added.metadata.update(stream.metadata)
@@ -292,6 +299,18 @@ def _warm_up(stream: Stream, base: Fraction) -> int:
     if not isinstance(context, AudioCodecContext) or not context.sample_rate:
         return 0
     return round(Fraction(context.initial_padding, context.sample_rate) / base)
+
+
+def _lost_of_picture(video: VideoStream) -> Iterator[str]:
+    """Yield what of the video itself no output has."""
+    context = video.codec_context
+    alpha = any(part.is_alpha for part in context.format.components)
+    if alpha or video.metadata.get("alpha_mode", "0") != "0":
+        yield "the picture's transparency"
+    if context.name == "hevc" and has_layers(context.extradata or b""):
+        yield "what its HEVC has beside the base layer (a second view)"
+    if "spherical" in context.coded_side_data:
+        yield "the projection of its 360 degree video"
 
 
 def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -> bool:

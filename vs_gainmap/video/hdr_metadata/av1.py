@@ -85,15 +85,15 @@ def hdr10_obus(mastering: MasteringDisplay | None, light: ContentLight | None) -
     return obus
 
 
-def with_hdr10(unit: bytes, obus: Sequence[bytes], t35: bytes | None = None) -> bytes:
+def with_hdr10(unit: bytes, obus: Sequence[bytes], t35: Sequence[bytes] = ()) -> bytes:
     """Put HDR metadata into a temporal unit, and take other static ones out of it.
 
     Args:
         unit: one temporal unit in the low-overhead format (5.2).
         obus: what `hdr10_obus` returned; inserted after each sequence header, and so at
             every random access point.
-        t35: the HDR10+ message of the picture that the unit shows (5.8.2), inserted before its
-            first frame.
+        t35: messages of the picture that the unit shows, HDR10+ and captions (5.8.2), inserted
+            before its first frame.
 
     Returns:
         The temporal unit; everything else is untouched and in order.
@@ -102,9 +102,9 @@ def with_hdr10(unit: bytes, obus: Sequence[bytes], t35: bytes | None = None) -> 
     for kind, payload, whole in split_obus(unit):
         if kind == _METADATA and read_leb128(payload, 0)[0] in (_HDR_CLL, _HDR_MDCV):
             continue
-        if t35 is not None and kind in (_FRAME_HEADER, _FRAME):
-            out += metadata_obu(_ITUT_T35, t35)
-            t35 = None
+        if kind in (_FRAME_HEADER, _FRAME):
+            out += b"".join(metadata_obu(_ITUT_T35, message) for message in t35)
+            t35 = ()
         out += whole
         if kind == _SEQUENCE_HEADER:
             out += b"".join(obus)

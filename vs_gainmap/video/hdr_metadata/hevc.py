@@ -130,7 +130,7 @@ def hdr10_sei(mastering: MasteringDisplay | None, light: ContentLight | None) ->
 
 
 def with_hdr10(
-    nals: Sequence[bytes], sei: Sequence[bytes], t35: bytes | None = None
+    nals: Sequence[bytes], sei: Sequence[bytes], t35: Sequence[bytes] = ()
 ) -> list[bytes]:
     """Put HDR metadata into an access unit, and take other static ones out of it.
 
@@ -138,7 +138,7 @@ def with_hdr10(
         nals: the NAL units of one access unit.
         sei: what `hdr10_sei` returned; inserted before the first slice of a random access
             point, after other SEI (a buffering period must come first, 7.4.2.4.4).
-        t35: this picture's HDR10+ message (D.2.6), inserted behind them.
+        t35: this picture's own messages, HDR10+ and captions (D.2.6), inserted behind them.
 
     Returns:
         The NAL units; everything else is untouched and in order.
@@ -147,13 +147,12 @@ def with_hdr10(
     first_slice = next((i for i, nal in enumerate(kept) if nal_type(nal) <= _LAST_VCL), None)
     if first_slice is not None:
         added = list(sei) if nal_type(kept[first_slice]) in _IRAP else []
-        if t35 is not None:
-            added.append(build_sei([(_REGISTERED_T35, t35)]))
+        added += [build_sei([(_REGISTERED_T35, message)]) for message in t35]
         kept[first_slice:first_slice] = added
     return kept
 
 
-def sample_with_hdr10(packet: bytes, sei: Sequence[bytes], t35: bytes | None = None) -> bytes:
+def sample_with_hdr10(packet: bytes, sei: Sequence[bytes], t35: Sequence[bytes] = ()) -> bytes:
     """Turn an encoder's packet with start codes into a sample of MP4 or Matroska.
 
     Parameter sets are left to the container's header, as the sample entry hvc1 demands
@@ -161,6 +160,24 @@ def sample_with_hdr10(packet: bytes, sei: Sequence[bytes], t35: bytes | None = N
     """
     nals = [nal for nal in split_annexb(packet) if nal_type(nal) not in (_VPS, _SPS, _PPS)]
     return join_length_prefixed(with_hdr10(nals, sei, t35))
+
+
+def has_layers(extradata: bytes) -> bool:
+    """Say whether parameter sets announce layers beside the base: a second view, transparency.
+
+    Args:
+        extradata: a decoder configuration record, or NAL units with start codes.
+    """
+    try:
+        if extradata[:1] == b"\x01":
+            nals = [nal for _, array in _read_arrays(extradata) for nal in array]
+        else:
+            nals = split_annexb(extradata)
+    except (IndexError, struct.error, MediaError):
+        return False
+    # vps_max_layers_minus1 (7.3.2.1) is six bits from the seventh of the third byte on.
+    sets = [nal for nal in nals if nal_type(nal) == _VPS and len(nal) > 3]
+    return any((nal[2] & 3) << 4 | nal[3] >> 4 for nal in sets)
 
 
 def hvcc_with_hdr10(hvcc: bytes, sei: Sequence[bytes]) -> bytes:

@@ -232,11 +232,12 @@ def finish_matroska(file: BinaryIO, size: tuple[int, int], aspect: Fraction | No
     out = bytearray()
     for kind, payload in elements(head[start:end]):
         parts = list(elements(payload)) if kind == TRACK_ENTRY else []
-        name = dict(parts).get(NAME, b"").decode()
-        if not name.startswith(_PLACEHOLDER):
+        # Bytes: other tracks have names of the source, which may be no UTF-8.
+        name = dict(parts).get(NAME, b"")
+        if not name.startswith(_PLACEHOLDER.encode()):
             out += element(kind, payload)
             continue
-        title = name.removeprefix(_PLACEHOLDER).encode()
+        title = name.removeprefix(_PLACEHOLDER.encode())
         out += element(kind, _finished_entry(parts, title, size, aspect))
     file.seek(start)
     file.write(bytes(out) + void(end - start - len(out)))
