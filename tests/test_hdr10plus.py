@@ -90,10 +90,10 @@ def test_hevc_and_av1_get_one_message_a_picture() -> None:
     _, light_sei = hevc.hdr10_sei(MasteringDisplay(), None), b"\x4e\x01\x90\x00\x80"
     key = hevc.with_hdr10([IDR], [light_sei], [message])
     assert key[0] == light_sei
-    assert hevc.parse_sei(key[1]) == [(4, [message])]
+    assert hevc.parse_sei(key[1]) == [(4, message)]
     assert key[2] == IDR
     between = hevc.with_hdr10([TRAIL], [light_sei], [message])
-    assert [hevc.parse_sei(nal) for nal in between[:-1]] == [[(4, [message])]]
+    assert [hevc.parse_sei(nal) for nal in between[:-1]] == [[(4, message)]]
     delimiter, sequence, frame = b"\x12\x00", b"\x0a\x01\xff", b"\x32\x01\xaa"
     unit = av1.with_hdr10(delimiter + sequence + frame + frame, [b"\x2a\x01\x80"], [message])
     kinds = [(kind, payload) for kind, payload, _ in av1.split_obus(unit)]
