@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vs_gainmap.errors import WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
@@ -33,14 +36,14 @@ def test_safetensors_round_trip_keeps_the_preset(model: GMNet, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("wrap", ["plain", "module", "params"])
+@pytest.mark.parametrize("wrap", ["plain", "module", "params", "params_ema"])
 def test_published_checkpoints_load_with_and_without_module(
     model: GMNet, tmp_path: Path, wrap: str
 ) -> None:
     state: dict[str, object] = dict(model.state_dict())
     if wrap == "module":
         state = {f"module.{name}": value for name, value in state.items()}
-    torch.save({"params": state} if wrap == "params" else state, tmp_path / "G.pth")
+    torch.save({wrap: state} if wrap.startswith("params") else state, tmp_path / "G.pth")
     loaded = load_weights(tmp_path / "G.pth", preset="synthetic")
     assert loaded.preset == PRESETS["synthetic"]
     torch.testing.assert_close(loaded.model.HRconv.weight, model.HRconv.weight)
@@ -66,9 +69,14 @@ class Trap:
 
 def test_pickles_run_no_code(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Trap(victim)))
-    with pytest.raises(WeightsError, match="can't be read safely"):
-        load_weights(tmp_path / "evil.pth", preset="synthetic")
+    torch.save({"a": Trap(victim)}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Trap(victim)))
+    for name in ("evil.pth", "plain.pth"):
+        with pytest.raises(WeightsError, match=r"can't be read safely|no checkpoint") as error:
+            load_weights(tmp_path / name, preset="synthetic")
+        # PyTorch's own text advises to load it without restriction.
+        assert "weights_only" not in str(error.value)
+        assert "trust" not in str(error.value)
     assert not victim.exists()
 
 
@@ -105,3 +113,53 @@ def test_bundled_weights_verify_and_fit_in_eight_megabytes() -> None:
 def test_the_fast_set_is_a_megabyte_at_most() -> None:
     name = default_weights("fast", on_cpu=True)
     assert (DATA / WEIGHTS[name].file).stat().st_size <= 1_000_000
+
+
+def test_a_file_that_unpacks_to_more_than_it_has_is_refused(tmp_path: Path) -> None:
+    torch.save({"upconv.weight": torch.zeros(20_000_000)}, tmp_path / "whole.pth")
+    packed = tmp_path / "packed.pth"
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pth") as whole,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in whole.namelist():
+            small.writestr(name, whole.read(name))
+    assert packed.stat().st_size < 200_000
+    with pytest.raises(WeightsError, match="unpacks to 80"):
+        load_weights(packed, preset="synthetic")
+    view = torch.zeros(1).expand(2_000_000_000)
+    torch.save({"upconv.weight": view}, tmp_path / "view.pth")
+    with pytest.raises(WeightsError, match="claims 8000000000 bytes"):
+        load_weights(tmp_path / "view.pth", preset="synthetic")
+
+
+def test_values_that_are_not_finite_are_refused(model: GMNet, tmp_path: Path) -> None:
+    with torch.no_grad():
+        model.HRconv.bias[0] = torch.nan
+    save_weights(model, OWN, tmp_path / "nan.safetensors")
+    with pytest.raises(WeightsError, match=r"HRconv\.bias has values that are not finite"):
+        load_weights(tmp_path / "nan.safetensors")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_log_gain": "nan"},
+        {"min_log_gain": "50"},
+        {"sdr_white": "0"},
+        {"sdr_white": "white"},
+        {"peak": "inf"},
+        {"peak": "1e999"},
+        {"map_scale": "3"},
+        {"map_scale": "2.0"},
+    ],
+)
+def test_a_damaged_preset_is_refused(model: GMNet, tmp_path: Path, wrong: dict[str, str]) -> None:
+    path = tmp_path / "a.safetensors"
+    save_weights(model, OWN, path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() | wrong
+        save_file({n: file.get_tensor(n) for n in file.keys()}, path, metadata=metadata)  # noqa: SIM118
+    with pytest.raises(WeightsError, match="damaged preset") as error:
+        load_weights(path)
+    assert "\n" not in str(error.value)

@@ -22,6 +22,10 @@ from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MetadataError
 
 Triple = tuple[float, float, float]
+# Factors by which a map may be smaller than its picture.
+MAP_SCALES = (1, 2, 4, 8)
+# Stops; darker than that is black on any display.
+LEAST_LOG_GAIN = -8.0
 
 
 # Far beyond any display and any tone mapping, and yet finite in float32: PQ has 5.6 stops over
@@ -188,6 +192,9 @@ class GainMapPreset:
     SDR picture is made smaller before the network. `min_log_gain`, in stops, is zero as
     published; weights that may also darken (an SDR grade can be brighter in its mid-tones
     than the HDR master scaled to SDR white) have a negative one.
+
+    Raises:
+        MetadataError: a value is out of its range.
     """
 
     sdr_white: float
@@ -195,6 +202,28 @@ class GainMapPreset:
     map_scale: int = 1
     eotf: Eotf = "gamma22"
     min_log_gain: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every value; NaN fails all comparisons."""
+        if not 1 <= self.sdr_white <= 10_000:
+            raise MetadataError(f"preset: sdr_white must be 1 to 10000, got {self.sdr_white}")
+        if not (self.peak > 1 and self.peak_nits <= 10_000.001):
+            raise MetadataError(
+                f"preset: peak must be above 1 and at most {10_000 / self.sdr_white:g} times "
+                f"sdr_white, got {self.peak}"
+            )
+        if self.map_scale not in MAP_SCALES:
+            raise MetadataError(
+                f"preset: map_scale must be one of {MAP_SCALES}, got {self.map_scale}"
+            )
+        if self.eotf not in SDR_EOTFS:
+            raise MetadataError(
+                f"preset: eotf must be one of {', '.join(SDR_EOTFS)}, got {self.eotf!r}"
+            )
+        if not LEAST_LOG_GAIN <= self.min_log_gain <= 0:
+            raise MetadataError(
+                f"preset: min_log_gain must be {LEAST_LOG_GAIN:g} to 0, got {self.min_log_gain}"
+            )
 
     @property
     def max_log_gain(self) -> float:

@@ -58,7 +58,7 @@ def _add_group(parser: argparse.ArgumentParser, title: str, options: type[Option
         if spec.choices:
             settings |= {"choices": spec.choices, "type": _choice(spec.choices)}
         else:
-            kind = _number(spec, flag) if spec.kind else str
+            kind = _number(spec, flag) if spec.kind in (int, float) else str
             settings |= {"type": kind, "metavar": _METAVARS.get(each.name)}
         group.add_argument(flag, **settings)
 
@@ -80,7 +80,7 @@ def _number(spec: Option, flag: str) -> Callable[[str], object]:
 
     def read(text: str) -> object:
         try:
-            value = spec.kind(text) if spec.kind else text
+            value = int(text) if spec.kind is int else float(text)
             spec.check(flag, value)
         except (ValueError, OptionError) as error:
             what = "whole number" if spec.kind is int else "number"

@@ -38,8 +38,8 @@ class Option:
     """What an option means and may be; `low` and `high` are inclusive."""
 
     doc: str
-    kind: type | None = None
-    """int, float or bool; None for names, paths and objects, which their users check."""
+    kind: type | tuple[type, ...] | None = None
+    """int, float, bool, or types that the value must have; None for what its user checks."""
     low: float | None = None
     high: float | None = None
     choices: tuple[object, ...] = ()
@@ -55,6 +55,9 @@ class Option:
             raise OptionError(f"{name} must be one of {known}, got {value!r}{self._near(value)}")
         if self.kind is bool and not isinstance(value, bool):
             raise OptionError(f"{name} must be True or False, got {value!r}")
+        if isinstance(self.kind, tuple) and not isinstance(value, self.kind):
+            names = " or ".join(kind.__name__ for kind in self.kind)
+            raise OptionError(f"{name} must be {names}, got {value!r}")
         if self.kind not in (int, float):
             return
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -77,7 +80,7 @@ def option[T](
     default: T,
     doc: str,
     *,
-    kind: type | None = None,
+    kind: type | tuple[type, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
     choices: tuple[object, ...] = (),
@@ -128,7 +131,9 @@ class Inference(InputColor):
     """How gain maps are predicted."""
 
     weights: str | Path | None = option(
-        None, "Bundled name, or a .safetensors, .pth or .pt file; the model's own by default."
+        None,
+        "Bundled name, or a .safetensors, .pth or .pt file; the model's own by default.",
+        kind=(str, Path),
     )
     model: str | None = option(
         None,
@@ -156,7 +161,7 @@ class Inference(InputColor):
         low=0,
     )
     device: str | None = option(
-        None, "cuda, cuda:1, mps or cpu; by default a GPU where there is one."
+        None, "cuda, cuda:1, mps or cpu; by default a GPU where there is one.", kind=(str,)
     )
     dtype: str | None = option(
         None,
@@ -271,6 +276,10 @@ class Rendering(InputColor):
             OptionError: see `Option.check`; or one of the light levels comes alone.
         """
         super().__post_init__()
+        if self.mastering is not None:
+            from vs_gainmap.hdr10 import MasteringDisplay
+
+            Option(doc="", kind=(MasteringDisplay,)).check("mastering", self.mastering)
         if (self.max_cll is None) != (self.max_fall is None):
             raise OptionError("max_cll and max_fall go together; give both or neither")
 

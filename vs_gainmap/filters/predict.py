@@ -13,11 +13,10 @@ from vs_gainmap.filters.network_input import network_picture, network_thumbnail
 from vs_gainmap.filters.options import Inference, Scale, with_options
 from vs_gainmap.filters.temporal import SIGNATURE_SIZE, average, signature, window_weights
 from vs_gainmap.filters.window import IN_FLIGHT, frame_cache, modify_with_window
-from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.gainmap import MAP_SCALES, GainMapPreset
 from vs_gainmap.models.inference import choose_device
 from vs_gainmap.models.weights import Weights, default_weights, load_weights
 
-SCALES = (1, 2, 4, 8)
 # Map pixels that `scale="auto"` stays below: a fourth of 1080p.
 AUTO_PIXELS = 960 * 540
 
@@ -92,7 +91,7 @@ def map_scale(clip: vs.VideoNode, trained: int, wanted: Scale | None) -> int:
     if isinstance(wanted, int):
         return wanted
     scale = trained
-    while wanted == "auto" and scale < max(SCALES):
+    while wanted == "auto" and scale < max(MAP_SCALES):
         if -(-clip.width // scale) * -(-clip.height // scale) <= AUTO_PIXELS:
             break
         scale *= 2

@@ -7,21 +7,20 @@ as it was trained. A published checkpoint (``.pth``) carries none: the caller na
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
-from vs_gainmap.errors import WeightsError
+from vs_gainmap.errors import MetadataError, WeightsError
 from vs_gainmap.files import replacing
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import MODELS, GMNet, GridNet, Model
+from vs_gainmap.models.checkpoint import read_checkpoint
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -123,12 +122,7 @@ def load_weights(
         known = ", ".join(WEIGHTS) or "none"
         raise WeightsError(f"weights: no file {path}; bundled names are: {known}")
 
-    if path.suffix == ".safetensors":
-        state, metadata = _read_safetensors(path)
-    elif path.suffix in (".pth", ".pt"):
-        state, metadata = _read_pickle(path), {}
-    else:
-        raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
+    state, metadata = read_checkpoint(path)
     network = _build(state, metadata, path)
     if model is not None and not isinstance(network, _of_model(MODEL_KINDS, model)):
         raise WeightsError(f'weights: {path.name} is for {type(network).__name__}, not "{model}"')
@@ -178,30 +172,6 @@ def _verify(path: Path, sha256: str) -> None:
         )
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return state, dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"weights: {path} can't be read as safetensors: {error}") from error
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        # Restricted unpickling: tensors and plain containers, no code.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"weights: {path} can't be read safely: {reason}") from error
-    for key in ("state_dict", "params"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"weights: {path} holds no state dict")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
-
-
 def _build(state: dict[str, Tensor], metadata: dict[str, str], path: Path) -> Model:
     kind = MODELS.get(metadata.get("model", "gmnet"), GMNet)
     try:
@@ -228,10 +198,13 @@ def _choose_preset(
         )
     if metadata.get("model") not in MODELS or metadata.get("eotf") not in SDR_EOTFS:
         raise WeightsError(f"weights: {path.name} is for a newer vs-gainmap; update it")
-    return GainMapPreset(
-        sdr_white=float(metadata["sdr_white"]),
-        peak=float(metadata["peak"]),
-        map_scale=int(metadata["map_scale"]),
-        eotf=cast("Eotf", metadata["eotf"]),
-        min_log_gain=float(metadata.get("min_log_gain", "0")),
-    )
+    try:
+        return GainMapPreset(
+            sdr_white=float(metadata["sdr_white"]),
+            peak=float(metadata["peak"]),
+            map_scale=int(metadata["map_scale"]),
+            eotf=cast("Eotf", metadata["eotf"]),
+            min_log_gain=float(metadata.get("min_log_gain", "0")),
+        )
+    except (KeyError, ValueError, MetadataError) as error:
+        raise WeightsError(f"weights: {path.name} has a damaged preset: {error}") from error
