@@ -88,7 +88,7 @@ def _ordinary() -> list[str]:
     return [chrt, "--other", "0"] if chrt else []
 
 
-def dump_dom(browser: str, page: Path, profile: Path) -> str:
+def dump_dom(browser: str, page: Path, profile: Path, width: int = 1400) -> str:
     """Open a page from disk, let its scripts run, and return the document as it then is.
 
     A browser that hangs is killed with all its processes and started once more; then the test
@@ -101,6 +101,7 @@ def dump_dom(browser: str, page: Path, profile: Path) -> str:
             *_FLAGS,
             # A killed browser leaves its profile locked.
             f"--user-data-dir={profile}-{attempt}",
+            f"--window-size={width},1000",
             "--virtual-time-budget=5000",
             "--dump-dom",
             page.as_uri(),

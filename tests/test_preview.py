@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from vs_gainmap.filters.rendering import apply
 
 from tests.browser import dump_dom, find_browser
 from tests.clips import BT709, drawn, frame_props, noise, planes
-from vs_gainmap import gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
+from vs_gainmap import apply, gainmap_overlay, nits_overlay, predict, sdr_to_hdr10
 from vs_gainmap.cli import main
+from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters.false_color import NitsScale, StopsScale
+from vs_gainmap.filters.options import Conversion
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.preview.frames import Previewer
+from vs_gainmap.preview.frames import Previewer, pixel_shares
 from vs_gainmap.preview.pictures import legend, tone_map, ultra_hdr
 from vs_gainmap.preview.report import measure_frames
 from vs_gainmap.preview.scopes import histogram, waveform
@@ -53,7 +58,7 @@ def test_nits_scale_is_pq() -> None:
 
 def test_legend_fits_and_shows_the_table() -> None:
     scale = StopsScale(0.0, 2.3)
-    strip = legend(scale, 320, "stops")
+    strip = legend(scale, 320)
     assert strip.shape == (44, 320, 3)
     assert (strip[10, 24] == scale.table[0]).all()
     assert (strip[10, 320 - 25] == scale.table[255]).all()
@@ -104,7 +109,7 @@ def test_overlays_are_clips_in_false_color(tiny_weights: Path) -> None:
 
 def test_a_frame_has_what_the_filters_gave(tiny_weights: Path) -> None:
     clip = noise(64, 48, 3, **BT709)
-    previewer = Previewer(clip, {"weights": tiny_weights, "radius": 0}, {"strength": 0.5})
+    previewer = Previewer(clip, Conversion(weights=tiny_weights, radius=0, strength=0.5))
     shown = previewer.frame(1)
     gain_map = predict(clip, weights=tiny_weights, radius=0)
     stops = planes(gain_map, 1)[0] * frame_props(gain_map, 1)["GainMapMax"]
@@ -147,24 +152,45 @@ def test_stats_round_trip(tmp_path: Path) -> None:
         read_stats(tmp_path / "bad.json")
 
 
-SIZES = "[i.naturalWidth, i.naturalHeight]"
-PLACES = "[i.getBoundingClientRect().left, i.getBoundingClientRect().top].map(Math.round)"
+# Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps.
+PROBE = """
+<script>addEventListener('load', () => {
+  const boxes = [...document.querySelectorAll('figure, table, h1, h2, p, body > svg')];
+  const rects = boxes.map(box => box.getBoundingClientRect());
+  const overlaps = [];
+  rects.forEach((a, i) => rects.slice(i + 1).forEach((b, k) => {
+    if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1
+        && b.top < a.bottom - 1) overlaps.push([boxes[i].innerText, boxes[i + 1 + k].innerText]);
+  }));
+  const figures = [...document.querySelectorAll('figure')];
+  document.title = JSON.stringify({
+    figures: figures.map(f => [f.innerText.trim(), ...[...f.querySelectorAll('img')].flatMap(
+      i => [i.naturalWidth, i.naturalHeight])]),
+    places: figures.map(f => [f.getBoundingClientRect().left, f.getBoundingClientRect().top]),
+    wide: document.documentElement.scrollWidth - innerWidth, overlaps,
+  });
+})</script></body>"""
 
 
-def check_in_browser(
-    page: Path, tmp_path: Path, *, in_ci: bool, what: str = SIZES
-) -> list[tuple[int, int]]:
-    """Return two numbers for each of a page's pictures, natural sizes, as Chromium has them."""
-    script = (
-        "<script>addEventListener('load', () => { document.title = [...document.images]"
-        f".map(i => {what}.join('x')).join(' ') }})</script></body>"
-    )
-    probe = tmp_path / "probe.html"
-    probe.write_text(page.read_text().replace("</body>", script))
-    dom = dump_dom(find_browser(in_ci=in_ci), probe, tmp_path / "profile")
+def probe(page: Path, tmp_path: Path, width: int, *, in_ci: bool) -> dict[str, Any]:
+    """Return what Chromium makes of a page: figures, with their pictures decoded, and layout."""
+    probed = tmp_path / "probe.html"
+    probed.write_text(page.read_text().replace("</body>", PROBE))
+    dom = dump_dom(find_browser(in_ci=in_ci), probed, tmp_path / f"profile-{width}", width)
     title = re.search(r"<title>(.*?)</title>", dom)
     assert title
-    return [(int(w), int(h)) for w, h in re.findall(r"(\d+)x(\d+)", title.group(1))]
+    found: dict[str, Any] = json.loads(html.unescape(title.group(1)))
+    return found
+
+
+def check_layout(page: Path, tmp_path: Path, *, in_ci: bool) -> dict[str, Any]:
+    """Check that nothing overlaps or sticks out on a wide and a narrow screen."""
+    found = {}
+    for width in (500, 1400):
+        found = probe(page, tmp_path, width, in_ci=in_ci)
+        assert found["wide"] <= 0, width
+        assert found["overlaps"] == [], width
+    return found
 
 
 def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_ci: bool) -> None:
@@ -179,7 +205,8 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     assert "<svg" in text
     assert main(["report", str(video), "--quiet"]) == 1
     assert "exists already; add --overwrite" in capsys.readouterr().err
-    assert check_in_browser(page, tmp_path, in_ci=in_ci) == [(256, 192)] * 2
+    found = check_layout(page, tmp_path, in_ci=in_ci)
+    assert found["figures"] == [["0.00 s", 256, 192], ["0.42 s", 256, 192]]
 
 
 @pytest.mark.parametrize(
@@ -218,20 +245,34 @@ def test_preview_page(
     *,
     in_ci: bool,
 ) -> None:
-    arguments = ["preview", str(source), "--at", "0.1", "--at", "0.3"]
+    arguments = ["preview", str(source), "--at", "0.1", "--at", "0.3", "--strength", "0.5"]
+    arguments += ["--device", "cpu"]
     assert main([*arguments, "--weights", str(tiny_weights)]) == 0
     page = Path(capsys.readouterr().out.strip())
     assert page.parent == tmp_path
-    text = page.read_text()
+    text = html.unescape(page.read_text())
     assert text.count("<h2>") == 2
-    assert text.count("image/avif") == 2
-    assert text.count("image/jpeg") == 2
-    sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
-    assert len(sizes) == 16
-    # SDR, tone-mapped, the true HDR AVIF and the Ultra HDR JPEG at the frame's size: Chromium
-    # decodes them all.
-    assert sizes.count((128, 96)) == 8
-    assert all(w and h for w, h in sizes)
+    for row in (
+        "<th>file</th><td>sdr.mkv, YUV420P10, 128x96, 12 frames, 24 frames a second<",
+        "<th>matrix</th><td>BT.709 (1), in the file<",
+        f"<th>network</th><td>gmnet, weights {tiny_weights.name} on cpu by torch, ",
+        "<th>options</th><td>strength 0.5, weights ",
+        f"<th>command</th><td>vs-gainmap preview {source} --at 0.1 ",
+        f", vs-gainmap {version('vs-gainmap')}<",
+    ):
+        assert row in text
+    for name in ("above 203 cd/m²", "above 1000 cd/m²", "outside BT.709", "outside P3"):
+        assert len(re.findall(rf"<th>pixels {name}</th><td>\d+\.\d\d%<", text)) == 2
+    found = check_layout(page, tmp_path, in_ci=in_ci)
+    frame = found["figures"][:10]
+    assert len(found["figures"]) == 20
+    # A slider over SDR, HDR and map, made of the page's own pictures.
+    shown = "HDR, tone-mapped for this page"
+    assert frame[0] == [f"SDR | {shown} | gain map, stops", 128, 96, 128, 96, 128, 140]
+    # Chromium decodes the true HDR AVIF and the Ultra HDR JPEG, too.
+    names = ("SDR", shown, "HDR as it is (PQ)", "HDR as Ultra HDR JPEG")
+    assert [f for f in frame if f[0] in names] == [[name, 128, 96] for name in names]
+    assert all(side for _, *sides in frame for side in sides)
 
 
 def test_contact_sheet(
@@ -245,17 +286,20 @@ def test_contact_sheet(
     arguments = ["preview", str(source), "--weights", str(tiny_weights), "--overwrite"]
     assert main([*arguments, "--sheet", "4"]) == 0
     page = Path(capsys.readouterr().out.strip())
-    text = page.read_text()
-    assert text.count("<h2>") == 1
+    assert page.read_text().count("<h2>") == 1
+    found = check_layout(page, tmp_path, in_ci=in_ci)
+    legend_strip, *cells = found["figures"]
+    assert legend_strip == ["scale of the gain maps, stops", 320, 44]
+    assert len(cells) == 16
     # The middles of four parts of half a second at 24 frames a second.
-    assert [text.count(f">{n / 24:.2f} s: ") for n in (1, 4, 7, 10)] == [1] * 4
-    sizes = check_in_browser(page, tmp_path, in_ci=in_ci)
-    assert sizes == [(320, 720), (320, 240)] * 4 + [(320, 44)]
-    # HDR stands below its own three, and frames side by side.
-    places = check_in_browser(page, tmp_path, in_ci=in_ci, what=PLACES)
-    for (left, top), (hdr_left, hdr_top) in zip(places[:8:2], places[1:8:2], strict=True):
-        assert (hdr_left, hdr_top > top) == (left, True)
-    assert places[2][0] > places[0][0]
+    assert [cell[0] for cell in cells[::4]] == [f"{n / 24:.2f} s: SDR" for n in (1, 4, 7, 10)]
+    assert [cell[0].split(",")[0] for cell in cells[1:4]] == ["gain map", "HDR", "HDR (PQ)"]
+    assert {tuple(cell[1:]) for cell in cells} == {(320, 240)}
+    # A frame's pictures stand below each other, and frames side by side.
+    places = found["places"][1:]
+    assert len({left for left, _ in places[:4]}) == 1
+    assert [top for _, top in places[:4]] == sorted({top for _, top in places[:4]})
+    assert places[4][0] > places[0][0]
     assert main([*arguments, "--sheet", "2", "--at", "0.2"]) == 0
     assert page.read_text().count("<h2>") == 2
 
@@ -270,7 +314,7 @@ def test_ultra_hdr_is_the_light_that_apply_gave(tiny_weights: Path, tmp_path: Pa
             + (30 if p == 0 else 60)
         ),
     )
-    shown = Previewer(ramp, {"weights": tiny_weights}, {"strength": 0.7}).frame(0)
+    shown = Previewer(ramp, Conversion(weights=tiny_weights, strength=0.7)).frame(0)
     data = ultra_hdr(shown.sdr, shown.pq, sdr_white=shown.sdr_white, eotf=shown.eotf)
     path = tmp_path / "hdr.jpg"
     path.write_bytes(data)
@@ -302,3 +346,18 @@ def test_convert_keeps_stats_for_the_report(
     capsys.readouterr()
     assert main(["report", str(video), "--stats", str(stats), "--quiet"]) == 0
     assert "Qmax" in Path(capsys.readouterr().out.strip()).read_text()
+
+
+def test_pixel_shares_count_bright_and_saturated_colors() -> None:
+    nits = torch.full((3, 10, 10), 100.0)
+    nits[:, 0] = 300.0
+    nits[:, 1, :5] = 2000.0
+    nits[1:, 2] = 0.0  # BT.2020's own red is outside of both.
+    p3_red = convert_primaries(torch.tensor([50.0, 0.5, 0.5]).view(3, 1, 1), "p3d65", "bt2020")
+    nits[:, 3, :1] = p3_red[:, 0]
+    assert pixel_shares(nits) == pytest.approx(
+        {"above 203 cd/m²": 0.15, "above 1000 cd/m²": 0.05, "outside BT.709": 0.11,
+         "outside P3": 0.10}
+    )  # fmt: skip
+    gray = torch.rand(1, 16, 16).expand(3, 16, 16) * 1000
+    assert pixel_shares(gray)["outside BT.709"] == 0

@@ -104,7 +104,8 @@ def draw(sdr: vs.VideoNode, hdr: vs.VideoNode, gain_map: vs.VideoNode) -> Rgb:
     lines = []
     for n in FRAMES:
         mapped = picture(stops, n)
-        mapped[-44:] = legend(scale, WIDTH, "")
+        strip = legend(scale, WIDTH)
+        mapped[-len(strip) :] = strip
         lines += [
             ("SDR", picture(rgb, n)),
             ("SDR, two stops darker", picture(dark_sdr, n)),

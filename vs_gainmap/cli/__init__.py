@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, 1 after an error, 130 after Ctrl-C. A wrong usage exits with 2, as argparse does.
     """
     args = build_parser().parse_args(argv)
+    args.command = shlex.join(["vs-gainmap", *(sys.argv[1:] if argv is None else argv)])
     logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
     try:
         status: int = args.run(args)

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vs_gainmap.cli.describe import Network, describe_network
 from vs_gainmap.cli.interrupt import interruptible
-from vs_gainmap.cli.network import Network, describe_network
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,

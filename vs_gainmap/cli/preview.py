@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.describe import describe_color, describe_network, describe_options
 from vs_gainmap.cli.options import (
     add_filter_options,
     add_progressive_option,
@@ -15,6 +19,9 @@ from vs_gainmap.cli.options import (
 )
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.files import check_output
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,7 +51,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the page."""
     from vs_gainmap.filters.options import Conversion
-    from vs_gainmap.preview.frames import Previewer, write_preview
+    from vs_gainmap.preview.frame_page import write_preview
+    from vs_gainmap.preview.frames import Previewer
     from vs_gainmap.preview.page import PICTURES, PLOTS, require
     from vs_gainmap.video.index import main_video, open_input, scan
     from vs_gainmap.video.streams import display_matrix, orientation
@@ -76,9 +84,25 @@ def run(args: argparse.Namespace) -> int:
         frames = _spread(3, clip.num_frames)
     shown = [previewer.frame(n) for n in sorted(set(frames))]
     sheet = [previewer.frame(n) for n in _spread(args.sheet or 0, clip.num_frames)]
-    write_preview(page, shown, title=f"{args.input.name}: SDR to HDR10", sheet=sheet)
+    title = f"{args.input.name}: SDR to HDR10"
+    write_preview(page, shown, title=title, sheet=sheet, about=_about(args, clip))
     print(page)
     return 0
+
+
+def _about(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[str, str]]:
+    """Return the head of the page."""
+    made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    size = f"{clip.width}x{clip.height}, {clip.num_frames} frames"
+    rate = f", {float(clip.fps):.6g} frames a second" if clip.fps else ""
+    return [
+        ("file", f"{args.input.name}, {clip.format.name}, {size}{rate}"),
+        *describe_color(args, clip),
+        ("network", str(describe_network(args))),
+        ("options", describe_options(args)),
+        ("command", args.command),
+        ("made", f"{made}, vs-gainmap {version('vs-gainmap')}"),
+    ]
 
 
 def _spread(count: int, length: int) -> list[int]:

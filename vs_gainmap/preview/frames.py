@@ -1,11 +1,10 @@
-"""The preview page: a few frames of an SDR clip, and their HDR."""
+"""Frames of an SDR clip with their gain map and HDR, for a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,23 +12,24 @@ import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
+from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import Eotf, pq_eotf
 from vs_gainmap.filters import props
 from vs_gainmap.filters.apply import apply_tagged
 from vs_gainmap.filters.color_props import tag_sdr_clip
-from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale, scale_top
+from vs_gainmap.filters.false_color import Rgb
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
 from vs_gainmap.filters.options import Conversion
 from vs_gainmap.filters.predict import predict_tagged
 from vs_gainmap.gainmap import largest_gain
 from vs_gainmap.photo.render import upright
-from vs_gainmap.preview.page import PICTURES, PLOTS, Page, require
-from vs_gainmap.preview.pictures import avif, legend, png, shrink, square_size, tone_map, ultra_hdr
-from vs_gainmap.preview.scopes import histogram, waveform
+from vs_gainmap.preview.pictures import shrink, square_size
 from vs_gainmap.video.pixels import sample_aspect
 
 MAX_WIDTH = 960
-SHEET_WIDTH = 320
+# A color is outside of primaries if a component is this share of the brightest one below zero.
+_OUTSIDE = 0.01
+_GAMUTS: dict[str, PrimariesName] = {"BT.709": "bt709", "P3": "p3d65"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,8 @@ class PreviewFrame:
     """One frame in every form that a page shows.
 
     `sdr` is (H, W, 3) 8-bit; `stops` (H, W) log gain; `pq` (3, H, W) BT.2020 PQ, 0..1;
-    `sdr_white` and `eotf` how SDR became light; `found` the HDR frame's props.
+    `sdr_white` and `eotf` how SDR became light; `found` the HDR frame's props. `shares` are of the
+    frame's pixels, at its full size, 0..1 by their names.
     """
 
     seconds: float
@@ -48,6 +49,7 @@ class PreviewFrame:
     sdr_white: float
     eotf: Eotf
     found: dict[str, Any]
+    shares: dict[str, float]
 
 
 class Previewer:
@@ -129,97 +131,25 @@ class Previewer:
             sdr_white=white,
             eotf=eotf,
             found=levels,
+            shares=pixel_shares(pq_eotf(torch.from_numpy(pq))),
         )
 
     def _upright[T: np.generic](self, picture: NDArray[T]) -> NDArray[T]:
         return upright(picture, self._orientation)
 
 
-def write_preview(
-    path: Path, frames: Sequence[PreviewFrame], *, title: str, sheet: Sequence[PreviewFrame] = ()
-) -> None:
-    """Write the page.
+def pixel_shares(nits: torch.Tensor) -> dict[str, float]:
+    """Return how many pixels are bright, and how many have saturated colors.
 
     Args:
-        path: of the page, HTML with everything inside.
-        frames: frames to show every way, in order.
-        title: of the page.
-        sheet: frames to show small, as a contact sheet.
+        nits: (3, H, W), BT.2020, cd/m2.
 
-    Raises:
-        MediaError: matplotlib, imagecodecs or Pillow is not installed.
+    Returns:
+        Shares 0..1 by their names.
     """
-    require(*PLOTS, *PICTURES)
-    page = Page(title)
-    page.note(
-        "The HDR pictures are AVIF in PQ and Ultra HDR JPEG: a browser on an HDR screen shows "
-        "them as HDR. The tone-mapped one is for ordinary screens and only hints at it."
-    )
-    if sheet:
-        page.heading("Contact sheet: SDR, gain map, tone-mapped; HDR below")
-        page.columns([_thumbnails(shown) for shown in sheet])
-        low, high = sheet[0].stops_range
-        page.figures(
-            [
-                (
-                    "gain map, stops",
-                    png(legend(StopsScale(low, high), SHEET_WIDTH, "stops")),
-                    "image/png",
-                )
-            ]
-        )
-    # One scale for all of them, so that they compare.
-    peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in frames), default=0.0))
-    for shown in frames:
-        page.heading(f"{shown.seconds:.3f} s")
-        page.figures(_figures(shown, peak))
-        page.table(
-            [
-                ("Qmax", f"{float(shown.found[props.GAIN_MAP_MAX]):+.2f} stops"),
-                ("brightest pixel", f"{float(shown.found[props.FRAME_MAX_NITS]):.0f} cd/m²"),
-                ("frame average", f"{float(shown.found[props.FRAME_AVERAGE_NITS]):.1f} cd/m²"),
-            ]
-        )
-    page.write(path)
-
-
-def _thumbnails(shown: PreviewFrame) -> list[tuple[str, bytes, str]]:
-    """Return a frame's strip for ordinary screens, and its HDR, both small."""
-    height, width = shown.sdr.shape[:2]
-    size = (SHEET_WIDTH, max(round(height * SHEET_WIDTH / width), 1))
-    pq = np.stack([shrink(plane, size) for plane in shown.pq])
-    nits = pq_eotf(torch.from_numpy(pq))
-    rows = [
-        shrink(shown.sdr, size),
-        StopsScale(*shown.stops_range).paint(shrink(shown.stops, size)),
-        tone_map(nits, shown.sdr_white),
-    ]
-    levels = (float(shown.found[name]) for name in (props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS))
-    top, average = levels
-    caption = f"{shown.seconds:.2f} s: {top:.0f} cd/m², average {average:.0f}"
-    return [
-        (caption, png(np.concatenate(rows)), "image/png"),
-        (f"{shown.seconds:.2f} s, HDR (PQ)", avif(nits), "image/avif"),
-    ]
-
-
-def _figures(shown: PreviewFrame, peak: float) -> list[tuple[str, bytes, str]]:
-    nits = pq_eotf(torch.from_numpy(shown.pq))
-    stops_scale, nits_scale = StopsScale(*shown.stops_range), NitsScale(peak)
-    width = shown.sdr.shape[1]
-    brightest = nits.amax(dim=0).numpy()
-    painted_stops = np.concatenate(
-        [stops_scale.paint(shown.stops), legend(stops_scale, width, "stops")]
-    )
-    painted_nits = np.concatenate([nits_scale.paint(brightest), legend(nits_scale, width, "cd/m2")])
-    jpeg = ultra_hdr(shown.sdr, shown.pq, sdr_white=shown.sdr_white, eotf=shown.eotf)
-    return [
-        ("SDR", png(shown.sdr), "image/png"),
-        ("gain map, stops", png(painted_stops), "image/png"),
-        ("HDR, tone-mapped for this page", png(tone_map(nits, shown.sdr_white)), "image/png"),
-        ("HDR as it is (PQ)", avif(nits), "image/avif"),
-        ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
-        ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
-        ("waveform", waveform(shown.pq, peak), "image/png"),
-        ("histogram", histogram(shown.pq, peak), "image/png"),
-    ]
+    brightest = nits.amax(dim=0)
+    masks = {f"above {level} cd/m²": brightest > level for level in (203, 1000)}
+    for title, primaries in _GAMUTS.items():
+        converted = convert_primaries(nits, "bt2020", primaries)
+        masks[f"outside {title}"] = converted.amin(dim=0) < -_OUTSIDE * brightest
+    return {name: float(mask.float().mean()) for name, mask in masks.items()}

@@ -14,18 +14,48 @@ STYLE = """
 :root { color-scheme: dark; }
 body { background: #181818; color: #ddd; font: 15px/1.5 system-ui, sans-serif;
        margin: 2rem auto; max-width: 1300px; padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; flex: 1 1 400px; max-width: 640px; }
-.column { flex: 0 1 320px; }
-.column figure { margin-bottom: .5rem; }
+h1 { font-size: 1.4rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
+.row { display: grid; gap: 1rem; align-items: start; margin: 1rem 0;
+       grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); }
+.row.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 200px), 1fr)); }
+.column { display: grid; gap: .5rem; }
+figure { margin: 0; overflow-x: auto; }
 figcaption { color: #aaa; font-size: .85rem; margin-bottom: .3rem; }
 img, svg { display: block; height: auto; max-width: 100%; }
-table { border-collapse: collapse; } td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
-th { color: #aaa; font-weight: normal; }
-.note { color: #aaa; }
+figure > img { cursor: zoom-in; }
+figure:has(> img.large) { grid-column: 1 / -1; }
+figure > img.large { cursor: zoom-out; max-width: none; }
+.stack { overflow: hidden; position: relative; }
+.stack img + img { left: 0; position: absolute; top: 0; }
+input { width: 100%; }
+table { border-collapse: collapse; margin: 1rem 0; }
+td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
+td { overflow-wrap: anywhere; } th { color: #aaa; font-weight: normal; }
+.note { color: #aaa; max-width: 75ch; }
 """
-
+# A click shows a picture at its own size. A row that is to be compared gets a figure that goes
+# over from its first picture to the next ones.
+SCRIPT = """
+addEventListener("click", event => {
+  if (event.target.matches("figure > img")) event.target.classList.toggle("large");
+});
+for (const row of document.querySelectorAll("[data-compare]")) {
+  const images = row.querySelectorAll("img");
+  const layers = row.dataset.compare.split(" ").map(index => images[index].cloneNode());
+  const figure = document.createElement("figure");
+  const last = 100 * (layers.length - 1);
+  figure.innerHTML = `<figcaption>${layers.map(layer => layer.alt).join(" | ")}</figcaption>`
+    + `<div class="stack"></div><input type="range" max="${last}" value="50" aria-label="wipe">`;
+  figure.children[1].append(...layers);
+  const wipe = () => layers.forEach((layer, index) => {
+    const left = Math.min(Math.max(100 * index - figure.children[2].value, 0), 100);
+    layer.style.clipPath = `inset(0 0 0 ${left}%)`;
+  });
+  figure.children[2].addEventListener("input", wipe);
+  wipe();
+  row.prepend(figure);
+}
+"""
 
 # Import name and distribution of what pages are drawn with. Pillow comes along with Matplotlib.
 PLOTS = (("matplotlib.figure", "matplotlib"),)
@@ -75,14 +105,24 @@ class Page:
         )
         self._parts.append(f"<table>{cells}</table>")
 
-    def figures(self, items: Sequence[Figure]) -> None:
-        """Add pictures side by side."""
-        self._parts.append(f'<div class="row">{_figures(items)}</div>')
+    def figures(
+        self, items: Sequence[Figure], *, compare: Sequence[int] = (), small: bool = False
+    ) -> None:
+        """Add pictures side by side.
+
+        Args:
+            items: the pictures.
+            compare: indices of those that a slider goes over, all of one size.
+            small: more of them fit into a row.
+        """
+        data = f' data-compare="{" ".join(map(str, compare))}"' if compare else ""
+        kind = "row small" if small else "row"
+        self._parts.append(f'<div class="{kind}"{data}>{_figures(items)}</div>')
 
     def columns(self, items: Sequence[Sequence[Figure]]) -> None:
         """Add small pictures, those that belong together one below the other."""
         made = "".join(f'<div class="column">{_figures(column)}</div>' for column in items)
-        self._parts.append(f'<div class="row">{made}</div>')
+        self._parts.append(f'<div class="row small">{made}</div>')
 
     def svg(self, element: str) -> None:
         """Add a drawing; the element is put in as it is."""
@@ -96,8 +136,10 @@ class Page:
         """
         text = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width">'
             f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head>"
-            f"<body><h1>{html.escape(self.title)}</h1>{''.join(self._parts)}</body></html>"
+            f"<body><h1>{html.escape(self.title)}</h1>{''.join(self._parts)}"
+            f"<script>{SCRIPT}</script></body></html>"
         )
         write_bytes(path, text.encode())
 

@@ -104,24 +104,29 @@ def ultra_hdr(sdr: Rgb, pq: NDArray[np.float32], *, sdr_white: float, eotf: Eotf
     return make_ultrahdr(predicted, ConvertOptions())
 
 
-def legend(scale: StopsScale | NitsScale, width: int, unit: str) -> Rgb:
-    """Draw a scale as a strip (44, width, 3) to put under a picture."""
-    margin = 24
-    strip = np.full((44, width, 3), 24, np.uint8)
+def legend(scale: StopsScale | NitsScale, width: int) -> Rgb:
+    """Draw a scale as a strip (H, width, 3) to put under a picture.
+
+    A page shows wide pictures smaller, so the strip of a wide one is higher: 44 up to a width of
+    480, and in proportion above.
+    """
+    zoom = max(width / 480, 1.0)
+    margin, high, top, bottom = (round(v * zoom) for v in (24, 44, 6, 20))
+    strip = np.full((high, width, 3), 24, np.uint8)
     span = width - 2 * margin
     ramp = scale.table[np.linspace(0, 255, span).round().astype(int)]
-    strip[6:20, margin : margin + span] = ramp[None]
+    strip[top:bottom, margin : margin + span] = ramp[None]
     free = 0
     for place, text in scale.ticks():
         x = margin + round(place * (span - 1))
-        half = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)[0][0] // 2
-        cv2.line(strip, (x, 16), (x, 23), (255, 255, 255), 1)
+        half = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * zoom, 1)[0][0] // 2
+        cv2.line(strip, (x, bottom - 4), (x, bottom + 3), (255, 255, 255), round(zoom))
         if x - half > free:
-            _write(strip, text, (x - half, 37), 0.4)
-            free = x + half + 4
-    _write(strip, unit, (2, 18), 0.35)
+            _write(strip, text, (x - half, round(37 * zoom)), 0.4 * zoom)
+            free = x + half + round(4 * zoom)
     return strip
 
 
 def _write(picture: Rgb, text: str, at: tuple[int, int], size: float) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, (255,) * 3, 1, cv2.LINE_AA)
+    white, thick = (255, 255, 255), max(round(2 * size), 1)
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, white, thick, cv2.LINE_AA)

@@ -108,7 +108,7 @@ def write_report(
             f"report takes by --stats, or by itself when it is named VIDEO{STATS_SUFFIX}."
         )
     page.heading("Shots")
-    page.figures(_thumbnails(full, frames))
+    page.figures(_thumbnails(full, frames), small=True)
     page.heading("Metadata")
     for note in assumed:
         page.note(note)

@@ -91,8 +91,10 @@ def waveform(pq: NDArray[np.float32], peak: float = USUAL_TOP) -> bytes:
     phosphor = np.array([16.0, 16.0, 16.0]) * (1 - light[..., None])
     phosphor += np.array([150.0, 255.0, 150.0]) * light[..., None]
     extent = (0, 1, 0, top)
-    ax.grid(visible=False)  # a line at 203 cd/m2 would hide what sits there
+    ax.grid(visible=False)  # a solid line at 203 cd/m2 would hide what is there
     ax.imshow(phosphor.astype(np.uint8), origin="lower", aspect="auto", extent=extent)
+    for nits in ticks_to(peak):
+        ax.axhline(pq_of(nits), color="#fff", alpha=0.3, linewidth=0.5, linestyle=":")
     nits_axis(ax, peak)
     ax.set_xticks([])
     return to_png(figure)
@@ -110,6 +112,7 @@ def histogram(pq: NDArray[np.float32], peak: float = USUAL_TOP) -> bytes:
         counts, edges = np.histogram(plane, bins=256, range=(0, pq_of(peak)))
         ax.stairs(counts / plane.size * 100 + 1e-4, edges, color=color, linewidth=1)
     ax.set_yscale("log")
+    ax.set_yticks([10.0**n for n in range(-3, 3)], ["0.001", "0.01", "0.1", "1", "10", "100"])
     ax.set_ylim(1e-3, 100)
     ax.set_ylabel("% of pixels", color="#ccc", fontsize=8)
     nits_axis(ax, peak, vertical=False)

@@ -1,10 +1,15 @@
-"""Which network the options choose, for summaries and pages."""
+"""What a command uses, in words: network, color of the input, options."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from vs_gainmap.cli.options import conversion_options
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
 
 
 class Network(NamedTuple):
@@ -51,3 +56,42 @@ def describe_network(args: argparse.Namespace) -> Network:
         device=args.device if device is None else str(device),
         dtype=dtype,
     )
+
+
+def describe_options(args: argparse.Namespace) -> str:
+    """Return the filter's options that the user gave."""
+    given = conversion_options(args)
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "defaults"
+
+
+def describe_color(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[str, str]]:
+    """Return each color property of an SDR clip, and where it comes from.
+
+    Args:
+        args: with the options for the input's color.
+        clip: as it was read.
+
+    Raises:
+        vs.Error: the clip is not usable SDR.
+    """
+    from vs_gainmap.color.h273 import TABLE, UNSPECIFIED
+    from vs_gainmap.filters.color_props import PROP_OF, tag_sdr_clip
+    from vs_gainmap.filters.options import InputColor
+    from vs_gainmap.preview.metadata import color_name
+
+    given = {kind: getattr(args, kind) for kind in TABLE if getattr(args, kind) is not None}
+    tagged = tag_sdr_clip(clip, InputColor(**given), "vs-gainmap")
+    with clip.get_frame(0) as frame:
+        before = dict(frame.props)
+    with tagged.get_frame(0) as frame:
+        after = dict(frame.props)
+    rows = []
+    for kind in TABLE:
+        if PROP_OF[kind] not in after:
+            continue
+        in_file = before.get(PROP_OF[kind])
+        silent = in_file is None or (in_file == UNSPECIFIED and kind != "chroma_location")
+        source = "assumed by size and format" if silent else "in the file"
+        source = "as given" if kind in given else source
+        rows.append((kind.replace("_", " "), f"{color_name(kind, after)}, {source}"))
+    return rows
