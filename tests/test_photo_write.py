@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zlib
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import tifffile
 import torch
 import vapoursynth as vs
-from PIL import Image, MpoImagePlugin
+from PIL import Image, ImageCms, MpoImagePlugin
 
 from tests.browser import dump_dom, find_browser
 from tests.photo_samples import (
@@ -54,7 +55,14 @@ from vs_gainmap.photo.profile import make_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
 from vs_gainmap.photo.write import assemble, encode_pq, write_pq
-from vs_gainmap.photo.xmp import CONTAINER, HDRGM, ITEM, read_properties
+from vs_gainmap.photo.xmp import (
+    CONTAINER,
+    HDRGM,
+    ITEM,
+    merge_directory,
+    read_properties,
+    write_directory,
+)
 
 OPTIONS = ConvertOptions()
 
@@ -152,12 +160,20 @@ def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> 
     assert f'Item:Length="{len(gain_map.stream)}"'.encode() in (after.xmp or b"")
 
 
-STALE_ITEM = (
-    b'<rdf:li rdf:parseType="Resource"><C:Item I:Semantic="GainMap" I:Length="77"/></rdf:li>'
-)
+# How others write a directory's entry: attributes of an item, elements of one, or of the entry.
+STALE_ITEMS = {
+    "none": b"",
+    "attributes": b'<rdf:li rdf:parseType="Resource"><C:Item I:Semantic="GainMap" I:Length="77"/>'
+    b"</rdf:li>",
+    "elements": b'<rdf:li rdf:parseType="Resource"><C:Item rdf:parseType="Resource"><I:Semantic>'
+    b"GainMap</I:Semantic><I:Length>77</I:Length></C:Item></rdf:li>",
+    "entry": b'<rdf:li I:Semantic="GainMap" I:Length="77"/>',
+    "other prefix": b'<rdf:li rdf:parseType="Resource"><C:Item xmlns:i2="http://ns.google.com/photos'
+    b'/1.0/container/item/" i2:Semantic="GainMap" i2:Length="77"/></rdf:li>',
+}
 
 
-@pytest.mark.parametrize("stale", [b"", STALE_ITEM], ids=["", "stale"])
+@pytest.mark.parametrize("stale", STALE_ITEMS.values(), ids=STALE_ITEMS)
 def test_motion_photo_keeps_its_clip(
     tmp_path: Path, predictor: PhotoPredictor, stale: bytes
 ) -> None:
@@ -187,6 +203,93 @@ def test_motion_photo_keeps_its_clip(
         render_photo(read_photo(tmp_path / "moving_hdr.jpg")),
         render_photo(read_photo(tmp_path / "plain_hdr.jpg")),
     )
+
+
+def test_metadata_of_an_earlier_map_go(tmp_path: Path, predictor: PhotoPredictor) -> None:
+    plain = encode_jpeg(scene())
+    # An editor dropped the map and kept what described it, as attributes and as elements.
+    packet = (
+        write_directory(4321)
+        .replace(b"</rdf:RDF>", b'<rdf:Description xmlns:d="urn:x" d:kept="1"/></rdf:RDF>')
+        .replace(
+            b"<Container:Directory>",
+            b"<hdrgm:GainMapMax>3</hdrgm:GainMapMax><Container:Directory>",
+        )
+    )
+    (tmp_path / "in.jpg").write_bytes(plain[:2] + segment(APP1, XMP + packet) + plain[2:])
+    convert_photo(tmp_path / "in.jpg", tmp_path / "out.jpg", predictor, OPTIONS)
+    first = parse_jpeg((tmp_path / "out.jpg").read_bytes())
+    (gain_map,) = appended_images(first)
+    found = read_properties(first.xmp or b"", ITEM)
+    assert found["Semantic"] == ["Primary", "GainMap"]
+    assert found["Length"] == [str(len(gain_map.stream))]
+    assert read_properties(first.xmp or b"", HDRGM) == {"Version": ["1.0"]}
+    assert read_properties(first.xmp or b"", "urn:x") == {"kept": ["1"]}
+
+
+@pytest.mark.parametrize("packet", [b"", b"<x", b"<x/>", b"<!DOCTYPE a []><a/>", b"<a>" * 9000])
+def test_packets_that_are_no_xmp_are_replaced(
+    tmp_path: Path, predictor: PhotoPredictor, packet: bytes
+) -> None:
+    plain = encode_jpeg(scene())
+    (tmp_path / "in.jpg").write_bytes(plain[:2] + segment(APP1, XMP + packet) + plain[2:])
+    convert_photo(tmp_path / "in.jpg", tmp_path / "out.jpg", predictor, OPTIONS)
+    first = parse_jpeg((tmp_path / "out.jpg").read_bytes())
+    assert read_properties(first.xmp or b"", ITEM)["Semantic"] == ["Primary", "GainMap"]
+
+
+def test_padding_takes_linear_time() -> None:
+    packet = write_directory(1).replace(b"</rdf:RDF>", b" " * 60_000 + b"</rdf:RDF>")
+    begin = time.monotonic()
+    merge_directory(packet, 4321)
+    assert time.monotonic() - begin < 1
+
+
+def jpeg_in(layout: str) -> bytes:
+    """Return a JPEG of `scene` in a layout that libultrahdr does not decode."""
+    buffer = io.BytesIO()
+    if layout == "gray":
+        gray = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        Image.fromarray(scene()).convert("L").save(buffer, "JPEG", quality=95, icc_profile=gray)
+    elif layout == "RGB":
+        Image.fromarray(scene()).save(buffer, "JPEG", quality=95, keep_rgb=True)
+    else:
+        code = layout.replace(":", "")
+        data = imagecodecs.jpeg8_encode(
+            scene(), level=95, subsampling=code, colorspace="RGB", outcolorspace="YCBCR"
+        )
+        buffer.write(data)
+    exif = segment(APP1, EXIF + exif_orientation(6))
+    return buffer.getvalue()[:2] + exif + buffer.getvalue()[2:] + b"maker's own"
+
+
+@pytest.mark.parametrize("layout", ["gray", "RGB", "4:1:1", "4:4:0"])
+def test_base_that_libultrahdr_does_not_decode(
+    tmp_path: Path, predictor: PhotoPredictor, caplog: pytest.LogCaptureFixture, layout: str
+) -> None:
+    source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
+    source.write_bytes(jpeg_in(layout))
+    assert parse_jpeg(source.read_bytes()).layout == layout
+    convert_photo(source, target, predictor, OPTIONS)
+    assert f"a JPEG in {layout} is no base" in caplog.text
+    made = target.read_bytes()
+    theirs = imagecodecs.ultrahdr_decode(made)[..., :3].astype(np.float32)
+    ours = predictor(read_picture(source)).render()
+    assert relative(theirs, ours).mean() < 0.015
+    assert parse_jpeg(made).exif == exif_orientation(6)
+    assert made.endswith(b"maker's own")
+
+
+@pytest.mark.parametrize("layout", ["4:4:4", "4:2:2", "4:2:0"])
+def test_base_that_libultrahdr_decodes_stays(
+    tmp_path: Path, predictor: PhotoPredictor, caplog: pytest.LogCaptureFixture, layout: str
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(scene()).save(buffer, "JPEG", subsampling=layout)
+    (tmp_path / "in.jpg").write_bytes(buffer.getvalue())
+    convert_photo(tmp_path / "in.jpg", tmp_path / "out.jpg", predictor, OPTIONS)
+    assert not caplog.text
+    assert imagecodecs.ultrahdr_decode((tmp_path / "out.jpg").read_bytes()).shape == (64, 96, 4)
 
 
 def test_previews_of_an_old_mpf_are_left_out(tmp_path: Path, predictor: PhotoPredictor) -> None:

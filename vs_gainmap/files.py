@@ -79,7 +79,7 @@ def check_output(path: Path, sources: Iterable[Path | None], *, overwrite: bool)
     for source in sources:
         if source is not None and _is_same(path, source):
             raise MediaError(f"{path}: is the same file as {source}")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise MediaError(f"{path}: exists already; add --overwrite (overwrite=True) to replace it")
     if not os.access(path.parent, os.W_OK):
         raise MediaError(f"{path}: the folder can't be written to")
