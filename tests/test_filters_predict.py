@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tests.clips import BT709, drawn, frame_props, noise, planes
 from vs_gainmap import predict, sdr_to_hdr10
+from vs_gainmap.models.inference import Predictor
 from vs_gainmap.models.weights import load_weights
 
 
@@ -256,3 +257,25 @@ def test_wide_gamut_is_seen_in_bt709(tiny_weights: Path) -> None:
     ]
     assert np.abs(maps[0] - maps[1]).max() < 1e-3
     assert np.abs(maps[0] - maps[2]).max() > 1e-2
+
+
+@pytest.mark.parametrize("model", ["fast", "gmnet"])
+def test_a_random_frame_costs_one_map(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeking: the frames around cost a thumbnail's features each, and no map."""
+    runs: list[str] = []
+    for name in ("analyze", "local"):
+        inner = getattr(Predictor, name)
+
+        def counted(self: Predictor, *args: object, inner=inner, name=name) -> object:
+            runs.append(name)
+            return inner(self, *args)
+
+        monkeypatch.setattr(Predictor, name, counted)
+    clip = noise(96, 64, 60, **BT709)
+    hdr = sdr_to_hdr10(clip, model=model, radius=5)
+    hdr.get_frame(30).close()
+    assert runs.count("local") == 1
+    assert runs.count("analyze") == 11
+    hdr.get_frame(31).close()
+    assert runs.count("local") == 2
+    assert runs.count("analyze") == 12

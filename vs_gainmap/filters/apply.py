@@ -15,11 +15,10 @@ from vs_gainmap.filters import props
 from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.linear import linear_light
 from vs_gainmap.filters.measure import attach_light_levels
-from vs_gainmap.filters.measure import measure as measure_hdr
 from vs_gainmap.filters.options import Rendering, with_map_and_options
 from vs_gainmap.filters.output import OUTPUT_TRANSFERS, check_size, target_color, target_format
 from vs_gainmap.filters.upsampling import guided_upsample
-from vs_gainmap.gainmap import largest_gain
+from vs_gainmap.gainmap import GainMapPreset, largest_gain
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 
@@ -42,19 +41,26 @@ def apply(clip: vs.VideoNode, gain_map: vs.VideoNode, rendering: Rendering) -> v
     Raises:
         vs.Error: the clips or an option are not usable; the message says what to do.
     """
-    return apply_tagged(tag_sdr_clip(clip, rendering, "apply"), gain_map, rendering)
+    tagged = tag_sdr_clip(clip, rendering, "apply")
+    return apply_tagged(tagged, gain_map, rendering, _read_constants(tagged, gain_map))
 
 
 def apply_tagged(
-    tagged: vs.VideoNode, gain_map: vs.VideoNode, rendering: Rendering
+    tagged: vs.VideoNode, gain_map: vs.VideoNode, rendering: Rendering, constants: Constants
 ) -> vs.VideoNode:
-    """Do what `apply` does for a clip that has all its color props."""
-    constants = _read_constants(tagged, gain_map)
+    """Do what `apply` does for a clip that has all its color props, before any frame is made.
+
+    Args:
+        tagged: the SDR clip.
+        gain_map: of that clip.
+        rendering: the options.
+        constants: what the map's props are to be on every frame.
+    """
     light = choose_light(rendering, constants)
     target = target_format(rendering.format, rendering.output)
     check_size(tagged, target)
     metadata = _hdr10_props(tagged, light.peak_nits, rendering)
-    log_gain = _log_gain_expr(gain_map, constants, rendering.strength, light.stops)
+    log_gain = _log_gain_expr(constants, rendering.strength, light.stops)
 
     gain_map = _as_checked_float(gain_map)
     sdr, linear = linear_light(tagged, light.eotf)
@@ -83,26 +89,32 @@ def apply_tagged(
     result = result.std.CopyFrameProps(gain_map, props=kept)
     if not rendering.measure:
         return result
-    if rendering.output != "linear":
-        return measure_hdr(result)
     pq = result.resize.Bicubic(
         format=vs.RGBS,
         transfer=int(vs.TRANSFER_ST2084),
-        nominal_luminance=light.sdr_white,
+        # Of linear output; PQ and HLG have their own.
+        nominal_luminance=light.sdr_white if rendering.output == "linear" else None,
     )
     return attach_light_levels(result, pq)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constants:
-    """What the gain map's first frame tells about the whole clip."""
+    """What is the same on every frame of a gain map clip; see `filters.props`."""
 
     sdr_white: float
     headroom: float
     eotf: str
-    gamma: float
-    base_offset: float
-    alternate_offset: float
+    gamma: float = 1.0
+    base_offset: float = 0.0
+    alternate_offset: float = 0.0
+    has_min: bool = True
+    """Whether frames have GainMapMin; else it is 0."""
+
+    @classmethod
+    def of(cls, preset: GainMapPreset) -> Constants:
+        """Return those of a map by `predict`."""
+        return cls(sdr_white=preset.sdr_white, headroom=preset.max_log_gain, eotf=preset.eotf)
 
     def render_expr(self, linear: str) -> str:
         """Return the expression for HDR of x, SDR, which `linear` decodes, and y, the gain."""
@@ -164,6 +176,7 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> Constants:
         gamma=float(found.get(props.GAIN_MAP_GAMMA, 1.0)),
         base_offset=float(found.get(props.GAIN_MAP_BASE_OFFSET, 0.0)),
         alternate_offset=float(found.get(props.GAIN_MAP_ALTERNATE_OFFSET, 0.0)),
+        has_min=props.GAIN_MAP_MIN in found,
     )
 
 
@@ -202,15 +215,10 @@ def _as_checked_float(gain_map: vs.VideoNode) -> vs.VideoNode:
     return checked if gain_map.format.id == vs.GRAYS else checked.resize.Point(format=vs.GRAYS)
 
 
-def _log_gain_expr(
-    gain_map: vs.VideoNode, constants: Constants, strength: float, headroom: float
-) -> str:
-    """Return the expression for stops of a map value `value@`, with its props, of clip x."""
+def _log_gain_expr(constants: Constants, strength: float, headroom: float) -> str:
+    """Return the expression for stops of a map value `value@`, with the props of clip x."""
     value = "value@" if constants.gamma == 1 else f"value@ 0 max {1 / constants.gamma!r} pow"
-    low = f"x.{props.GAIN_MAP_MIN}"
-    with gain_map.get_frame(0) as frame:
-        if props.GAIN_MAP_MIN not in frame.props:
-            low = "0"
+    low = f"x.{props.GAIN_MAP_MIN}" if constants.has_min else "0"
     log_gain = f"{value} x.{props.GAIN_MAP_MAX} {low} - * {low} + {low} max"
     log_gain += f" {largest_gain(constants.headroom, strength)!r} min"
     stretch = headroom / constants.headroom

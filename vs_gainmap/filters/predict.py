@@ -41,11 +41,17 @@ def predict(clip: vs.VideoNode, inference: Inference) -> vs.VideoNode:
     Raises:
         vs.Error: the clip or an option is not usable; the message says what to do.
     """
-    return predict_tagged(tag_sdr_clip(clip, inference, "predict"), inference)
+    return predict_tagged(tag_sdr_clip(clip, inference, "predict"), inference)[0]
 
 
-def predict_tagged(tagged: vs.VideoNode, inference: Inference) -> vs.VideoNode:
-    """Do what `predict` does for a clip that has all its color props."""
+def predict_tagged(
+    tagged: vs.VideoNode, inference: Inference
+) -> tuple[vs.VideoNode, GainMapPreset]:
+    """Do what `predict` does for a clip that has all its color props.
+
+    Returns:
+        The gain map clip, and how it is to be applied.
+    """
     try:
         loaded = _load(inference)
         options = RunOptions(
@@ -77,7 +83,7 @@ def predict_tagged(tagged: vs.VideoNode, inference: Inference) -> vs.VideoNode:
             out.props[props.SCENE_CHANGE_PREV] = f[1].props[props.SCENE_CHANGE_PREV]
         return out
 
-    return gain_map.std.ModifyFrame([gain_map, features], describe)
+    return gain_map.std.ModifyFrame([gain_map, features], describe), loaded.preset
 
 
 def map_scale(clip: vs.VideoNode, trained: int, wanted: Scale | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import vapoursynth as vs
 
-from vs_gainmap.filters.apply import apply_tagged
+from vs_gainmap.filters.apply import Constants, apply_tagged
 from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.options import Conversion, with_options
 from vs_gainmap.filters.predict import predict_tagged
@@ -26,4 +26,5 @@ def sdr_to_hdr10(clip: vs.VideoNode, conversion: Conversion) -> vs.VideoNode:
         vs.Error: the clip or an option is not usable; the message says what to do.
     """
     tagged = tag_sdr_clip(clip, conversion, "sdr_to_hdr10")
-    return apply_tagged(tagged, predict_tagged(tagged, conversion), conversion)
+    gain_map, preset = predict_tagged(tagged, conversion)
+    return apply_tagged(tagged, gain_map, conversion, Constants.of(preset))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import Eotf, pq_eotf
 from vs_gainmap.filters import props
-from vs_gainmap.filters.apply import apply_tagged
+from vs_gainmap.filters.apply import Constants, apply_tagged
 from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.false_color import Rgb
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
@@ -75,9 +75,9 @@ class Previewer:
     ) -> None:
         # Once for all: map, HDR and the SDR picture must not read one clip in different ways.
         tagged = tag_sdr_clip(clip, conversion, "preview")
-        self._gain_map = predict_tagged(tagged, conversion)
+        self._gain_map, preset = predict_tagged(tagged, conversion)
         wanted = replace(conversion, format=int(vs.RGBS), output="pq", measure=True)
-        self._hdr = apply_tagged(tagged, self._gain_map, wanted)
+        self._hdr = apply_tagged(tagged, self._gain_map, wanted, Constants.of(preset))
         self._conversion = conversion
         self._sdr = self._shown(tagged)
         self._rate = float(clip.fps) or 25.0

@@ -1,0 +1,63 @@
+"""Options: written once, in signatures, help and checks."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+
+import pytest
+import vapoursynth as vs
+
+from tests.clips import BT709, noise
+from vs_gainmap import apply, predict, sdr_to_hdr10
+from vs_gainmap.errors import OptionError
+from vs_gainmap.filters.options import Conversion, Inference, Rendering
+
+FUNCTIONS = [(predict, Inference), (apply, Rendering), (sdr_to_hdr10, Conversion)]
+
+
+@pytest.mark.parametrize(("function", "options"), FUNCTIONS)
+def test_signatures_and_help_are_the_fields(function, options) -> None:
+    parameters = inspect.signature(function).parameters
+    for each in fields(options):
+        assert parameters[each.name].default == each.default
+        assert parameters[each.name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert f"    {each.name}: {each.metadata['option'].doc.split()[0]}" in function.__doc__
+    assert next(iter(parameters)) == "clip"
+    assert function.__doc__.index("Args:") < function.__doc__.index("Returns:")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"radius": 99}, "radius must be 0 to 24, got 99"),
+        ({"radius": 2.5}, "radius must be a whole number, got 2.5"),
+        ({"radius": True}, "radius must be a whole number, got True"),
+        ({"strength": float("nan")}, "strength must be a number, got nan"),
+        ({"strength": "1"}, "strength must be a number, got '1'"),
+        ({"sdr_white": 0}, "sdr_white must be 1 to 10000, got 0"),
+        ({"peak_nits": float("inf")}, "peak_nits must be a number, got inf"),
+        ({"backend": "onnx"}, "backend must be one of torch, ov, ort, ncnn, got 'onnx'"),
+        ({"eotf": "gama22"}, "got 'gama22'; did you mean \"gamma22\"?"),
+        ({"measure": 1}, "measure must be True or False, got 1"),
+        ({"weights": 5}, "weights must be str or Path, got 5"),
+        ({"mastering": "x"}, "mastering must be MasteringDisplay, got 'x'"),
+        ({"tile": 66, "backend": "torch", "max_cll": 100}, "max_cll and max_fall go together"),
+        ({"tile": 65}, "tile must be even and at least 64, or 0, got 65"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_function(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(OptionError) as plain:
+        Conversion(**options)
+    with pytest.raises(vs.Error) as error:
+        sdr_to_hdr10(noise(**BT709), **options)
+    assert str(error.value) == f"sdr_to_hdr10: {plain.value}"
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_option_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="predict: there is no option radios; did you mean radius"):
+        predict(noise(**BT709), radios=3)  # type: ignore[call-arg]
