@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.media import Media, ffprint, frame_times, mediainfo, packets
+from tests.media import Media, ffmpeg, ffprint, frame_times, mediainfo, packets
 from vs_gainmap.cli import main
 from vs_gainmap.cli.interrupt import interruptible
 
@@ -162,3 +162,38 @@ def test_ctrl_c_in_a_callback_from_c_is_not_lost_and_not_told(
         with pytest.raises(KeyboardInterrupt):
             check()
     assert told == [ValueError]
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    media: Media, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.mkv"
+    command = ["convert", str(media.plain), str(target), "--dry-run", "--preset", "ultrafast"]
+    command += ["--weights", str(tiny_weights), "--device", "cpu", "--dtype", "float32"]
+    assert main([*command, "--range", "limited"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    said = {line[:16].strip(): line[16:] for line in lines}
+    assert said["input"].startswith("plain.mp4, YUV420P8, 96x64, 29 frames, ")
+    assert said["matrix"] == "BT.709 (1), in the file"
+    assert said["range"] == "limited (0), as given"
+    assert said["network"] == f"gmnet, weights {tiny_weights.name} on cpu by torch, float32"
+    assert said["output"] == "out.mkv, YUV420P10, PQ by x265 crf 18 preset ultrafast"
+    assert said["goes along"] == "audio stream 1 (aac)"
+    guess = r"[\d.]+ frames a second, 0:00:\d\d, \d+ kB of video"
+    assert re.fullmatch(guess, said["guess"])
+    assert list(tmp_path.iterdir()) == []
+    assert main([*command, "--crf", "99"]) == 1
+    assert "crf of x265 must be from 0 to 51" in capsys.readouterr().err
+
+
+def test_a_dry_run_names_what_is_assumed(
+    tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "silent.mkv"
+    lossless = ("-c:v", "ffv1", "-pix_fmt", "yuv420p")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=0.2", *lossless, source)
+    command = ["convert", str(source), str(tmp_path / "out.mkv"), "--dry-run"]
+    assert main([*command, "--weights", str(tiny_weights), "-e", "ffv1"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^matrix +BT.601, 525 lines \(6\), assumed by size and format$", said, re.M)
+    assert re.search(r"^goes along +nothing$", said, re.M)

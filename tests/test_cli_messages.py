@@ -148,7 +148,7 @@ def test_a_folder_that_takes_no_file(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     said = say("convert", media.plain, "out.mkv", "--weights", tiny_weights)
-    assert said == "out.mkv: its folder can't be written to: Read-only file system"
+    assert said == "out.mkv: can't be written: Read-only file system"
 
 
 def test_a_preview_is_upright(media: Media, tmp_path: Path, tiny_weights: Path) -> None:

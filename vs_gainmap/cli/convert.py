@@ -40,6 +40,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT and JSON if there")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="print what would be done, with time and size guessed from a few frames",
+    )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
     parser.add_argument(
         "--progress", choices=("json",),
@@ -65,10 +69,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
+    from vs_gainmap.cli.dry_run import dry_run
     from vs_gainmap.errors import MediaError
     from vs_gainmap.files import check_output
     from vs_gainmap.preview.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
+    from vs_gainmap.video.encode import EncodeOptions
     from vs_gainmap.video.memory import bound_cache, bound_freed
 
     if args.stats is not None:
@@ -80,6 +86,21 @@ def run(args: argparse.Namespace) -> int:
     network = describe_network(args)
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
+    selection = Selection(start=args.start, end=args.end, frames=args.frames)
+    options = EncodeOptions(
+        encoder=args.encoder,
+        crf=args.crf,
+        preset=args.preset,
+        encoder_params=args.encoder_params,
+        content_light=light,
+        hdr10plus=args.hdr10plus,
+        audio=args.audio,
+        overwrite=args.overwrite,
+    )
+    if args.dry_run:
+        for name, value in dry_run(args, graph, selection, options):
+            print(f"{name:<16}{value}")
+        return 0
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     recorders: list[Recorder] = []
     started = time.monotonic()
@@ -108,17 +129,9 @@ def run(args: argparse.Namespace) -> int:
             args.input,
             args.target,
             recorded,
-            selection=Selection(start=args.start, end=args.end, frames=args.frames),
+            selection=selection,
             assume_progressive=args.assume_progressive,
-            encoder=args.encoder,
-            crf=args.crf,
-            preset=args.preset,
-            encoder_params=args.encoder_params,
-            content_light=light,
-            hdr10plus=args.hdr10plus,
-            audio=args.audio,
-            overwrite=args.overwrite,
-            progress=update,
+            **{**options, "progress": update},
         )
     if args.stats is not None:
         write_stats(args.stats, recorders[0].frames())
