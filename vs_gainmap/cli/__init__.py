@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import shlex
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.metadata import version
+from contextlib import suppress
 
-import vapoursynth as vs
-
-from vs_gainmap.cli.parser import Parser
-from vs_gainmap.errors import GainMapError
-
-# Modules of this package. Each has `add_parser(subparsers)`, which must not import torch (`--help`
-# is to be quick), and `run(args) -> int`, which may.
-COMMANDS = ("convert", "ffmpeg_args", "preview", "report", "photo", "still", "quantize", "doctor")
-
-
-def build_parser() -> Parser:
-    """Return the parser of all commands."""
-    parser = Parser(
-        prog="vs-gainmap",
-        description="SDR video to HDR10 with a learned gain map (GMNet).",
-        epilog="vs-gainmap COMMAND --help lists the options of each.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"vs-gainmap {version('vs-gainmap')}"
-    )
-    parser.add_argument(
-        "--debug", action="store_true", help="show where an error comes from, not only its message"
-    )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        import_module(f"vs_gainmap.cli.{name}").add_parser(subparsers)
-    return parser
+from vs_gainmap.cli.interrupt import interruptible, is_interrupted
+from vs_gainmap.cli.standard_streams import standard_streams
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,30 +17,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None takes the process's own.
 
     Returns:
-        0, 1 after an error, 130 after Ctrl-C. A wrong usage exits with 2, as argparse does.
+        0, 1 after an error, 130 after Ctrl-C or another signal that ends it. A wrong usage exits
+        with 2, as argparse does.
     """
-    args = build_parser().parse_args(argv)
-    args.command = shlex.join(["vs-gainmap", *(sys.argv[1:] if argv is None else argv)])
-    logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
-    try:
-        status: int = args.run(args)
-    except KeyboardInterrupt:
-        print("vs-gainmap: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if args.debug or not _is_expected(error):
-            raise
-        print(f"vs-gainmap: error: {_one_line(error)}", file=sys.stderr)
-        return 1
-    return status
+    with standard_streams(), interruptible():
+        try:
+            # Takes a second, in which there may be a Ctrl-C.
+            from vs_gainmap.cli.program import run
 
-
-def _is_expected(error: Exception) -> bool:
-    """Say whether an error is the user's to solve: ours, a filter's, or the disk's."""
-    return isinstance(error, GainMapError | OSError | vs.Error)
-
-
-def _one_line(error: Exception) -> str:
-    """Return the message; of a failed callback's traceback, its last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+            return run(argv)
+        except BaseException:
+            # Libraries make other errors of an interrupt.
+            if not is_interrupted():
+                raise
+            # A terminal that was closed takes no line.
+            with suppress(OSError):
+                print("vs-gainmap: interrupted; nothing was written", file=sys.stderr)
+            return 130

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.describe import Network, describe_network
-from vs_gainmap.cli.interrupt import interruptible
+from vs_gainmap.cli.interrupt import check
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -105,10 +105,7 @@ def run(args: argparse.Namespace) -> int:
     recorders: list[Recorder] = []
     started = time.monotonic()
 
-    with (
-        interruptible() as check,
-        closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress,
-    ):
+    with closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress:
 
         def recorded(clip: vs.VideoNode) -> vs.VideoNode:
             progress.stage("analyzing")

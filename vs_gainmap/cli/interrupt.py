@@ -1,46 +1,65 @@
-"""Ctrl-C that can't get lost, and a polite kill that cleans up as Ctrl-C does."""
+"""Ctrl-C that can't get lost, and other signals that clean up as Ctrl-C does."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
+_interrupted = threading.Event()
 
-@contextmanager
-def interruptible() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed or SIGTERM came.
+
+def is_interrupted() -> bool:
+    """Say whether a signal came that ends the command."""
+    return _interrupted.is_set()
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if a signal came that ends the command.
 
     Python drops an exception that a signal raises while a destructor, a weak reference's callback
     or a callback from C happens to run, and torch and Numba's compiler have many of those: a long
-    loop asks once a turn. What Python says of such a drop is kept from the user.
+    loop asks once a turn.
     """
-    pressed = threading.Event()
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt in the main thread for each signal that ends a command.
+
+    A signal that was ignored when the process began (`nohup`, a shell's background) stays so.
+    What Python prints of an exception that is dropped is kept from the user.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _interrupted.clear()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        pressed.set()
+        _interrupted.set()
         signal.default_int_handler(number, frame)
-
-    def check() -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
 
     unraisable = sys.unraisablehook
 
-    def tell(dropped: sys.UnraisableHookArgs) -> None:
-        if not (pressed.is_set() and dropped.exc_type is KeyboardInterrupt):
+    def report(dropped: sys.UnraisableHookArgs) -> None:
+        if not (_interrupted.is_set() and dropped.exc_type is KeyboardInterrupt):
             unraisable(dropped)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield check
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    sys.unraisablehook = tell
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    previous = {
+        number: signal.signal(number, handle)
+        for number in numbers
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    }
+    sys.unraisablehook = report
     try:
-        yield check
+        yield
     finally:
         sys.unraisablehook = unraisable
         for number, handler in previous.items():
