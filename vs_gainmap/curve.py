@@ -13,7 +13,7 @@ Picture = NDArray[np.floating]
 # all the rest.
 DEGREE = 8
 _BINS = 64
-# Samples of the small map that the fit sees, about: enough for a mean in every bin.
+# Samples of the small map across that the fit takes, about: enough for a mean in every bin.
 SAMPLES_ACROSS = 160
 # What a bend of the curve costs beside the error, and what a slope does: next to nothing, but
 # where nothing else counts the curve goes on straight, and over a single luma it is flat.
@@ -23,7 +23,7 @@ _BEND, _SLOPE = 1e-3, 1e-5
 def fit_curve(luma: Picture, values: Picture) -> Picture:
     """Fit a polynomial by least squares, straight where there are no values.
 
-    Thin bright strokes are gray in a small picture, so it is asked for more than it has seen.
+    Thin bright strokes are gray in a small picture, so the curve is also used beyond the values that it was fitted to.
 
     Args:
         luma: any shape; what is outside 0..1 counts as the end.
@@ -35,10 +35,10 @@ def fit_curve(luma: Picture, values: Picture) -> Picture:
     places = np.clip(np.nan_to_num(luma.reshape(-1)), 0, 1).astype(np.float64)
     bins = (places * (_BINS - 1) + 0.5).astype(np.int64)
     count = np.bincount(bins, minlength=_BINS)
-    seen = count > 0
-    weight = count[seen]
+    filled = count > 0
+    weight = count[filled]
     means = [
-        np.bincount(bins, part, _BINS)[seen] / weight
+        np.bincount(bins, part, _BINS)[filled] / weight
         for part in (places, values.reshape(-1).astype(np.float64))
     ]
     powers = _powers(means[0])

@@ -86,7 +86,7 @@ def check_output(path: Path, sources: Iterable[Path | None], *, overwrite: bool)
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Say whether two paths are one file, or would be once they are written."""
+    """Return whether two paths are one file, or would be once they are written."""
     if one.exists() or other.exists():
         return one.exists() and other.exists() and one.samefile(other)
     if not other.parent.is_dir() or not one.parent.samefile(other.parent):

@@ -130,12 +130,12 @@ class LightMeter:
         one = (0, 0, *self._size) if area is None else area
         if one[2] <= one[0]:
             return
-        seen = self._area or one
+        area = self._area or one
         self._area = (
-            min(seen[0], one[0]),
-            min(seen[1], one[1]),
-            max(seen[2], one[2]),
-            max(seen[3], one[3]),
+            min(area[0], one[0]),
+            min(area[1], one[1]),
+            max(area[2], one[2]),
+            max(area[3], one[3]),
         )
 
     @property

@@ -1,6 +1,6 @@
 """HDR10+ dynamic metadata (SMPTE ST 2094-40): what a scene's light is like, and its bytes.
 
-Only what can be measured is told, which HDR10+ calls profile A: the scene's brightest
+Only what can be measured is written, which HDR10+ calls profile A: the scene's brightest
 components, its average and the distribution of max(R, G, B). How to tone map is left to the
 display.
 """

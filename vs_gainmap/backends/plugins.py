@@ -57,7 +57,7 @@ class Plugin:
                 f'pip install "vs-gainmap[{self.extra}]"'
             )
         try:
-            # VapourSynth passes over what does not load; asked for by name, it says why.
+            # VapourSynth passes over what does not load; loaded by name, it gives the reason.
             vs.core.std.LoadPlugin(path=str(library))
         except vs.Error as error:
             raise BackendError(
@@ -83,9 +83,9 @@ class Plugin:
         return self.versions()["version"]
 
     def versions(self) -> dict[str, str]:
-        """Return all that the plugin says of itself and its runtime, but for where it lies."""
-        said: dict[str, object] = self.load().Version()
-        texts = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in said.items()}
+        """Return the versions of the plugin and its runtime."""
+        found: dict[str, object] = self.load().Version()
+        texts = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in found.items()}
         return {name: text for name, text in sorted(texts.items()) if name != "path"}
 
     def place(self, device: str | None) -> Place:

@@ -1,10 +1,10 @@
-"""Eight-bit convolutions: what range each sees, and the graph that computes in it.
+"""Eight-bit convolutions: the range of each one's input, and the graph that computes in it.
 
 Static quantisation after training (Nagel et al., "A White Paper on Neural Network Quantization",
-2021): weights per output channel and symmetric, activations per tensor from ranges seen on
+2021): weights per output channel and symmetric, activations per tensor from ranges measured on
 calibration frames, and the mean error that rounded weights make on those frames taken out of
-the biases. What residual blocks add is rounded likewise, so that nearly all that goes through
-memory is bytes. The first convolution stays as it is: it is cheap and sees the finest steps.
+the biases. What residual blocks add is rounded the same way, so that nearly all that goes through
+memory is bytes. The first convolution stays as it is: it is cheap and gets the finest steps.
 Ranges belong to the weights, not to a size, so they are measured once.
 """
 
@@ -143,19 +143,19 @@ def quantize(graph: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
         weight = node.input[1] if node.op_type == "Conv" else ""
         name = _module(weight)
         if weight in tensors and name in ranges and not name.startswith(KEPT):
-            seen = ranges[name]
+            measured = ranges[name]
             exact = numpy_helper.to_array(tensors[weight])
             steps = np.maximum(np.abs(exact).max(axis=(1, 2, 3)), 1e-12) / 127
             rounded = np.rint(exact / steps[:, None, None, None]).astype(np.int8)
             if len(node.input) > 2:
                 left = exact - rounded * steps[:, None, None, None]
-                missing = (left.sum(axis=(2, 3)) * np.asarray(seen.mean, dtype=np.float32)).sum(
+                missing = (left.sum(axis=(2, 3)) * np.asarray(measured.mean, dtype=np.float32)).sum(
                     axis=1
                 )
                 bias = numpy_helper.to_array(tensors[node.input[2]]) + missing
                 _replace(tensors[node.input[2]], bias.astype(np.float32))
             _replace(tensors[weight], rounded)
-            node.input[0] = editor.activation(node.input[0], seen)
+            node.input[0] = editor.activation(node.input[0], measured)
             node.input[1] = editor.weight(weight, steps.astype(np.float32))
         elif node.op_type == "Add":
             editor.reuse(node)
@@ -192,7 +192,7 @@ class _Editor:
         self.tensors.append(numpy_helper.from_array(values, name))
         return name
 
-    def activation(self, name: str, seen: Range) -> str:
+    def activation(self, name: str, measured: Range) -> str:
         """Return the name of a tensor after rounding to 8 bits; once for all that read it."""
         from onnx import helper
 
@@ -202,13 +202,15 @@ class _Editor:
         if moved is not None and moved.op_type == "DepthToSpace":
             # It only moves values: round before, and move bytes.
             self.nodes.remove(moved)
-            moved.input[0] = self.activation(moved.input[0], seen)
+            moved.input[0] = self.activation(moved.input[0], measured)
             self.nodes.append(moved)
             self._done[name] = name
             return name
-        step = max((seen.high - seen.low) / 255, 1e-12)
+        step = max((measured.high - measured.low) / 255, 1e-12)
         scale = self._constant(f"{name}_step", np.asarray(step, dtype=np.float32))
-        zero = self._constant(f"{name}_zero", np.asarray(round(-seen.low / step), dtype=np.uint8))
+        zero = self._constant(
+            f"{name}_zero", np.asarray(round(-measured.low / step), dtype=np.uint8)
+        )
         coded, done = f"{name}_coded", f"{name}_rounded"
         self.nodes.append(helper.make_node("QuantizeLinear", [name, scale, zero], [coded]))
         self.nodes.append(helper.make_node("DequantizeLinear", [coded, scale, zero], [done]))

@@ -94,7 +94,7 @@ def verify_local(model: GMNet, run: Run, size: tuple[int, int], precision: str) 
 def _complaint(error: float) -> str:
     return (
         f"the exported network is off by {error:.3g} from PyTorch's result here; "
-        'use another dtype or backend="torch", and tell the authors'
+        'use another dtype or backend="torch", and report it'
     )
 
 

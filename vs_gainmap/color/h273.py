@@ -122,7 +122,7 @@ def find_code(kind: Kind, value: str | int) -> int:
             x265's, in either case of letters.
 
     Raises:
-        ValueError: no such code or name; says which there are.
+        ValueError: no such code or name; lists which there are.
     """
     if isinstance(value, Enum) and kind == "range":
         # The numbers of vstools' enum are the other way around.

@@ -51,7 +51,7 @@ def adapt_white(source: Matrix, target: Matrix) -> Matrix:
     """Return the 3x3 matrix that adapts CIE XYZ to another white (ICC.1:2022, annex E.3).
 
     Args:
-        source: (3,), XYZ of the white that colors are seen under.
+        source: (3,), XYZ of the white that colors are given for.
         target: (3,), XYZ of the white that they are wanted for.
     """
     gain = (BRADFORD @ target) / (BRADFORD @ source)

@@ -229,7 +229,7 @@ def _log_gain_expr(constants: Constants, strength: float, headroom: float) -> st
 
 
 def _require_gain_map_max(found: Mapping[str, object], n: int) -> None:
-    """Refuse frame n of a gain map whose props don't say what the map counts.
+    """Refuse frame n of a gain map without the prop that gives the map its unit.
 
     Raises:
         vs.Error: with the frame number and what to do.

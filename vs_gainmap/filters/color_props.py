@@ -1,7 +1,7 @@
 """What an SDR clip's color is: the user's word, the first frame's props, or the usual rule by size.
 
 It is decided once, from frame 0, and set on every frame. A later frame without a prop takes frame
-0's; one that says otherwise is an error.
+0's; one that contradicts it is an error.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.Vid
 
 
 def check_sdr_clip(clip: vs.VideoNode, function: str) -> None:
-    """Check what can be told before any frame is made.
+    """Check what can be checked before any frame is made.
 
     Raises:
         vs.Error: not a constant format and size, not 8 to 16 bit integer or float, too small
@@ -168,7 +168,7 @@ def _assume(clip: vs.VideoNode, known: Mapping[Kind, int | None]) -> dict[Kind, 
 
 
 def _code_of(found: Mapping[str, object], kind: Kind) -> int | None:
-    """Return what a frame's props say, None where they say nothing."""
+    """Return a property's code by a frame's props, None where it is missing or unspecified."""
     value = found.get(PROP_OF[kind])
     if kind == "range" and value is None and isinstance(found.get(props.COLOR_RANGE), int):
         return 1 - int(str(found[props.COLOR_RANGE]))

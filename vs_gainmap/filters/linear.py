@@ -33,7 +33,7 @@ def linear_light(tagged: vs.VideoNode, eotf: str) -> tuple[vs.VideoNode, str]:
 
     Args:
         tagged: SDR with all its color props.
-        eotf: a name of `EOTF_TRANSFERS`, whatever the props say.
+        eotf: a name of `EOTF_TRANSFERS`, whatever the props are.
 
     Returns:
         RGBS in the clip's own primaries, tagged as linear, and the expression for akarin's

@@ -132,7 +132,7 @@ def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int
         Left, top, right, bottom; all 0 when everything is black.
     """
     height, width = light.shape
-    # Most pictures have no bars: four lines tell, and the rest need not be read.
+    # Most pictures have no bars: four lines show it, and the rest need not be read.
     edges = (light[:, 0], light[0], light[:, -1], light[-1])
     if min(float(edge.max()) for edge in edges) > black:
         return 0, 0, width, height

@@ -109,13 +109,13 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class InputColor(Options):
-    """What the user says about the input's color, over its frame props."""
+    """The input's color where its frame props are missing or wrong."""
 
     matrix: str | int | None = option(
         None, "Matrix of the input: 709, 170m, 470bg, 2020ncl, bt709, ..., or its code in H.273."
     )
     transfer: str | int | None = option(
-        None, "Transfer of the input: 709, 601, srgb, ...; only says that it is SDR, see eotf."
+        None, "Transfer of the input: 709, 601, srgb, ...; only marks it as SDR; see eotf."
     )
     primaries: str | int | None = option(
         None, "Primaries of the input: 709, 170m, 470bg, 2020, p3, ..."
@@ -144,7 +144,7 @@ class Inference(InputColor):
     preset: str | GainMapPreset | None = option(
         None,
         "How a published checkpoint was trained: synthetic or real-world; by default what the "
-        "weights say.",
+        "weights' file says.",
     )
     scale: Scale | None = option(
         None,

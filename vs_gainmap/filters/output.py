@@ -51,7 +51,7 @@ def check_size(clip: vs.VideoNode, target: vs.VideoFormat) -> None:
     """Refuse a size that a subsampled format can't have.
 
     Raises:
-        vs.Error: says how to crop, and which format can.
+        vs.Error: names the crop, and a format that works.
     """
     across, down = 1 << target.subsampling_w, 1 << target.subsampling_h
     if clip.width % across or clip.height % down:

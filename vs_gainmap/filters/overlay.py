@@ -1,4 +1,4 @@
-"""Clips to look at: false color of the gain map and of nits, for previewers."""
+"""Previews: false color of the gain map and of nits, for previewers."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def map_scale(clip: vs.VideoNode, trained: int, wanted: Scale | None) -> int:
 
 
 def constant_props(preset: GainMapPreset) -> dict[str, props.PropValue]:
-    """Return the props that tell how a map is to be applied, the same on every frame."""
+    """Return the props that define how a map is to be applied, the same on every frame."""
     return {
         props.GAIN_MAP_MIN: preset.min_log_gain,
         props.GAIN_MAP_GAMMA: 1.0,

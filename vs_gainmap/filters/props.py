@@ -85,7 +85,7 @@ def light_props(light: ContentLight) -> dict[str, PropValue]:
 
 
 def read_mastering(props: Mapping[str, object]) -> MasteringDisplay | None:
-    """Return the mastering display that frame props tell, or None.
+    """Return the mastering display of frame props, or None.
 
     Raises:
         MetadataError: the luminances make no sense.
@@ -103,7 +103,7 @@ def read_mastering(props: Mapping[str, object]) -> MasteringDisplay | None:
 
 
 def read_light(props: Mapping[str, object]) -> ContentLight | None:
-    """Return MaxCLL and MaxFALL that frame props tell, or None."""
+    """Return MaxCLL and MaxFALL of frame props, or None."""
     if MAX_CLL not in props:
         return None
     cll, fall = _floats(props[MAX_CLL])[0], _floats(props.get(MAX_FALL, 0))[0]

@@ -71,7 +71,7 @@ def distance(a: Vector, b: Vector) -> float:
 
 
 def find_cuts(steps: list[float]) -> list[bool]:
-    """Say where a run of frames has cuts.
+    """Find the cuts in a run of frames.
 
     Args:
         steps: distance of each frame to the one before it.
@@ -122,7 +122,7 @@ def window_weights(
     earliest = max((i for i in starts if i <= center), default=0)
     latest = min((i for i in starts if i > center), default=count)
     shot = slice(earliest, latest)
-    # A network may jump where a fade passes: frames of one tell nothing about each other, or
+    # A network may jump where a fade passes: frames of one are no measure of each other, or
     # about the frames before and after it.
     calm = np.ones(count)
     calm[shot] = 1 / (1 + (fading(pictures[shot]) / FADE_STEP) ** 4)

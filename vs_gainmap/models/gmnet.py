@@ -1,6 +1,6 @@
 """GMNet, as published: Liao et al., "Learning Gain Map for Inverse Tone Mapping", ICLR 2025.
 
-The global branch sees a 256x256 thumbnail of the whole picture and yields a 3x3 kernel per
+The global branch takes a 256x256 thumbnail of the whole picture and yields a 3x3 kernel per
 channel, a channel attention and the normalised Qmax. The local branch is pure convolution,
 steered by the first two. Names of the submodules are those of the published checkpoints.
 """
@@ -22,7 +22,7 @@ DECODE_HALO = 2
 
 
 class GlobalFeatures(NamedTuple):
-    """What the thumbnail says: computed once a picture, whatever its size."""
+    """The global features of a picture: computed once a picture, whatever its size."""
 
     kernel: Tensor
     """(N, C, 3, 3), the depthwise kernel."""
@@ -138,7 +138,7 @@ class GMNet(nn.Module):
         """Build the network whose sizes `state` has, and load it strictly.
 
         Raises:
-            KeyError: a tensor that tells the sizes is missing.
+            KeyError: a tensor that gives the sizes is missing.
             RuntimeError: names or shapes do not fit.
         """
         blocks = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("res1."))
@@ -186,8 +186,8 @@ class GMNet(nn.Module):
         n, c, h, w = x.shape
         # One depthwise convolution per picture: the batch becomes groups.
         kernel = features.kernel.reshape(n * c, 1, 3, 3)
-        seen = functional.conv2d(x.reshape(1, n * c, h, w), kernel, padding=1, groups=n * c)
-        mask: Tensor = torch.sigmoid(self.mask_est(seen.reshape(n, c, h, w)))
+        steered = functional.conv2d(x.reshape(1, n * c, h, w), kernel, padding=1, groups=n * c)
+        mask: Tensor = torch.sigmoid(self.mask_est(steered.reshape(n, c, h, w)))
         return mask
 
     def decode(self, x: Tensor) -> Tensor:

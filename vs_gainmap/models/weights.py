@@ -55,7 +55,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
 
 DEFAULT_WEIGHTS = "video"
 PHOTO_WEIGHTS = "photo"
-# What `model=` says, and the set that it stands for.
+# The set that each name of `model=` stands for.
 MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
 MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}
 
@@ -103,7 +103,7 @@ def load_weights(
         source: a name of `WEIGHTS`, or a path that ends in ``.safetensors`` or, for a plain
             state dict as published (with or without ``module.``), ``.pth`` / ``.pt``.
         preset: a name of `PRESETS` or a preset of your own; None takes the file's own, and
-            for a file that has none "synthetic" or "real-world" must be said.
+            for a file that has none "synthetic" or "real-world" must be given.
         model: "gmnet" or "fast", which the weights must be for; None takes any.
 
     Returns:
