@@ -23,7 +23,8 @@ _BEND, _SLOPE = 1e-3, 1e-5
 def fit_curve(luma: Picture, values: Picture) -> Picture:
     """Fit a polynomial by least squares, straight where there are no values.
 
-    Thin bright strokes are gray in a small picture, so the curve is also used beyond the values that it was fitted to.
+    Thin bright strokes are gray in a small picture, so the curve is also used beyond the luma
+    that it was fitted to.
 
     Args:
         luma: any shape; what is outside 0..1 counts as the end.

@@ -62,7 +62,7 @@ def choose_device(device: str | None = None) -> torch.device:
 
 
 def has_native_bf16() -> bool:
-    """Return whether this CPU multiplies bfloat16 in hardware; emulated, it is slower than float32."""
+    """Return whether this CPU has bfloat16; emulated, it is slower than float32."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in probes)
 
