@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from vs_gainmap.models import GMNet, GridNet, Model
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE, GlobalFeatures
 from vs_gainmap.models.tiling import predict_in_tiles
 
-DtypeName = Literal["float32", "float16", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
