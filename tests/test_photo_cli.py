@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.photo_samples import (
 )
 from training.paper.layout import list_layout
 from vs_gainmap.cli import main
-from vs_gainmap.gainmap import GainMapMetadata
+from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder
 from vs_gainmap.photo.input import ReadOptions, Sampling, as_bytes
 from vs_gainmap.photo.jpeg import encode_jpeg
@@ -109,6 +110,17 @@ def test_render_with_qmax_alone_is_the_papers_form(tmp_path: Path) -> None:
         ("metadata.json", b'{"primaries": "mine"}', "primaries must be one of"),
         ("metadata.json", b'{"eotf": "linear"}', "eotf must be"),
         ("metadata.json", b"[" * 100000, "metadata.json"),
+        ("metadata.json", b'{"eotf": ["srgb"]}', "eotf must be"),
+        ("metadata.json", b'{"gamma": 1}', "gamma must be three numbers"),
+        ("metadata.json", b'{"gain_map_max": [1e999, 1, 1]}', "gain_map_max must be within"),
+        ("metadata.json", b'{"gain_map_max": [200, 200, 200]}', "gain_map_max must be within"),
+        ("metadata.json", b'{"gain_map_min": [NaN, 0, 0]}', "gain_map_min must be within"),
+        ("metadata.json", b'{"base_headroom": {}}', "base_headroom must be a number"),
+        ("metadata.json", b'{"alternate_headroom": 1%b}' % (b"0" * 400), "alternate_headroom"),
+        ("metadata.json", b'{"base_is_hdr": "yes"}', "base_is_hdr must be true or false"),
+        ("metadata.json", b'{"primaries": {"red": [0, 0]}}', "green must be x and y"),
+        ("metadata.json", b'{"primaries": {"red": [0.3, 0.3], "green": [0.3, 0.3], "blue": '
+         b'[0.3, 0.3], "white": [0.3, 0.3]}}', "make no sense"),
         ("qmax.npy", b"\x93NUMPY", "qmax.npy"),
         ("qmax.npy", np.lib.format.magic(1, 0) + b"v\0{'descr': '<f4', 'fortran_order': False, "
          b"'shape': (999999999999,), }".ljust(118) + b"\n", "qmax.npy"),
@@ -126,6 +138,48 @@ def test_damaged_parts(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_extract_replaces_nothing_unasked(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, outside = tmp_path / "parts", tmp_path / "outside"
+    for name in ("sdr.png", "qmax.npy"):
+        out.mkdir()
+        (out / name).write_bytes(b"mine")
+        assert run("photo", "extract", photo, out) == 1
+        assert f"{name}: exists already; add --overwrite" in capsys.readouterr().err
+        assert [p.name for p in out.iterdir()] == [name]
+        (out / name).unlink()
+        # A link that leads nowhere, or to another file, is neither written through.
+        (out / name).symlink_to(outside)
+        assert run("photo", "extract", photo, out) == 1
+        assert run("photo", "extract", photo, out, "--overwrite") == 0
+        assert not outside.exists()
+        outside.write_bytes(b"mine")
+        (out / name).unlink()
+        (out / name).symlink_to(outside)
+        assert run("photo", "extract", photo, out, "--overwrite") == 0
+        assert outside.read_bytes() == b"mine"
+        outside.unlink()
+        shutil.rmtree(out)
+
+
+def test_extract_into_the_photos_own_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "sdr.png").write_bytes(ultrahdr())
+    assert run("photo", "extract", tmp_path / "sdr.png", tmp_path, "--overwrite") == 1
+    assert "is the same file as" in capsys.readouterr().err
+
+
+def test_gain_of_many_stops_is_no_infinity(tmp_path: Path) -> None:
+    metadata = GainMapMetadata(gain_map_max=(32.0, 32.0, 32.0), alternate_headroom=32.0)
+    (tmp_path / "in.jpg").write_bytes(ultrahdr(metadata=metadata))
+    assert run("photo", "render", tmp_path / "in.jpg", tmp_path / "a.exr") == 0
+    hdr, _ = read_linear(tmp_path / "a.exr")
+    assert hdr.max() > 1e6
+    assert np.isfinite(hdr).all()
 
 
 def test_display_boost_of_one_is_sdr(photo: Path, tmp_path: Path) -> None:
@@ -157,11 +211,12 @@ def test_dataset_is_what_training_reads(tmp_path: Path) -> None:
     assert run("photo", "dataset", source, out, "--test-every", 3) == 0
     train, test = list_layout(out / "train"), list_layout(out / "test")
     assert (len(train), len(test)) == (2, 1)
-    image, gain_map, qmax, thumbnail = train[0].load()
+    image, gain_map, qmax, thumbnail = train[0].load(PRESETS["real-world"])
     assert (image.shape, gain_map.shape) == ((3, 64, 96), (1, 32, 48))
     assert thumbnail.shape == (3, 256, 256)
     assert np.abs(image.numpy() * 255 - scene().transpose(2, 0, 1)).mean() < 1.5
-    stops = 2.5 * smooth_map()[..., 0].astype(float) / 255
+    # What the preset can hold: log2(5).
+    stops = (2.5 * smooth_map()[..., 0].astype(float) / 255).clip(max=np.log2(5))
     assert np.abs(qmax * gain_map[0].numpy() - stops).mean() < 0.02
     assert json.loads((out / "names.json").read_text())["0000001"] == "0.jpg"
 
@@ -242,6 +297,11 @@ def test_folder_is_converted_in_parallel(tmp_path: Path, weights: str) -> None:
         (["pq", "photo.jpg", "x.jpg"], "PQ goes into"),
         (["pq", "there.exr", "x.png"], "damaged"),
         (["pq", "photo.jpg", "x.png", "--white", "0"], "white must be"),
+        (["pq", "photo.jpg", "x.png", "--white", "nan"], "white must be"),
+        (["pq", "photo.jpg", "x.avif", "--quality", "101"], "quality must be"),
+        (["convert", "plain.jpg", "x.jpg", "--strength", "nan"], "strength must be"),
+        (["convert", "plain.jpg", "x.jpg", "--map-quality", "0"], "map-quality must be"),
+        (["convert", "plain.jpg", "x.jpg", "--max-pixels", "100"], "more than 0.0001 million"),
         (["convert", "plain.jpg", "x.gif"], "must end in"),
         (["convert", "photo.jpg", "x.jpg"], "has a gain map already"),
         (["convert", "small.png", "x.jpg"], "16 or more"),

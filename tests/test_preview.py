@@ -147,9 +147,31 @@ def test_stats_round_trip(tmp_path: Path) -> None:
     frames = [FrameStats(seconds=0.5, max_nits=900.0, average_nits=50.0, qmax=1.5)]
     write_stats(tmp_path / "s.json", frames)
     assert read_stats(tmp_path / "s.json") == frames
-    (tmp_path / "bad.json").write_text('{"frames": [{"seconds": 1}]}')
-    with pytest.raises(MediaError, match="is no stats file"):
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"frames": 1}',
+        '{"frames": [1]}',
+        '{"frames": [{"seconds": 1}]}',
+        '{"frames": [{"seconds": NaN, "max_nits": 1, "average_nits": 1}]}',
+        '{"frames": [{"seconds": 0, "max_nits": 1e999, "average_nits": 1}]}',
+        '{"frames": [{"seconds": 0, "max_nits": 1, "average_nits": "1"}]}',
+        '{"frames": [{"seconds": 0, "max_nits": 1, "average_nits": 1, "active_area": 5}]}',
+        '{"frames": [{"seconds": 0, "max_nits": 1, "average_nits": 1, "active_area": [0, 0]}]}',
+        '{"frames": [{"seconds": 0, "max_nits": 1, "average_nits": 1, "qmax": [1]}]}',
+    ],
+)
+def test_what_is_no_stats_file_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bad.json").write_text(text)
+    with pytest.raises(MediaError, match="is no stats file") as caught:
         read_stats(tmp_path / "bad.json")
+    assert "\n" not in str(caught.value)
 
 
 # Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -15,12 +16,12 @@ from training.evaluation.metrics import pq_psnr
 from training.paper.crop import patch_origins
 from training.paper.layout import LayoutDataset, list_layout, render
 from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import GainMapError, MediaError
 
 
 def test_layout_gives_back_the_pair(layout: Path) -> None:
     item = list_layout(layout / "train")[0]
-    image, gain_map, qmax, thumbnail = item.load()
+    image, gain_map, qmax, thumbnail = item.load(PRESET)
     pair = make_pair(1)
     assert thumbnail.shape == (3, 256, 256)
     assert image.shape == pair.sdr_signal.shape
@@ -95,3 +96,33 @@ def test_incomplete_layout_is_an_error(layout: Path, tmp_path: Path) -> None:
     (tmp_path / "image").symlink_to(layout / "train/image")
     with pytest.raises(MediaError, match=r"0000001\.png has no"):
         list_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("metadata", float("nan"), "must be within"),
+        ("metadata", -0.1, "must be within"),
+        ("metadata", 9.0, "must be within"),
+        ("metadata", "two", "must hold one number"),
+        ("gainmap", np.zeros((48, 32), np.uint8), "another aspect"),
+        ("gainmap", None, "can't be read"),
+        ("thumbnail", np.zeros((64, 64, 3), np.uint8), "256 pixels square"),
+        ("thumbnail", None, "can't be read"),
+    ],
+)
+def test_damaged_item_is_one_line(
+    layout: Path, tmp_path: Path, part: str, value: object, message: str
+) -> None:
+    shutil.copytree(layout / "train", tmp_path, dirs_exist_ok=True)
+    path = next((tmp_path / part).glob("0000001.*"))
+    if part == "metadata":
+        np.save(path, np.asarray(value))
+    elif value is None:
+        path.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    else:
+        cv2.imwrite(str(path), np.asarray(value))
+    with pytest.raises(GainMapError, match=message) as caught:
+        list_layout(tmp_path)[0].load(PRESET)
+    assert path.name in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -157,7 +157,7 @@ def items_from_layout(folder: Path, preset: GainMapPreset) -> Iterator[Item]:
         MediaError: nothing there, or a part is missing.
     """
     for layout in list_layout(folder):
-        image, coded, qmax, thumbnail = layout.load()
+        image, coded, qmax, thumbnail = layout.load(preset)
         gain_map = functional.interpolate(
             coded[None], size=image.shape[-2:], mode="bilinear", align_corners=False
         )[0]

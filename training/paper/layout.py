@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -21,6 +22,10 @@ from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
+from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.photo.input import naming
+from vs_gainmap.photo.read import check_aspect
+from vs_gainmap.untrusted import read_npy_number
 
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
 # Folders of patches, as the published crop script names them.
@@ -41,11 +46,19 @@ def read_rgb(path: Path) -> Tensor:
     Raises:
         MediaError: it can't be read.
     """
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise MediaError(f"training: {path} can't be read as a picture")
+    bgr = _imread(path, cv2.IMREAD_COLOR)
     rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
     return torch.from_numpy(rgb).float() / 255
+
+
+def _imread(path: Path, flags: int) -> NDArray[np.uint8]:
+    try:
+        pixels = cv2.imread(str(path), flags)
+    except cv2.error as error:
+        raise MediaError(f"training: {path} can't be read: {str(error)[:100]!r}") from error
+    if pixels is None:
+        raise MediaError(f"training: {path} can't be read as a picture")
+    return np.asarray(pixels, np.uint8)
 
 
 def shrink(picture: Tensor, scale: int) -> Tensor:
@@ -119,14 +132,27 @@ class LayoutItem:
     metadata: Path
     thumbnail: Path
 
-    def load(self) -> tuple[Tensor, Tensor, float, Tensor]:
-        """Return image (3, H, W), map (1, h, w), Qmax in stops, thumbnail (3, 256, 256)."""
-        coded = cv2.imread(str(self.gain_map), cv2.IMREAD_GRAYSCALE)
-        if coded is None:
-            raise MediaError(f"training: {self.gain_map} can't be read as a gain map")
+    def load(self, preset: GainMapPreset) -> tuple[Tensor, Tensor, float, Tensor]:
+        """Return image (3, H, W), map (1, h, w), Qmax in stops, thumbnail (3, 256, 256).
+
+        Args:
+            preset: Qmax is at most its log2(peak).
+
+        Raises:
+            MediaError: a picture can't be read, or the map has another aspect.
+            MetadataError: Qmax can't be read, or is out of range.
+        """
+        image = read_rgb(self.image)
+        coded = _imread(self.gain_map, cv2.IMREAD_GRAYSCALE)
+        with naming(self.gain_map):
+            check_aspect(*image.shape[:0:-1], *coded.shape[::-1])
         gain_map = torch.from_numpy(coded).float()[None] / 255
-        qmax = float(np.load(self.metadata).reshape(-1)[0])
-        return read_rgb(self.image), gain_map, qmax, read_rgb(self.thumbnail)
+        # As float32 it may be a little over the float64 that it was.
+        qmax = read_npy_number(self.metadata, 0.0, preset.max_log_gain * 1.0001)
+        thumbnail = read_rgb(self.thumbnail)
+        if thumbnail.shape != (3, THUMBNAIL_SIZE, THUMBNAIL_SIZE):
+            raise MediaError(f"training: {self.thumbnail} must be {THUMBNAIL_SIZE} pixels square")
+        return image, gain_map, min(qmax, preset.max_log_gain), thumbnail
 
 
 def list_layout(folder: Path, *, patches: bool = False) -> list[LayoutItem]:
@@ -205,7 +231,7 @@ class LayoutDataset(Dataset[dict[str, Tensor]]):
         """Make item `index`."""
         rng = np.random.default_rng([self.seed, index])
         item = self.items[int(rng.integers(len(self.items)))]
-        image, gain_map, qmax, thumbnail = item.load()
+        image, gain_map, qmax, thumbnail = item.load(self.preset)
         image = shrink(image, self.preset.map_scale)
         height, width = gain_map.shape[-2:]
         if image.shape[-2:] != gain_map.shape[-2:]:

@@ -2,7 +2,7 @@
 
 `image/ gainmap/ metadata/ thumbnail/` under `train/` and `test/`, all 8 bits: the SDR
 picture, its map over Qmax at 1/map_scale of the size, Qmax in stops, and 256x256.
-As published, the log gain is taken as the photo has it, and never below zero.
+As published, the log gain is taken as the photo has it, from zero to log2(peak).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".avif", ".heic", ".heif")
 STEM = "{:07d}"
 
 
-def write_item(photo: GainMapPhoto, stem: str, folder: Path, map_scale: int) -> None:
+def write_item(photo: GainMapPhoto, stem: str, folder: Path, preset: GainMapPreset) -> None:
     """Write one photo's four files.
 
     Args:
         photo: what `read_photo` returned.
         stem: of the files.
         folder: with the four parts in it.
-        map_scale: how much smaller the map is made.
+        preset: how much smaller the map is made, and where the log gain ends.
 
     Raises:
         MediaError: too small, or the files can't be written.
@@ -50,17 +50,18 @@ def write_item(photo: GainMapPhoto, stem: str, folder: Path, map_scale: int) -> 
     photo = as_sdr_base(photo)
     turn = photo.picture.orientation
     signal = upright(network_signal(photo.picture).movedim(0, -1).numpy(), turn)
-    step = 2 * map_scale
+    step = 2 * preset.map_scale
     height, width = (side // step * step for side in signal.shape[:2])
     if min(height, width) < step:
         raise MediaError(f"picture of {signal.shape[1]}x{signal.shape[0]} is too small")
     stored = torch.from_numpy(upright(photo.gain_map, turn)).movedim(-1, 0)
     # One map for three channels, as the network has it.
-    log_gain = decode_gain_map(stored, photo.metadata).mean(dim=0).clamp(min=0.0)
+    log_gain = decode_gain_map(stored, photo.metadata).mean(dim=0)
+    log_gain = log_gain.clamp(0.0, preset.max_log_gain)
     qmax = max(float(log_gain.max()), 1e-3)
     size = (signal.shape[1], signal.shape[0])
     full = resample_rows((log_gain / qmax)[..., None].numpy(), size, 0, size[1])
-    small = functional.avg_pool2d(full[None, :, :height, :width], map_scale)[0]
+    small = functional.avg_pool2d(full[None, :, :height, :width], preset.map_scale)[0]
     picture = torch.from_numpy(signal).movedim(-1, 0)[None]
     thumbnail = functional.interpolate(
         picture, size=(THUMBNAIL_SIZE, THUMBNAIL_SIZE), mode="bicubic", antialias=True
@@ -115,7 +116,7 @@ def make_dataset(
         split = "test" if test_every and number % test_every == 0 else "train"
         stem = STEM.format(number)
         try:
-            write_item(read_photo(path, SMOOTH), stem, out / split, preset.map_scale)
+            write_item(read_photo(path, SMOOTH), stem, out / split, preset)
         except GainMapError as error:
             left_out.append(str(error))
             continue

@@ -24,7 +24,7 @@ from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.input import BAND_ROWS
+from vs_gainmap.photo.input import BAND_ROWS, check_range
 from vs_gainmap.photo.iso21496 import VERSION, write_iso
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -212,6 +212,7 @@ def write_pq(
     suffix = path.suffix.lower()
     if suffix not in PQ_SUFFIXES:
         raise MediaError(f"{path.name}: PQ pictures go into {', '.join(PQ_SUFFIXES)}")
+    check_range("quality", level, 0, 100)
     codes = encode_pq(hdr, primaries, sdr_white, 16 if suffix == ".png" else 10)
     color = {"primaries": BT2020, "transfer": ST2084}
     if suffix == ".png":

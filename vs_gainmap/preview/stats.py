@@ -9,12 +9,19 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.color.transfer import PQ_PEAK_NITS
+from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.filters import props
+from vs_gainmap.gainmap import MAX_STOPS
+from vs_gainmap.untrusted import as_number, read_json
 
 # What is put behind a video's whole name.
 STATS_SUFFIX = ".stats.json"
+# Two million frames, a day of film.
+MAX_BYTES = 1 << 28
+MAX_SECONDS = 1e9
+MAX_SIDE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +82,29 @@ def read_stats(path: Path) -> list[FrameStats]:
         MediaError: it is something else.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["frames"]
-        return [FrameStats(**{**row, **_area(row.get("active_area"))}) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
+        rows = read_json(path, MAX_BYTES).get("frames")
+        if not isinstance(rows, list):
+            raise MetadataError("no list of frames")
+        return [_frame(row) for row in rows]
+    except MetadataError as error:
         raise MediaError(f"{path}: is no stats file of `convert --stats`: {error}") from error
 
 
-def _area(edges: list[int] | None) -> dict[str, tuple[int, ...]]:
-    """Return edges as they were before JSON made a list of them."""
-    return {"active_area": tuple(edges)} if edges is not None else {}
+def _frame(row: object) -> FrameStats:
+    if not isinstance(row, dict):
+        raise MetadataError("a frame is no object")
+    area, qmax = row.get("active_area"), row.get("qmax")
+    if area is not None and not (isinstance(area, list) and len(area) == 4):
+        raise MetadataError("active_area must be four numbers")
+    edges = [int(as_number(edge, "active_area", 0, MAX_SIDE)) for edge in area or ()]
+    return FrameStats(
+        seconds=as_number(row.get("seconds"), "seconds", 0, MAX_SECONDS),
+        max_nits=as_number(row.get("max_nits"), "max_nits", 0, PQ_PEAK_NITS),
+        average_nits=as_number(row.get("average_nits"), "average_nits", 0, PQ_PEAK_NITS),
+        active_area=(edges[0], edges[1], edges[2], edges[3]) if edges else None,
+        qmax=None if qmax is None else as_number(qmax, "qmax", -MAX_STOPS, MAX_STOPS),
+        begins_shot=row.get("begins_shot") is True,
+    )
 
 
 class Recorder:
