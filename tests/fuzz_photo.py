@@ -31,11 +31,11 @@ from tests.photo_samples import (
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items
 from vs_gainmap.photo.iso21496 import read_iso, write_iso
-from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, encode_jpeg, parse_jpeg, segment
+from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg, segment
 from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.photo.write import assemble
+from vs_gainmap.photo.write import assemble, encode_jpeg
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0

@@ -31,12 +31,12 @@ from vs_gainmap.cli import main
 from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder
 from vs_gainmap.photo.input import ReadOptions, Sampling, as_bytes
-from vs_gainmap.photo.jpeg import encode_jpeg
 from vs_gainmap.photo.linear import read_linear
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
+from vs_gainmap.photo.write import encode_jpeg
 
 
 @pytest.fixture(scope="module")

@@ -22,16 +22,12 @@ from tests.photo_samples import (
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.input import Signal, as_bytes
-from vs_gainmap.photo.jpeg import (
-    APP14,
-    appended_images,
-    encode_jpeg,
-    parse_jpeg,
-)
+from vs_gainmap.photo.jpeg import APP14, appended_images, parse_jpeg
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.profile import SRGB, make_icc, profile_from_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
+from vs_gainmap.photo.write import encode_jpeg
 
 Pixels = NDArray[np.float32]
 PHOTOS = "hdr/photos"

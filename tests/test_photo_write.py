@@ -44,7 +44,6 @@ from vs_gainmap.photo.jpeg import (
     XMP,
     JpegImage,
     appended_images,
-    encode_jpeg,
     parse_jpeg,
     segment,
 )
@@ -54,7 +53,7 @@ from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import make_icc
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo, upright
-from vs_gainmap.photo.write import assemble, encode_pq, write_pq
+from vs_gainmap.photo.write import assemble, encode_jpeg, encode_pq, write_pq
 from vs_gainmap.photo.xmp import (
     CONTAINER,
     HDRGM,

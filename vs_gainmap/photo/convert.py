@@ -24,13 +24,7 @@ from vs_gainmap.photo.input import (
     naming,
     read_file,
 )
-from vs_gainmap.photo.jpeg import (
-    BASE_QUALITY,
-    decode_jpeg,
-    encode_jpeg,
-    parse_jpeg,
-    with_coded_data,
-)
+from vs_gainmap.photo.jpeg import decode_jpeg, parse_jpeg, with_coded_data
 from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
 from vs_gainmap.photo.picture import Picture, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
@@ -40,10 +34,12 @@ from vs_gainmap.photo.render import upright
 from vs_gainmap.photo.write import (
     AVIF_LEVEL,
     BASE_LAYOUTS,
+    BASE_QUALITY,
     MAP_QUALITY,
     PQ_SUFFIXES,
     WHITE_RANGE,
     assemble,
+    encode_jpeg,
     write_pq,
 )
 

@@ -38,7 +38,6 @@ MAX_SEGMENTS = 4096
 # Real progressive files have about ten; a thousand scans of a huge picture decode for minutes.
 MAX_SCANS = 64
 MAX_ICC = 4 << 20
-BASE_QUALITY = 95
 # Horizontal and vertical sampling factors of Y', Cb and Cr.
 LAYOUTS: dict[tuple[tuple[int, int], ...], str] = {
     ((1, 1), (1, 1), (1, 1)): "4:4:4",
@@ -47,7 +46,6 @@ LAYOUTS: dict[tuple[tuple[int, int], ...], str] = {
     ((1, 2), (1, 1), (1, 1)): "4:4:0",
     ((4, 1), (1, 1), (1, 1)): "4:1:1",
 }
-MAX_SIDE = 65500
 
 # A marker may have fill bytes before it (ITU-T T.81, B.1.1.2). In entropy-coded data 0xFF is
 # followed by 0 (stuffing) or a restart marker; else it ends there. Searching for one 0xFF alone
@@ -374,33 +372,3 @@ def segment(marker: int, payload: bytes) -> bytes:
     if len(payload) > 65533:
         raise MediaError(f"JPEG: a segment can't hold {len(payload)} bytes")
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
-
-
-def encode_jpeg(
-    pixels: NDArray[np.uint8],
-    *,
-    quality: int = BASE_QUALITY,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-) -> bytes:
-    """Encode a JPEG at 4:4:4.
-
-    Args:
-        pixels: (H, W, 1 or 3).
-        quality: 1..100.
-        icc: profile to embed.
-        exif: TIFF data to embed.
-
-    Raises:
-        MediaError: larger than JPEG allows.
-    """
-    if max(pixels.shape[:2]) > MAX_SIDE:
-        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {pixels.shape[:2]}")
-    image = load("PIL.Image", "pillow")
-    picture = image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    options: dict[str, object] = {"icc_profile": icc} if icc else {}
-    if exif and len(exif) + len(EXIF) <= 65533:
-        options["exif"] = EXIF + exif
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **options)
-    return buffer.getvalue()

@@ -36,7 +36,6 @@ from vs_gainmap.photo.jpeg import (
     MPF,
     XMP,
     JpegImage,
-    encode_jpeg,
     parse_jpeg,
     segment,
     trailer,
@@ -46,6 +45,8 @@ from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
 
 # At 95 the map's own error passes one percent of the light; see docs/photos.md.
 MAP_QUALITY = 98
+BASE_QUALITY = 95
+MAX_SIDE = 65500
 # CIPA DC-007, 5.2.3.3: dependent on nothing, JPEG, "baseline MP primary image" and undefined.
 MP_PRIMARY, MP_UNDEFINED = 0x030000, 0
 MPF_SIZE = 8 + 2 + 3 * 12 + 4 + 2 * 16
@@ -60,6 +61,36 @@ BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
 # Signature, then the header chunk of 13 bytes with its length, name and checksum.
 IHDR_END = 8 + 25
 AVIF_LEVEL = 90
+
+
+def encode_jpeg(
+    pixels: NDArray[np.uint8],
+    *,
+    quality: int = BASE_QUALITY,
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+) -> bytes:
+    """Encode a JPEG at 4:4:4.
+
+    Args:
+        pixels: (H, W, 1 or 3).
+        quality: 1..100.
+        icc: profile to embed.
+        exif: TIFF data to embed.
+
+    Raises:
+        MediaError: larger than JPEG allows.
+    """
+    if max(pixels.shape[:2]) > MAX_SIDE:
+        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {pixels.shape[:2]}")
+    image = load("PIL.Image", "pillow")
+    picture = image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    options: dict[str, object] = {"icc_profile": icc} if icc else {}
+    if exif and len(exif) + len(EXIF) <= 65533:
+        options["exif"] = EXIF + exif
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **options)
+    return buffer.getvalue()
 
 
 def assemble(
