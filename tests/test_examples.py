@@ -67,7 +67,8 @@ def test_example_gives_hdr_frames(
     luma = np.frombuffer(frames.stdout[: width * height * luma_bytes], dtype="<u2")
     # SDR white alone is code 573 (PQ of 203 cd/m2 in limited range); HDR goes above it.
     assert luma.max() > 573
-    assert luma.min() < 200
+    # The trees in the mist are at a few cd/m2, code 300.
+    assert luma.min() < 350
 
 
 def test_false_color_is_three_outputs() -> None:
