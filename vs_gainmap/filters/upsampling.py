@@ -4,7 +4,7 @@ A gain map is, nearly, a curve over luma. So for every frame a curve is fitted t
 over the small picture's luma; what the curve does not explain goes up bilinearly, and the
 curve is added again, of the large picture's luma. Edges stay where the picture has them, and
 at the map's own samples nothing changes. (Lines fitted around each sample, as in the guided
-filter of He, Sun and Tang, TPAMI 2013, lost more: docs/performance.md.)
+filter of He, Sun and Tang, TPAMI 2013, lost more.)
 """
 
 from __future__ import annotations
