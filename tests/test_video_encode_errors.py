@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -12,10 +15,10 @@ import vapoursynth as vs
 
 from tests.clips import noise
 from tests.encodes import PQ, pq_clip, quick
-from tests.media import Media, frame_times, packets
+from tests.media import X264, Media, ffmpeg, frame_times, packets
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import encode
-from vs_gainmap.video.encoder_pass import EncodingPass
+from vs_gainmap.video.encoder_pass import EncodingPass, captured_log
 
 
 def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) -> None:
@@ -60,14 +63,12 @@ def test_parameters_that_the_encoder_passes_over(
 
 
 def test_an_encoder_that_will_not_open_says_why_once(tmp_path: Path) -> None:
-    level = av.logging.get_level()
     with pytest.raises(MediaError) as found:
         encode(pq_clip(2), tmp_path / "out.mkv", encoder_params="aq-mode=77")
     said = str(found.value)
     assert said.count("x265-params") == said.count("aq-mode=77") == 1
     assert "{" not in said
     assert said.endswith("Cannot open libx265 encoder")
-    assert av.logging.get_level() == level
 
 
 def test_nvenc_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -216,3 +217,36 @@ def test_a_source_that_is_written_to_is_an_error(media: Media, tmp_path: Path) -
     with pytest.raises(MediaError, match=r"in\.mp4: changed while it was read"):
         encode(pq_clip(29), tmp_path / "out.mkv", source=source, progress=grow, preset="ultrafast")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_decoders_may_log_while_an_encoder_opens(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "damaged.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=20", *X264, "-g", "12", path)
+    data = bytearray(path.read_bytes())
+    for at in range(3000, len(data) - 20000, 211):
+        data[at] ^= 0x55
+    path.write_bytes(data)
+    done = threading.Event()
+
+    def decode() -> None:
+        while not done.is_set():
+            with suppress(av.FFmpegError), av.open(str(path)) as container:
+                container.streams.video[0].thread_type = "FRAME"
+                for packet in container.demux(video=0):
+                    with suppress(av.FFmpegError):
+                        packet.decode()
+
+    threads = [threading.Thread(target=decode) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        with captured_log("libx265") as lines:
+            av.logging.log(av.logging.WARNING, "libx265", "Unknown option: x.")
+        assert lines == ["Unknown option: x."]
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert capfd.readouterr().err == ""

@@ -54,7 +54,7 @@ def standard_streams() -> Iterator[None]:
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (
-        _Tolerant(stream) if stream is not None else _Tolerant(os.fdopen(number, "w"))  # type: ignore[assignment]
+        _Tolerant(stream) if stream is not None else _Tolerant(os.fdopen(number, "w"))
         for number, stream in ((1, sys.stdout), (2, sys.stderr))
     )
     try:

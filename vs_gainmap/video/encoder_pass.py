@@ -31,6 +31,8 @@ _UNKNOWN = re.compile(r"Unknown option: (?P<name>\S+?)\.?$")
 _REFUSED = re.compile(
     r"(?:Invalid value for|Error parsing option) (?P<name>\S+): (?P<value>.*?)\.?$"
 )
+# AV_LOG_QUIET, and a level of our own: that of warnings, but for no one else.
+_QUIET, _WARNINGS = -8, av.logging.WARNING + 1
 _NO_GPU = re.compile(r"cannot load|no capable devices|driver|unsupported device", re.IGNORECASE)
 _THREADS = Path("/proc/self/task")
 
@@ -63,15 +65,15 @@ class EncodingPass:
         if encoder.name == "svtav1":
             # The library talks to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
-        said: list[str] = []
+        lines: list[str] = []
         try:
-            with listening(encoder.library) as said:
+            with captured_log(encoder.library) as lines:
                 self._context, self.header = self._open(options)
         except (av.FFmpegError, ValueError) as error:
-            check_parameters(encoder, said, {})
-            raise open_error(encoder, options, error, said) from error
+            check_parameters(encoder, lines, {})
+            raise open_error(encoder, options, error, lines) from error
         # What is left are those that FFmpeg found no use for.
-        check_parameters(encoder, said, self._context.options)
+        check_parameters(encoder, lines, self._context.options)
 
     def _open(self, options: Params) -> tuple[VideoCodecContext, bytes]:
         # The container is a way to the encoder's own description of its stream.
@@ -206,35 +208,43 @@ def can_open(encoder: Encoder) -> str | None:
 
 
 @contextmanager
-def listening(library: str) -> Iterator[list[str]]:
+def captured_log(library: str) -> Iterator[list[str]]:
     """Collect the warnings and errors of one of FFmpeg's encoders, line by line."""
-    said: list[str] = []
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
+    lines: list[str] = []
+    before, skips = av.logging.get_level(), av.logging.get_skip_repeated()
+    # What the encoder before this one logged last counts again.
+    av.logging.set_skip_repeated(False)
+    av.logging.set_level(_WARNINGS)
     try:
         # Of all threads, lest a decoder's come through to the user meanwhile.
         with av.logging.Capture(local=False) as logs:
             try:
-                yield said
+                yield lines
             finally:
-                said += [text.strip() for _, name, text in logs if name == library]
+                lines += [text.strip() for _, name, text in logs if name == library]
     finally:
-        av.logging.set_level(before)
+        if before in (None, _WARNINGS):
+            # PyAV compares with the level while a decoder's thread logs: it must stay a number.
+            av.logging.set_libav_level(_QUIET)
+            av.logging.restore_default_callback()
+        else:
+            av.logging.set_level(before)
+        av.logging.set_skip_repeated(skips)
 
 
-def check_parameters(encoder: Encoder, said: Iterable[str], left: Mapping[str, str]) -> None:
+def check_parameters(encoder: Encoder, lines: Iterable[str], left: Mapping[str, str]) -> None:
     """Refuse raw parameters that an encoder passed over.
 
     Args:
         encoder: a row of the table.
-        said: what `listening` heard while it opened.
+        lines: what `captured_log` got while it opened.
         left: options that FFmpeg found no use for.
 
     Raises:
         MediaError: there are such.
     """
     unknown, refused = list(left), []
-    for line in said:
+    for line in lines:
         if match := _UNKNOWN.match(line):
             unknown.append(match["name"])
         elif match := _REFUSED.match(line):
@@ -249,19 +259,19 @@ def check_parameters(encoder: Encoder, said: Iterable[str], left: Mapping[str, s
 
 
 def open_error(
-    encoder: Encoder, options: Params, error: Exception, said: Iterable[str]
+    encoder: Encoder, options: Params, error: Exception, lines: Iterable[str]
 ) -> MediaError:
     """Return one line that says why an encoder can't be opened.
 
     Args:
         encoder: a row of the table.
         options: what it was to be opened with.
-        error: what FFmpeg made of it.
-        said: what `listening` heard.
+        error: FFmpeg's error.
+        lines: what `captured_log` got.
     """
     if isinstance(error, av.codec.codec.UnknownCodecError):
         return MediaError(f"encoder {encoder.name}: this PyAV is built without {encoder.library}")
-    reasons = list(dict.fromkeys(line.rstrip(".") for line in said))
+    reasons = list(dict.fromkeys(line.rstrip(".") for line in lines))
     reason = "; ".join(reasons) or getattr(error, "strerror", None) or str(error)
     if "nvenc" in encoder.name and _NO_GPU.search(reason):
         return MediaError(

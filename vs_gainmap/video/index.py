@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import vapoursynth as vs
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
@@ -226,9 +226,7 @@ def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
     return color
 
 
-def one_picture_each(
-    packets: Iterable[Packet[Stream]], stream: VideoStream
-) -> Iterator[Packet[Stream]]:
+def one_picture_each(packets: Iterable[Packet[Any]], stream: VideoStream) -> Iterator[Packet[Any]]:
     """Yield packets; those of MPEG-4 with packed B-frames one picture each."""
     if stream.codec_context.name != "mpeg4":
         yield from packets

@@ -304,8 +304,8 @@ def _warm_up(stream: Stream, base: Fraction) -> int:
 def _lost_of_picture(video: VideoStream) -> Iterator[str]:
     """Yield what of the video itself no output has."""
     context = video.codec_context
-    alpha = any(part.is_alpha for part in context.format.components)
-    if alpha or video.metadata.get("alpha_mode", "0") != "0":
+    parts = context.format.components if context.format else ()
+    if any(part.is_alpha for part in parts) or video.metadata.get("alpha_mode", "0") != "0":
         yield "the picture's transparency"
     if context.name == "hevc" and has_layers(context.extradata or b""):
         yield "what its HEVC has beside the base layer (a second view)"
