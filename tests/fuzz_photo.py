@@ -1,12 +1,14 @@
-"""Mutate gain map photos and read them: `python -m tests.fuzz_photo --count 20000 --seed 1`.
+"""Mutate photos and their small files: `python -m tests.fuzz_photo --count 20000 --seed 1`.
 
-Every file must give a photo, or one of our own errors in one line, within a second or so. All
-files go through structure and metadata; every `DECODE_EVERY`-th one is decoded and rendered.
+Every file must be read, or give one of our own errors in one line, within a second or so. All
+gain map photos go through structure and metadata; every `DECODE_EVERY`-th one is decoded and
+rendered. All other files are read whole.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import re
 import struct
@@ -14,7 +16,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from PIL import Image
 
 from tests.photo_samples import (
     APPLE_XMP,
@@ -29,13 +37,18 @@ from tests.photo_samples import (
     with_gain_map,
 )
 from vs_gainmap.errors import GainMapError
-from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items
+from vs_gainmap.photo.apple import AUXILIARY_TYPE
+from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items, with_primary
+from vs_gainmap.photo.extract import read_extracted
 from vs_gainmap.photo.iso21496 import read_iso, write_iso
 from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg, segment
+from vs_gainmap.photo.linear import read_linear, write_linear
+from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.photo.write import assemble, encode_jpeg
+from vs_gainmap.photo.write import assemble, encode_jpeg, encode_pq, npy_bytes, png_bytes
+from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0
@@ -45,27 +58,62 @@ TOKENS = (
     *(b"MPF\0MM\0*", b"Exif\0\0II*\0", b"<!DOCTYPE a [", b"<!ENTITY", b"</rdf:RDF>", b"&a;"),
     *(b"1e308", b"nan", b"-inf", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff"),
     *(b"tmap", b"iloc", b"pitm", b"meta", b"\0\0\0\1", b"urn:iso:std:iso:ts:21496:-1\0"),
+    *(
+        b"auxl",
+        b"iref",
+        b"pixi",
+        b"av1C",
+        b"NaN",
+        b"1e999",
+        b"null",
+        b"true",
+        b'"x"',
+        b"[[[",
+        b"{}",
+    ),
+    *(b"|O", b"<U9", b"(1,)", b"chromaticities", b"\xff" * 300),
 )
 
 
-def seeds() -> dict[str, bytes]:
-    """Return the photos that mutations start from, by suffix and name."""
+def photos() -> dict[str, bytes]:
+    """Return the gain map photos that mutations start from, by file name."""
     apple = encode_jpeg(scene(), exif=exif_orientation(6, apple_maker_note(1.2, 0.5)))
     gain_map = encode_jpeg(smooth_map())
     apple += gain_map[:2] + segment(APP1, XMP + APPLE_XMP.format("").encode()) + gain_map[2:]
     iso = write_iso(METADATA)
     moving = encode_jpeg(scene()) + encode_jpeg(smooth_map()) + bytes(400)
+    heic, heic_map = picture_bytes("heic", scene()), picture_bytes("heic", smooth_map(48, 32, 3))
+    avif, avif_map = picture_bytes("avif", scene()), picture_bytes("avif", smooth_map(48, 32, 3))
+    kind = AUXILIARY_TYPE.encode()
     return {
         "ultrahdr.jpg": ultrahdr(icc=make_icc("p3d65"), exif=exif_orientation(8)),
         "three.jpg": ultrahdr(gain_map=smooth_map(96, 64, 3)),
         "apple.jpg": apple,
         "motion.jpg": moving[:2] + segment(APP1, XMP + MOTION_XMP % (b"", 400)) + moving[2:],
-        "tmap.avif": with_gain_map(
-            picture_bytes("avif", scene()), picture_bytes("avif", smooth_map(48, 32, 3)), iso=iso
+        "tmap.avif": with_gain_map(avif, avif_map, iso=iso),
+        "hidden.heic": with_gain_map(heic, heic_map, iso=iso, hidden=True, auxiliary=kind),
+        "apple.heic": with_gain_map(
+            heic, heic_map, auxiliary=kind, exif=exif_orientation(1, apple_maker_note(1.2, 0.5))
         ),
-        "tmap.heic": with_gain_map(
-            picture_bytes("heic", scene()), picture_bytes("heic", smooth_map(48, 32, 3)), iso=iso
-        ),
+    }
+
+
+def others(folder: Path) -> dict[str, bytes]:
+    """Return pictures, linear light, and the small files beside photos and videos."""
+    light = np.geomspace(0.01, 9, 16 * 16 * 3, dtype=np.float32).reshape(16, 16, 3)
+    for name in ("linear.exr", "linear.hdr", "linear.tif"):
+        write_linear(folder / name, light, "p3d65", 203.0)
+    write_stats(folder / "stats.json", [FrameStats(seconds=0, max_nits=900, average_nits=9)] * 2)
+    Image.fromarray(scene(16, 16)).save(folder / "picture.webp", exif=exif_orientation(3))
+    Image.fromarray(scene(16, 16)).save(folder / "picture.tif", icc_profile=make_icc("p3d65"))
+    names = ("linear.exr", "linear.hdr", "linear.tif", "stats.json", "picture.webp", "picture.tif")
+    fields = {**asdict(METADATA), "primaries": "p3d65", "map_primaries": None, "eotf": "srgb"}
+    pq = imagecodecs.png_encode(encode_pq(light, "bt2020", 203.0, 16), primaries=9, transfer=16)
+    return {
+        **{name: (folder / name).read_bytes() for name in names},
+        "metadata.json": json.dumps(fields).encode(),
+        "qmax.npy": npy_bytes(2.0),
+        "picture.png": pq,
     }
 
 
@@ -119,6 +167,7 @@ def parse(data: bytes) -> None:
         tone_map = find_tone_map(items)
         if tone_map is not None:
             read_iso(tone_map.metadata)
+            with_primary(items, tone_map.gain_map)
         return
     first = parse_jpeg(data)
     find_gain_map(first)
@@ -128,10 +177,23 @@ def parse(data: bytes) -> None:
     parse_jpeg(assemble(first, smooth_map(8, 8), METADATA))
 
 
-def decode(data: bytes, path: Path) -> None:
-    """Read and render the whole photo."""
-    path.write_bytes(data)
-    render_photo(read_photo(path))
+def _readers(folder: Path) -> dict[str, Callable[[Path], object]]:
+    """Return what reads each of `others`."""
+    sdr, gain_map = folder / "sdr.png", folder / "gainmap.png"
+    sdr.write_bytes(png_bytes(scene(8, 8)))
+    gain_map.write_bytes(png_bytes(smooth_map(8, 8)[..., 0]))
+
+    def render(**parts: Path) -> None:
+        photo, eotf = read_extracted(sdr, gain_map, **parts)
+        assert np.isfinite(render_photo(photo, eotf=eotf)).all()
+
+    return {
+        "linear": read_linear,
+        "picture": read_picture,
+        "stats": read_stats,
+        "metadata": lambda path: render(metadata=path),
+        "qmax": lambda path: render(qmax=path),
+    }
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
@@ -142,16 +204,24 @@ def fuzz(count: int, seed: int) -> Counter[str]:
     """
     outcomes: Counter[str] = Counter()
     rng = random.Random(seed)
-    files = list(seeds().items())
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        gain_map_photos = photos()
+        readers = _readers(folder)
+        files = [*gain_map_photos.items(), *others(folder).items()]
         for number in range(count):
             name, data = files[number % len(files)]
             changed = mutate(data, rng)
-            whole = (number // len(files)) % DECODE_EVERY == 0
+            whole = name not in gain_map_photos or (number // len(files)) % DECODE_EVERY == 0
+            stem = Path(name).stem if name not in gain_map_photos else "photo"
             begin = time.monotonic()
             try:
                 if whole:
-                    decode(changed, Path(folder) / name)
+                    (folder / name).write_bytes(changed)
+                if stem in readers:
+                    readers[stem](folder / name)
+                elif whole:
+                    render_photo(read_photo(folder / name))
                 else:
                     parse(changed)
                 outcome = "read"
@@ -163,7 +233,7 @@ def fuzz(count: int, seed: int) -> Counter[str]:
                 raise AssertionError(f"seed {seed}, mutation {number} of {name}") from error
             taken = time.monotonic() - begin
             assert taken < SLOW_SECONDS, f"seed {seed}, mutation {number} took {taken:.1f} s"
-            outcomes[f"{'decode' if whole else 'parse'} {outcome}"] += 1
+            outcomes[f"{stem} {'decode' if whole else 'parse'} {outcome}"] += 1
     return outcomes
 
 

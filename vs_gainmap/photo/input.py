@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,15 +142,28 @@ def check_size(width: int, height: int, stored: int, options: ReadOptions = DEFA
         )
 
 
-def check_page(page: Any, stored: int, options: ReadOptions = DEFAULTS) -> None:
-    """Refuse a page of a TIFF that is too large to decode; see `check_size`.
+@contextmanager
+def open_tiff(data: bytes, options: ReadOptions) -> Iterator[Any]:
+    """Open the first page of a TIFF with tifffile, its size checked.
 
     Raises:
         MediaError: too many pixels, or of more than four samples.
     """
-    check_size(page.imagewidth, page.imagelength, stored, options)
-    if page.samplesperpixel > 4 or page.imagedepth > 1:
-        raise MediaError(f"TIFF of {page.samplesperpixel} samples a pixel: neither gray nor color")
+    tifffile = load("tifffile", "tifffile")
+    log = logging.getLogger("tifffile")
+    level = log.level
+    # What it logs of damaged files ends up in our error, or is of no consequence.
+    log.setLevel(logging.CRITICAL)
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page = file.pages[0]
+            check_size(page.imagewidth, page.imagelength, len(data), options)
+            if page.samplesperpixel > 4 or page.imagedepth > 1:
+                samples = page.samplesperpixel
+                raise MediaError(f"TIFF of {samples} samples a pixel: neither gray nor color")
+            yield page
+    finally:
+        log.setLevel(level)
 
 
 @contextmanager

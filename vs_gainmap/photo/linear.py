@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +16,9 @@ from vs_gainmap.files import replacing, write_bytes
 from vs_gainmap.photo.input import (
     DEFAULTS,
     ReadOptions,
-    check_page,
     check_size,
     decoding,
+    open_tiff,
     read_file,
 )
 from vs_gainmap.photo.optional import load
@@ -53,10 +52,8 @@ def write_linear(
     if suffix == ".exr":
         _write_exr(path, hdr, primaries, sdr_white)
     elif suffix == ".hdr":
-        done, data = cv2.imencode(".hdr", np.maximum(hdr[..., ::-1], 0.0))
-        if not done:
-            raise MediaError(f"{path.name}: can't be encoded as .hdr")
-        write_bytes(path, data.tobytes())
+        codecs = load("imagecodecs", "imagecodecs")
+        write_bytes(path, codecs.rgbe_encode(np.maximum(hdr, np.float32(0))))
     elif suffix in (".tif", ".tiff"):
         tifffile = load("tifffile", "tifffile")
         with replacing(path) as partial:
@@ -149,17 +146,12 @@ def _read_hdr(data: bytes, options: ReadOptions) -> Linear:
     if not data.startswith(b"#?") or size is None:
         raise MediaError("not a Radiance picture that can be read here")
     check_size(int(size[2]), int(size[1]), len(data), options)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-    if pixels is None or pixels.dtype != np.float32:
-        raise MediaError("damaged Radiance picture")
-    return pixels[..., ::-1], None
+    pixels = load("imagecodecs", "imagecodecs").rgbe_decode(data)
+    return pixels, None
 
 
 def _read_tiff(data: bytes, options: ReadOptions) -> Linear:
-    tifffile = load("tifffile", "tifffile")
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0]
-        check_page(page, len(data), options)
+    with open_tiff(data, options) as page:
         if page.dtype not in (np.float16, np.float32, np.float64):
             raise MediaError(f"TIFF of {page.dtype}: linear light is float")
         icc = page.tags.valueof(34675)

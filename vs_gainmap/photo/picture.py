@@ -6,7 +6,6 @@ orientation is handed on, not applied.
 
 from __future__ import annotations
 
-import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,9 @@ from vs_gainmap.photo.input import (
     ReadOptions,
     Signal,
     as_rgb,
-    check_page,
     decoding,
     open_image,
+    open_tiff,
     read_file,
 )
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
@@ -140,12 +139,9 @@ def _deep(data: bytes, options: ReadOptions) -> Signal | None:
     if data.startswith(PNG_SIGNATURE):
         return as_rgb(codecs.png_decode(data)) if data[24] == 16 else None
     if data[:2] in (b"II", b"MM"):
-        tifffile = load("tifffile", "tifffile")
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page = file.pages[0]
+        with open_tiff(data, options) as page:
             if page.dtype != np.uint16 or page.photometric not in (1, 2) or len(page.shape) > 3:
                 return None
-            check_page(page, len(data), options)
             pixels = page.asarray()
             if pixels.ndim == 3 and page.planarconfig == 2:
                 pixels = np.moveaxis(pixels, 0, -1)
