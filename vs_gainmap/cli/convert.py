@@ -122,13 +122,14 @@ def run(args: argparse.Namespace) -> int:
             if done == total:
                 progress.stage("finishing")
 
+        options["progress"] = update
         made = convert(
             args.input,
             args.target,
             recorded,
             selection=selection,
             assume_progressive=args.assume_progressive,
-            **{**options, "progress": update},
+            **options,
         )
     if args.stats is not None:
         write_stats(args.stats, recorders[0].frames())

@@ -1,4 +1,4 @@
-"""`vs-gainmap doctor`: what is installed, what is used, and what to do about the rest."""
+"""`vs-gainmap doctor`: what is installed, and what to do about what is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of the report; `advice` says what to do, and `fatal` that convert can't run."""
+    """One line of the report, with advice; `fatal` where `convert` can't run."""
 
     subject: str
     text: str
@@ -23,8 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Describe the command."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what is installed and what to do about what is missing",
-        description="Say what is installed, which device and plugins are used, and what to do "
+        help="list what is installed, and what to do about what is missing",
+        description="List what is installed, which device and plugins are used, and what to do "
         "about what is missing. Exits with 0 if `convert` works with its defaults.",
     )
     parser.set_defaults(run=run)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def _guarded(section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield a section's findings; one that can't even be looked into is a finding itself."""
+    """Yield a section's findings; one that can't be imported is a finding itself."""
     name = section.__name__.strip("_")
     try:
         yield from section()
@@ -62,16 +62,11 @@ def _python() -> Iterator[Finding]:
     yield Finding(subject="vs-gainmap", text=version("vs-gainmap"))
     system = f"{platform.system()} {platform.machine()}"
     yield Finding(subject="python", text=f"{platform.python_version()}, {system}")
-    for name in ("numpy", "torch", "av", "opencv-python-headless", "safetensors"):
+    for name in ("numpy", "numba", "torch", "av", "opencv-python-headless", "safetensors"):
         try:
             yield Finding(subject=name, text=version(name))
         except PackageNotFoundError:
             yield Finding(subject=name, text="missing", advice=f"pip install {name}", fatal=True)
-    use = "compiles what renders HDR10 in one pass"
-    try:
-        yield Finding(subject="numba", text=f"{version('numba')}: {use}")
-    except PackageNotFoundError:
-        yield Finding(subject="numba", text=f"missing: {use}", advice="pip install numba")
 
 
 def _vapoursynth() -> Iterator[Finding]:
@@ -105,7 +100,7 @@ def _device() -> Iterator[Finding]:
     dtype = str(choose_dtype(device)).removeprefix("torch.")
     advice = None
     if device.type == "cpu":
-        advice = "a CUDA GPU is many times faster; torch.cuda.is_available() says no"
+        advice = "a CUDA GPU is many times faster; PyTorch finds none here"
     yield Finding(subject="device", text=f"{device} ({name}), {dtype}", advice=advice)
     if device.type == "cpu":
         bf16 = "bfloat16 in hardware" if has_native_bf16() else "no bfloat16 in hardware"
@@ -123,7 +118,7 @@ def _backends() -> Iterator[Finding]:
             yield Finding(subject=subject, text=f"{plugin.version()}, {plugin.about}")
         except BackendError as error:
             if plugin.library() is not None:
-                advice = f"see to what it misses, or pip install --force-reinstall {plugin.package}"
+                advice = f"install what it needs, or pip install --force-reinstall {plugin.package}"
                 yield Finding(subject=subject, text=str(error), advice=advice)
                 continue
             install = f'if wanted: pip install "vs-gainmap[{plugin.extra}]"'

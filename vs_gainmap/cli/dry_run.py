@@ -62,6 +62,8 @@ def dry_run(
         moments.append(time.monotonic())
         sizes.append(size)
 
+    own = options.copy()
+    own["progress"] = update
     frames = min(count, TRIAL_FRAMES)
     start = index.seconds(first + (count - frames) // 2) - index.seconds(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +75,7 @@ def dry_run(
             described,
             selection=part,
             assume_progressive=args.assume_progressive,
-            **{**options, "progress": update},
+            **own,
         )
     # The first frame waits for what is set up once.
     fps = (frames - 1) / max(moments[-1] - moments[0], 1e-6) if frames > 1 else 0.0

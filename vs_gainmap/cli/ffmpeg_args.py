@@ -15,7 +15,7 @@ from vs_gainmap.cli.options import (
     add_hdr10_options,
     add_progressive_option,
     make_graph,
-    open_as_told,
+    open_progressive,
     read_mastering,
 )
 from vs_gainmap.cli.progress import Progress, choose_mode
@@ -141,7 +141,7 @@ def _open(args: argparse.Namespace) -> vs.VideoNode:
     if args.input.suffix.lower() in _SCRIPTS:
         return run_script(args.input, args.output_index)
     check_video(args.input)
-    return make_graph(args, measure=args.measure)(open_as_told(args.input, args))
+    return make_graph(args, measure=args.measure)(open_progressive(args.input, args))
 
 
 def _measure(clip: vs.VideoNode, name: str, percentile: float) -> ContentLight:

@@ -34,7 +34,7 @@ def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt in the main thread for each signal that ends a command.
 
     A signal that was ignored when the process began (`nohup`, a shell's background) stays so.
-    What Python prints of an exception that is dropped is kept from the user.
+    Python's message about an exception that is dropped is not shown.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -35,8 +35,8 @@ def add_filter_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_color_options(parser: argparse.ArgumentParser, *, without: tuple[str, ...] = ()) -> None:
-    """Add what a user can say about the input's color."""
-    group = parser.add_argument_group("color of the input, where the file is silent or wrong")
+    """Add the options for the color of the input."""
+    group = parser.add_argument_group("color of the input, where the file has none or a wrong one")
     for each in fields(InputColor):
         if each.name not in without:
             group.add_argument(
@@ -106,14 +106,16 @@ def conversion_options(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
 
 
 def add_progressive_option(parser: argparse.ArgumentParser) -> None:
-    """Add the way past wrong tags of interlaced video."""
+    """Add the option against wrong tags of interlaced video."""
     parser.add_argument(
-        "--assume-progressive", action="store_true", help="ignore that frames say interlaced"
+        "--assume-progressive",
+        action="store_true",
+        help="take frames for progressive that are marked as interlaced",
     )
 
 
-def open_as_told(path: Path, args: argparse.Namespace) -> vs.VideoNode:
-    """Open a video file as a clip, as `add_progressive_option` says.
+def open_progressive(path: Path, args: argparse.Namespace) -> vs.VideoNode:
+    """Open a video file as a clip, with the option of `add_progressive_option`.
 
     Raises:
         MediaError: it can't be opened.

@@ -1,4 +1,4 @@
-"""A parser whose usage errors are short and say what may be meant."""
+"""A parser whose usage errors are short and have a suggestion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse; a command that gets what it doesn't know says so by itself."""
+        """Parse; each command refuses unknown options itself."""
         parsed, unknown = super().parse_known_args(args, namespace)
         options = [name for name in unknown if name.startswith("-")]
         if options and not any(

@@ -15,7 +15,7 @@ from vs_gainmap.cli.options import (
     add_filter_options,
     add_progressive_option,
     conversion_options,
-    open_as_told,
+    open_progressive,
 )
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.files import check_output
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     with open_input(args.input) as container:
         matrix = display_matrix(main_video(container, args.input))
     frames = [index.frame_at(at) for at in args.at or ()]
-    clip = open_as_told(args.input, args)
+    clip = open_progressive(args.input, args)
     times: tuple[Fraction, ...] | None = index.times()
     if len(index) != clip.num_frames:
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -41,6 +42,7 @@ def build_parser() -> Parser:
 def run(argv: Sequence[str] | None) -> int:
     """Run a command; return its exit status, 1 after an error that is the user's to solve."""
     args = build_parser().parse_args(argv)
+    args.command = shlex.join(["vs-gainmap", *(sys.argv[1:] if argv is None else argv)])
     logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
     try:
         status: int = args.run(args)

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vs_gainmap.cli.options import add_progressive_option, open_as_told
+from vs_gainmap.cli.options import add_progressive_option, open_progressive
 from vs_gainmap.cli.values import positive_int
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     weights = load_weights(args.weights, preset=args.preset)
     if not isinstance(weights.model, GMNet):
         raise BackendError(f"quantize: {args.weights} is no GMNet; only that gains from it")
-    clips = [open_as_told(path, args) for path in args.inputs]
+    clips = [open_progressive(path, args) for path in args.inputs]
     pictures = chain.from_iterable(_pictures(clip, args.frames) for clip in clips)
     path = save_ranges(weights_digest(weights.model), calibrate(weights.model, pictures))
     print(f"{path}: {args.weights} is calibrated; convert with --backend ov --dtype int8")

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     )
     picture = read_still(args.input, args.at, color, assume_progressive=args.assume_progressive)
     write_hdr_picture(picture, args.output, make_predictor(args), options)
+    print(args.output)
     return 0
 
 
@@ -81,7 +82,7 @@ def read_still(
     Args:
         path: an SDR video file.
         at: seconds from the first frame.
-        color: what the file says wrongly or not at all.
+        color: over the file's own color.
         assume_progressive: take a frame that is marked as interlaced for a progressive one.
 
     Raises:

@@ -28,7 +28,7 @@ def new_figure(width: float, height: float, rows: int = 1) -> tuple[Figure, Any]
     require(*PLOTS)
     import matplotlib.figure
 
-    # Not pyplot: that keeps state and looks for a screen.
+    # Not pyplot: it keeps state and needs a screen.
     figure = matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
     figure.set_facecolor("#181818")
     axes = figure.subplots(rows, 1, sharex=True)

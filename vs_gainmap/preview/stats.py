@@ -1,4 +1,4 @@
-"""What is known of every frame of a conversion, to plot later."""
+"""Light, Qmax and cuts of every frame of a conversion, to plot later."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_SIDE = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameStats:
-    """What is known of one frame: seconds, cd/m2, stops, and pixels of the active area."""
+    """Figures of one frame: seconds, cd/m2, stops, and pixels of the active area."""
 
     seconds: float
     max_nits: float
@@ -46,14 +46,14 @@ def write_stats(path: Path, frames: list[FrameStats]) -> None:
 
 
 def find_stats(video: Path, length: int) -> tuple[list[FrameStats] | None, str | None]:
-    """Look for a video's stats beside it, under its own name and `STATS_SUFFIX`.
+    """Read a video's stats from beside it, under its own name and `STATS_SUFFIX`.
 
     Args:
         video: the HDR file.
         length: how many frames it has.
 
     Returns:
-        The frames, or None where there are none; and why those that are there don't count.
+        The frames, or None; and why a file that is there is not used.
     """
     path = stats_beside(video)
     if not path.is_file():
@@ -71,7 +71,7 @@ def find_stats(video: Path, length: int) -> tuple[list[FrameStats] | None, str |
 
 
 def stats_beside(video: Path) -> Path:
-    """Return where `report` looks for a video's stats by itself."""
+    """Return where `report` finds a video's stats by itself."""
     return video.with_name(video.name + STATS_SUFFIX)
 
 
@@ -108,24 +108,24 @@ def _frame(row: object) -> FrameStats:
 
 
 class Recorder:
-    """Notes what passes through a clip.
+    """Keeps the props of the frames that pass through a clip.
 
     Args:
         clip: HDR, with FrameMaxNits, FrameAverageNits and GainMapMax on its frames.
     """
 
     def __init__(self, clip: vs.VideoNode) -> None:
-        self._seen: dict[int, dict[str, object]] = {}
+        self._props: dict[int, dict[str, object]] = {}
         self.clip = clip.std.ModifyFrame(clip, self._note)
 
     def _note(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        self._seen[n] = dict(f.props)
+        self._props[n] = dict(f.props)
         return f
 
     def frames(self) -> list[FrameStats]:
         """Return the frames that were made, in order; times count from the first one."""
         made, seconds = [], 0.0
-        for _, found in sorted(self._seen.items()):
+        for _, found in sorted(self._props.items()):
             made.append(
                 FrameStats(
                     seconds=seconds,
