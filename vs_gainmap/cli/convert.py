@@ -55,6 +55,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     part.add_argument("--frames", type=positive_int, metavar="N", help="at most so many")
     parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
     parser.add_argument(
+        "--audio-codec", choices=("copy", "flac"), default="copy",
+        help="copy, or flac: without loss, for sound that OUT can't hold",
+    )  # fmt: skip
+    parser.add_argument(
         "--stats", type=Path, metavar="JSON", help="keep light, Qmax and cuts of every frame"
     )
     add_progressive_option(parser)
@@ -95,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         content_light=light,
         hdr10plus=args.hdr10plus,
         audio=args.audio,
+        audio_codec=args.audio_codec,
         overwrite=args.overwrite,
     )
     if args.dry_run:

@@ -45,8 +45,19 @@ def dry_run(
     index = scan(args.input)
     first, count = selection.range(index)
     with open_input(args.input) as opened:
-        plan = plan_streams(opened, args.input, container, audio=args.audio)
-        kept = [_name(stream) for stream in opened.streams if stream.index in plan.kept]
+        plan = plan_streams(
+            opened,
+            args.input,
+            container,
+            encoder=encoder,
+            audio=args.audio,
+            audio_codec=args.audio_codec,
+        )
+        kept = [
+            _name(stream)
+            for stream in opened.streams
+            if stream.index in (*plan.kept, *plan.recoded)
+        ]
 
     color: list[tuple[str, str]] = []
     clips: list[vs.VideoNode] = []

@@ -19,6 +19,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.files import check_output
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.audio import AudioCodec
 from vs_gainmap.video.encoder_pass import EncodingPass, Progress
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
@@ -75,6 +76,7 @@ class EncodeOptions(TypedDict, total=False):
     content_light: ContentLight | None
     hdr10plus: bool
     audio: bool
+    audio_codec: AudioCodec
     overwrite: bool
     progress: Progress | None
 
@@ -92,6 +94,7 @@ def encode(
     content_light: ContentLight | None = None,
     hdr10plus: bool = False,
     audio: bool = True,
+    audio_codec: AudioCodec = "copy",
     overwrite: bool = False,
     progress: Progress | None = None,
     index: VideoIndex | None = None,
@@ -118,6 +121,7 @@ def encode(
         hdr10plus: also write HDR10+ metadata of every scene (ST 2094-40, HEVC and AV1); the
             clip must come from ``measure(clip, hdr10plus=True)``.
         audio: take the audio along.
+        audio_codec: "copy" as it is, or "flac": coded anew, without loss.
         overwrite: replace an existing file.
         progress: called after each frame with frames written, all frames, and bytes so far.
         index: what `scan` says of the source, where that is known already.
@@ -142,7 +146,9 @@ def encode(
             index = index or scan(origin)
             # Open until the end: another file of this name has other sound.
             opened = stack.enter_context(open_indexed(index))
-            plan = plan_streams(opened, origin, container, audio=audio)
+            plan = plan_streams(
+                opened, origin, container, encoder=row, audio=audio, audio_codec=audio_codec
+            )
 
         clip = for_encoder(clip, row)
         with closing(clip.get_frame(0)) as first:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -19,6 +20,7 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.audio import Recoder
 from vs_gainmap.video.hdr_metadata import av1, hevc
 from vs_gainmap.video.hdr_metadata.matroska import (
     finish_matroska,
@@ -72,6 +74,7 @@ class _Output(NamedTuple):
     video: VideoStream
     others: dict[int, Stream]
     """By the source's index; without those that need no packets."""
+    recoders: dict[int, Recoder]
 
 
 def mux(
@@ -105,13 +108,10 @@ def mux(
             out.video.time_base = times.time_base
             pictures = _pictures(track, coded, times, out.video)
             waiting = next(pictures, None)
-            for packet in packets(plan, span) if plan else ():
-                if packet.stream.index not in out.others:
-                    continue
+            for packet in _others(out, plan, span):
                 while waiting is not None and _start(waiting) <= _start(packet):
                     out.container.mux_one(waiting)
                     waiting = next(pictures, None)
-                packet.stream = out.others[packet.stream.index]
                 out.container.mux_one(packet)
             while waiting is not None:
                 out.container.mux_one(waiting)
@@ -164,8 +164,9 @@ def _open_output(
     template = stack.enter_context(open_template(header))
     out = stack.enter_context(av.open(file, "w", format=container.format, options=options))
     if opened is None or plan is None:
-        return _Output(out, _add_video(out, container, track, template), {})
+        return _Output(out, _add_video(out, container, track, template), {}, {})
     others: dict[int, Stream] = {}
+    recoders: dict[int, Recoder] = {}
     video: VideoStream | None = None
     for stream in opened.streams:
         if stream.index == plan.video:
@@ -174,6 +175,8 @@ def _open_output(
             if span is not None:
                 # That of the source's first frame.
                 video.metadata.pop("timecode", None)
+        elif stream.index in plan.recoded and isinstance(stream, AudioStream):
+            recoders[stream.index] = Recoder(out, stream)
         elif stream.index in plan.kept:
             made = add_stream(out, stream, container, plan.pictures)
             if not (is_picture(stream) and container.is_matroska):
@@ -181,7 +184,7 @@ def _open_output(
     if video is None:
         raise MediaError("the source has no video stream")
     copy_metadata(opened, out, span)
-    return _Output(out, video, others)
+    return _Output(out, video, others, recoders)
 
 
 def _add_video(
@@ -213,6 +216,17 @@ def _describe(video: VideoStream, source: Stream, plan: Plan, container: Contain
     matrix = display_matrix(source)
     if matrix is not None:
         video.set_display_matrix(matrix)
+
+
+def _others(out: _Output, plan: Plan | None, span: Span | None) -> Iterator[Packet[Any]]:
+    """Yield the packets of all streams but the video, ready for the output."""
+    for packet in packets(plan, span) if plan else ():
+        index = packet.stream.index
+        if index in out.recoders:
+            yield from out.recoders[index].packets(packet)
+        elif index in out.others:
+            packet.stream = out.others[index]
+            yield packet
 
 
 def _pictures(

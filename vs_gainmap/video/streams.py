@@ -11,12 +11,14 @@ from pathlib import Path
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.audio import AudioCodec, Recoder, check_audio_codec
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.hdr_metadata.hevc import has_layers
 from vs_gainmap.video.index import main_video, open_input
@@ -85,20 +87,28 @@ class Plan:
     """Which of a source's streams go along, and what must be said about the others.
 
     `opened` is the source, open since before the video was read: it stays the same file
-    whatever takes its name. `pictures` is the cover art. `timecode` is that of a timecode
+    whatever takes its name. `pictures` is the cover art. `recoded` is audio that
+    is coded anew. `timecode` is that of a timecode
     track; muxers make one of the video's metadata.
     """
 
     opened: InputContainer
     video: int
     kept: tuple[int, ...]
+    recoded: tuple[int, ...]
     pictures: Mapping[int, bytes]
     timecode: str | None = None
     notes: tuple[str, ...] = field(default=())
 
 
 def plan_streams(
-    opened: InputContainer, source: Path, container: Container, *, audio: bool = True
+    opened: InputContainer,
+    source: Path,
+    container: Container,
+    *,
+    encoder: Encoder,
+    audio: bool = True,
+    audio_codec: AudioCodec = "copy",
 ) -> Plan:
     """Find out which streams of a source the output can hold, by trying.
 
@@ -106,15 +116,19 @@ def plan_streams(
         opened: the source, open.
         source: its path.
         container: what it goes into.
+        encoder: of the video, for which other containers there are.
         audio: take audio along.
+        audio_codec: "copy" leaves audio as it is.
 
     Raises:
         MediaError: it can't hold an audio stream.
     """
+    check_audio_codec(audio_codec)
     main = main_video(opened, source)
     video = main.index
     pictures = _read_pictures(opened, source)
     kept: list[int] = []
+    recoded: list[int] = []
     notes = [f"{source.name}: {what} is left out" for what in _lost_of_picture(main)]
     timecode: str | None = None
     for stream in opened.streams:
@@ -126,6 +140,11 @@ def plan_streams(
         if stream.type == "data" and "timecode" in stream.metadata:
             timecode = stream.metadata["timecode"]
             continue
+        if isinstance(stream, AudioStream) and audio_codec != "copy":
+            if not _takes_flac(stream, container):
+                raise MediaError(f".{container.suffix} can't hold FLAC; write .mkv or .mp4")
+            recoded.append(stream.index)
+            continue
         if _fits(stream, container, pictures):
             kept.append(stream.index)
             continue
@@ -134,15 +153,18 @@ def plan_streams(
             f"stored in .{container.suffix}"
         )
         if stream.type == "audio":
-            raise MediaError(
-                f"{note}; write another container, or leave the audio out with --no-audio "
-                "(audio=False)"
-            )
+            others = [CONTAINERS[name] for name in encoder.containers]
+            ways = [f"write .{other.suffix}" for other in others if _fits(stream, other, pictures)]
+            if isinstance(stream, AudioStream) and _takes_flac(stream, container):
+                ways.append('code it anew with --audio-codec flac (audio_codec="flac")')
+            ways.append("leave the audio out with --no-audio (audio=False)")
+            raise MediaError(f"{note}; {', or '.join(ways)}")
         notes.append(f"{note}; it is left out")
     return Plan(
         opened=opened,
         video=video,
         kept=tuple(kept),
+        recoded=tuple(recoded),
         pictures=pictures,
         timecode=timecode,
         notes=tuple(notes),
@@ -253,11 +275,15 @@ def packets(plan: Plan, span: Span | None) -> Iterator[Packet[Stream]]:
     still shown, and sound also as far ahead as its codec needs to warm up.
     """
     opened = plan.opened
-    streams = [s for s in opened.streams if s.index in plan.kept and s.type != "attachment"]
+    wanted = (*plan.kept, *plan.recoded)
+    streams = [s for s in opened.streams if s.index in wanted and s.type != "attachment"]
     if not streams:
         return
     for packet in opened.demux(streams):
         if packet.size == 0:
+            if packet.stream.index in plan.recoded:
+                # Their end, for what the decoder still holds.
+                yield packet
             continue
         if is_picture(packet.stream):
             # Cover art comes without a time, and muxers want one.
@@ -317,6 +343,16 @@ def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -
     try:
         with av.open(io.BytesIO(), "w", format=container.format) as out:
             add_stream(out, stream, container, pictures)
+            out.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _takes_flac(stream: AudioStream, container: Container) -> bool:
+    try:
+        with av.open(io.BytesIO(), "w", format=container.format) as out:
+            Recoder(out, stream)
             out.start_encoding()
     except (av.FFmpegError, ValueError):
         return False

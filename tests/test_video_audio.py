@@ -1,0 +1,70 @@
+"""Sound that no container takes as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.media import X264, ffmpeg
+from tests.test_video_convert import run
+from vs_gainmap.errors import MediaError
+from vs_gainmap.video import Selection
+
+FILES = {
+    "wmav2": "asf", "adpcm_ms": "avi", "adpcm_ima_wav": "avi", "pcm_bluray": "m2ts",
+    "pcm_alaw": "avi", "pcm_mulaw": "avi",
+}  # fmt: skip
+
+
+def _make(codec: str, folder: Path) -> Path:
+    path = folder / f"in.{FILES[codec]}"
+    video = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1.5", *X264, "-bf", "0")
+    audio = ("-f", "lavfi", "-i", "sine=f=440:r=48000:d=1.5", "-c:a", codec, "-ac", "2")
+    ffmpeg(*video[:4], *audio[:4], *video[4:], *audio[4:], path)
+    return path
+
+
+def _samples(path: Path) -> np.ndarray:
+    out = ffmpeg("-i", path, "-map", "0:a", "-f", "s16le", "-c:a", "pcm_s16le", "-")
+    return np.frombuffer(out, "<i2").reshape(-1, 2).astype(int)
+
+
+@pytest.mark.parametrize("codec", list(FILES))
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_flac_is_the_same_sound(codec: str, suffix: str, tmp_path: Path) -> None:
+    source, target = _make(codec, tmp_path), tmp_path / f"out.{suffix}"
+    run(source, target, audio_codec="flac")
+    before, after = _samples(source), _samples(target)
+    assert abs(len(before) - len(after)) <= 2048
+    length = min(len(before), len(after))
+    assert np.abs(before[:length] - after[:length]).max() <= 1
+    with av.open(str(source)) as old, av.open(str(target)) as new:
+        starts = [c.streams.audio[0].start_time * c.streams.audio[0].time_base for c in (old, new)]
+        videos = [c.streams.video[0].start_time * c.streams.video[0].time_base for c in (old, new)]
+    assert abs((starts[0] - videos[0]) - (starts[1] - videos[1])) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("codec", "ways"),
+    [
+        ("wmav2", r"code it anew with --audio-codec flac \(audio_codec=\"flac\"\), or leave"),
+        ("pcm_bluray", r"code it anew with --audio-codec flac"),
+        ("pcm_alaw", r"write \.mov, or code it anew"),
+    ],
+)
+def test_what_no_copy_is_possible_for_has_ways_named(codec: str, ways: str, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=rf"\({codec}\) can't be stored in \.mkv; {ways}"):
+        run(_make(codec, tmp_path), tmp_path / "out.mkv")
+
+
+def test_a_part_has_its_own_sound(tmp_path: Path) -> None:
+    source = _make("adpcm_ms", tmp_path)
+    whole, part = tmp_path / "whole.mkv", tmp_path / "part.mkv"
+    run(source, whole, audio_codec="flac")
+    run(source, part, audio_codec="flac", selection=Selection(frames=10))
+    before, after = _samples(whole), _samples(part)
+    assert 0.35 < len(after) / 48000 < 0.5
+    np.testing.assert_array_equal(before[: len(after)], after)
