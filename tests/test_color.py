@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_gainmap.color import h273, primaries, transfer
+from vs_gainmap.color import h273, primaries, tone_map, transfer
 
 RAMP = torch.linspace(0, 1, 4097, dtype=torch.float64)
 
@@ -155,3 +155,12 @@ def test_every_name_means_one_code() -> None:
 def test_primaries_with_another_white_keep_white() -> None:
     xyz = primaries.Primaries(red=(1, 0), green=(0, 1), blue=(0, 0), white=(1 / 3, 1 / 3))
     assert primaries.rgb_to_rgb_matrix(xyz, "bt2020").sum(axis=1) == pytest.approx([1, 1, 1])
+
+
+def test_eetf_of_bt2390() -> None:
+    nits = torch.tensor([0.0, 1.0, 20.0, 1000.0], dtype=torch.float64)
+    mapped = tone_map.eetf(nits, source_peak=1000.0, target_peak=203.0)
+    # Below the knee (PQ 1.5 * 0.7724 - 0.5 of the peak's signal, about 48 cd/m2) nothing moves.
+    assert mapped[:3].tolist() == pytest.approx([0, 1, 20], rel=1e-9)
+    assert mapped[3].item() == pytest.approx(203.0, rel=1e-9)
+    assert torch.equal(tone_map.eetf(nits, source_peak=203.0, target_peak=203.0), nits)

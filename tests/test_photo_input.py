@@ -148,6 +148,26 @@ def test_exr_of_many_channels_is_refused(tmp_path: Path) -> None:
         read_linear(tmp_path / "a.exr")
 
 
+@pytest.mark.parametrize("names", ["RGB", "RGBA", "ZRGB", "ARGBZ"])
+def test_exr_of_more_channels(tmp_path: Path, names: str) -> None:
+    planes = {name: np.full((16, 16), ord(name), np.float32) for name in names}
+    OpenEXR.File({}, planes).write(str(tmp_path / "a.exr"))
+    pixels, primaries = read_linear(tmp_path / "a.exr")
+    assert primaries is None
+    assert pixels[3, 5].tolist() == [ord("R"), ord("G"), ord("B")]
+
+
+def test_damaged_exr_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    light = np.random.default_rng(1).random((64, 64, 3)).astype(np.float32)
+    write_linear(tmp_path / "a.exr", light, "bt709", 203.0)
+    data = bytearray((tmp_path / "a.exr").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 50] = b"\xff" * 50
+    (tmp_path / "a.exr").write_bytes(data)
+    with pytest.raises(MediaError, match=r"a\.exr: damaged"):
+        read_linear(tmp_path / "a.exr")
+    assert capfd.readouterr().out == ""
+
+
 def test_the_limit_can_be_raised(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(_png(6000, 3000, 0, 8))
     with pytest.raises(MediaError, match="--max-pixels 18000000"):

@@ -29,9 +29,9 @@ from training.grade import (
 from training.lighting import Levels, Lighting
 from training.mixes import MIXES
 from training.operators import Light, Operator, draw_operator
-from training.operators.itu import eetf
 from training.vary import Title, Variation, draw_dim, draw_fade
 from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.tone_map import eetf
 from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE

@@ -14,7 +14,6 @@ from training.operators.itu import (
     Bt2446A,
     Bt2446C,
     HardClip,
-    eetf,
     method_c_nits,
     method_c_percent,
 )
@@ -86,15 +85,6 @@ def test_a_local_knee_keeps_mid_tones_and_the_contrast_of_highlights() -> None:
 def test_clip_maps_its_white_to_one() -> None:
     light = Light(rgb=torch.tensor([50.75, 203.0, 900.0]).view(3, 1, 1), peak_nits=1000.0)
     assert HardClip(white_nits=203.0)(light).flatten().tolist() == pytest.approx([0.25, 1, 1])
-
-
-def test_eetf_of_bt2390() -> None:
-    nits = torch.tensor([0.0, 1.0, 20.0, 1000.0], dtype=torch.float64)
-    mapped = eetf(nits, source_peak=1000.0, target_peak=203.0)
-    # Below the knee (PQ 1.5 * 0.7724 - 0.5 of the peak's signal, about 48 cd/m2) nothing moves.
-    assert mapped[:3].tolist() == pytest.approx([0, 1, 20], rel=1e-9)
-    assert mapped[3].item() == pytest.approx(203.0, rel=1e-9)
-    assert torch.equal(eetf(nits, source_peak=203.0, target_peak=203.0), nits)
 
 
 @pytest.mark.parametrize("over", ["max", "channel", "luminance"])

@@ -123,22 +123,24 @@ def _read_exr(data: bytes, options: ReadOptions) -> Linear:
     openexr = load("OpenEXR", "OpenEXR")
     parts = openexr.File(io.BytesIO(data), header_only=True).parts
     header = parts[0].header
-    if len(parts) > 1 or len(header["channels"]) > MAX_CHANNELS:
+    names = [channel.name for channel in header["channels"]]
+    if len(parts) > 1 or len(names) > MAX_CHANNELS:
         raise MediaError(f"EXR of more than one part or {MAX_CHANNELS} channels")
+    if not {"R", "G", "B"} <= set(names):
+        raise MediaError(f"EXR with channels {', '.join(names)} instead of R, G, B")
     low, high = header["dataWindow"]
     width, height = (int(b) - int(a) + 1 for a, b in zip(low, high, strict=True))
     check_size(width, height, len(data), options)
-    channels = openexr.File(io.BytesIO(data)).channels()
-    name = next((name for name in ("RGB", "RGBA") if name in channels), None)
-    if name is None:
-        raise MediaError(f"EXR with channels {', '.join(channels)} instead of R, G, B")
+    # OpenEXR's own reader prints what is damaged, and goes on.
+    pixels = load("imagecodecs", "imagecodecs").exr_decode(data)
+    if set(names) - {"A"} != {"R", "G", "B"}:
+        # In the file's order, then; else in that of RGBA.
+        pixels = pixels[..., [names.index(name) for name in ("R", "G", "B")]]
     points = header.get("chromaticities")
     if points is None:
-        return channels[name].pixels, None
+        return pixels, None
     red, green, blue, white = zip(*[map(float, points)] * 2, strict=True)
-    return channels[name].pixels, name_primaries(
-        Primaries(red=red, green=green, blue=blue, white=white)
-    )
+    return pixels, name_primaries(Primaries(red=red, green=green, blue=blue, white=white))
 
 
 def _read_hdr(data: bytes, options: ReadOptions) -> Linear:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.tone_map import eetf
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale
 from vs_gainmap.gainmap import GainMapPreset
@@ -44,8 +45,7 @@ def shrink(picture: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
     """Compress HDR for an SDR screen, so that highlights keep some shape.
 
-    Reinhard's extended operator (2002, equation 4) on max(R, G, B), white at the frame's own
-    maximum; for pages only.
+    ITU-R BT.2390's curve on max(R, G, B), from the frame's own maximum to SDR white.
 
     Args:
         nits: (3, H, W), BT.2020, cd/m2.
@@ -54,11 +54,10 @@ def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
     Returns:
         (H, W, 3), sRGB, 8 bit.
     """
-    linear = convert_primaries(nits / sdr_white, "bt2020", "bt709").clamp(min=0)
-    norm = linear.amax(dim=0, keepdim=True).clamp(min=1e-6)
-    white = max(float(norm.max()), 1.0)
-    mapped = linear * ((1 + norm / white**2) / (1 + norm))
-    signal = srgb_inverse_eotf(mapped.clamp(0, 1))
+    light = convert_primaries(nits, "bt2020", "bt709").clamp(min=0)
+    norm = light.amax(dim=0, keepdim=True).clamp(min=1e-3)
+    mapped = eetf(norm, source_peak=float(norm.max()), target_peak=sdr_white)
+    signal = srgb_inverse_eotf((light * (mapped / norm) / sdr_white).clamp(0, 1))
     return np.asarray((signal * 255).round().byte().movedim(0, -1).numpy())
 
 
