@@ -63,16 +63,16 @@ def test_options_become_the_filters_own() -> None:
     ("arguments", "said"),
     [
         ("", "vs-gainmap: error: the following arguments are required: COMMAND"),
-        ("covert a b", "got covert; did you mean convert?"),
+        ("covert a b", 'got covert; did you mean "convert"?'),
         ("convert", "vs-gainmap convert: error: the following arguments are required: IN, OUT"),
-        ("convert a b --strenght 1", "there is no option --strenght; did you mean --strength?"),
+        ("convert a b --strenght 1", 'there is no option --strenght; did you mean "--strength"?'),
         ("convert a b --strength 9", "argument --strength: must be 0 to 4, got 9"),
         ("convert a b --radius 1.5", "argument --radius: must be a whole number, got 1.5"),
-        ("convert a b --model fsat", "must be one of gmnet, fast, got fsat; did you mean fast?"),
+        ("convert a b --model fsat", 'must be one of gmnet, fast, got fsat; did you mean "fast"?'),
         ("convert a b --frames 0", "'0' is not a whole number above zero"),
         ("convert a b --percentile 101", "'101' is not a number above 0 and up to 100"),
         ("convert a b --percentile nan", "'nan' is not a number above 0 and up to 100"),
-        ("ffmpeg-args a --for x256", "got x256; did you mean x265?"),
+        ("ffmpeg-args a --for x256", 'got x256; did you mean "x265"?'),
     ],
 )
 def test_usage_errors_are_two_lines(

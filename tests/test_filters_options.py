@@ -59,5 +59,44 @@ def test_a_wrong_value_is_one_line_that_names_the_function(
 
 
 def test_an_unknown_option_is_answered_with_the_one_that_was_meant() -> None:
-    with pytest.raises(TypeError, match="predict: there is no option radios; did you mean radius"):
+    with pytest.raises(
+        TypeError, match='predict: there is no option radios; did you mean "radius"'
+    ):
         predict(noise(**BT709), radios=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output_chroma_location": "tpleft"}, "got 'tpleft'; did you mean \"topleft\"?"),
+        ({"format": "YUV420P8"}, "format must be YUV or RGB of at least 10 bits, got YUV420P8"),
+        ({"sdr_white": 500, "peak_nits": 400}, "peak_nits must be above sdr_white 500"),
+        ({"weights": "nope"}, "no file nope"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not here"),
+        ({"matrix": 2.5}, "matrix must be a name or a code, got 2.5"),
+    ],
+)
+def test_what_shows_later_names_the_function_that_was_called(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(vs.Error) as error:
+        sdr_to_hdr10(noise(**BT709), **options)
+    assert str(error.value).startswith("sdr_to_hdr10: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"matrix": "bt709", "transfer": "bt709", "primaries": "bt709", "range": "tv"},
+        {"matrix": "709", "transfer": "709", "primaries": "709", "range": "limited"},
+        {"matrix": vs.MATRIX_BT709, "transfer": vs.TRANSFER_BT709, "primaries": vs.PRIMARIES_BT709},
+        {"output_chroma_location": "topleft", "format": "YUV420P10"},
+        {"output_chroma_location": vs.CHROMA_TOP_LEFT, "format": vs.YUV420P10},
+    ],
+)
+def test_names_and_enums_of_the_field(options: dict[str, object]) -> None:
+    clip = sdr_to_hdr10(noise(length=1), radius=0, **options)
+    with clip.get_frame(0) as frame:
+        assert frame.format.id == vs.YUV420P10
+        assert frame.props["_ChromaLocation"] == (2 if "output_chroma_location" in options else 0)

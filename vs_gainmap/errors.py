@@ -1,5 +1,14 @@
 """Exceptions of the core: everything that a caller may want to tell apart."""
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return the end of a message that names what may be meant; empty where nothing is near."""
+    near = difflib.get_close_matches(str(given), list(known), 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
+
 
 class GainMapError(Exception):
     """Base of all errors that this package raises on purpose."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from typing import Any, Never
+
+from vs_gainmap.errors import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,7 +22,9 @@ class Parser(argparse.ArgumentParser):
             isinstance(action, argparse._SubParsersAction) for action in self._actions
         ):
             name = options[0].partition("=")[0]
-            self.error(f"there is no option {name}{_hint(name, self._option_string_actions)}")
+            self.error(
+                f"there is no option {name}{did_you_mean(name, self._option_string_actions)}"
+            )
         return parsed, unknown
 
     def error(self, message: str) -> Never:
@@ -33,10 +36,5 @@ class Parser(argparse.ArgumentParser):
             return
         known = [str(choice) for choice in action.choices]
         raise argparse.ArgumentError(
-            action, f"must be one of {', '.join(known)}, got {value}{_hint(str(value), known)}"
+            action, f"must be one of {', '.join(known)}, got {value}{did_you_mean(value, known)}"
         )
-
-
-def _hint(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, [str(each) for each in known], 1)
-    return f"; did you mean {near[0]}?" if near else ""

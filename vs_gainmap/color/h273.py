@@ -6,12 +6,12 @@ location they are those of VapourSynth's props `_Range` and `_ChromaLocation`.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
 from vs_gainmap.color.primaries import PrimariesName
+from vs_gainmap.errors import did_you_mean
 
 Kind = Literal["matrix", "transfer", "primaries", "range", "chroma_location"]
 
@@ -127,6 +127,8 @@ def find_code(kind: Kind, value: str | int) -> int:
     if isinstance(value, Enum) and kind == "range":
         # The numbers of vstools' enum are the other way around.
         value = value.name.lower().removeprefix("range_")
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"{kind} must be a name or a code, got {value!r}")
     if isinstance(value, int):
         if value in (point.code for point in TABLE[kind]):
             return int(value)
@@ -136,8 +138,7 @@ def find_code(kind: Kind, value: str | int) -> int:
     known = _names(kind)
     code = known.get(value.lower())
     if code is None:
-        near = difflib.get_close_matches(value.lower(), known, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
+        hint = did_you_mean(value.lower(), known)
         names = ", ".join(point.name for point in TABLE[kind])
         raise ValueError(f"{kind} must be one of {names}, got {value!r}{hint}")
     return code

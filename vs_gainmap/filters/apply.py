@@ -10,7 +10,7 @@ from typing import Literal, cast
 import vapoursynth as vs
 
 from vs_gainmap.color.transfer import Eotf
-from vs_gainmap.errors import MetadataError
+from vs_gainmap.errors import OptionError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.linear import linear_light
@@ -141,29 +141,28 @@ def choose_light(rendering: Rendering, constants: Constants) -> Light:
     """Return the light of a rendering: the options, or what the map is for.
 
     Raises:
-        vs.Error: the peak is not above SDR white, or beyond PQ.
+        OptionError: the peak is not above SDR white, or beyond PQ.
     """
     white = rendering.sdr_white or constants.sdr_white
     peak = rendering.peak_nits or white * 2**constants.headroom
     if not white < peak <= 10_000:
-        raise vs.Error(
-            f"apply: peak_nits must be above sdr_white {white:g} and at most 10000, got {peak:g}"
+        raise OptionError(
+            f"peak_nits must be above sdr_white {white:g} and at most 10000, got {peak:g}"
         )
     return Light(sdr_white=white, peak_nits=peak, eotf=cast(Eotf, rendering.eotf or constants.eotf))
 
 
 def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> Constants:
     if not isinstance(gain_map, vs.VideoNode) or gain_map.format is None:
-        raise vs.Error("apply: gain_map must be a video clip of constant format, as from predict()")
+        raise OptionError("gain_map must be a video clip of constant format, as from predict()")
     if gain_map.format.num_planes != 1:
-        raise vs.Error(
-            f"apply: gain_map must be GRAY (one plane), got {gain_map.format.name}; "
+        raise OptionError(
+            f"gain_map must be GRAY (one plane), got {gain_map.format.name}; "
             "take a plane with std.ShufflePlanes(gain_map, 0, vs.GRAY)"
         )
     if gain_map.num_frames != clip.num_frames:
-        raise vs.Error(
-            f"apply: gain_map has {gain_map.num_frames} frames and clip {clip.num_frames}; "
-            "trim both alike"
+        raise OptionError(
+            f"gain_map has {gain_map.num_frames} frames and clip {clip.num_frames}; trim both alike"
         )
     with gain_map.get_frame(0) as frame:
         found = dict(frame.props)
@@ -183,21 +182,22 @@ def _read_constants(clip: vs.VideoNode, gain_map: vs.VideoNode) -> Constants:
 def _hdr10_props(
     tagged: vs.VideoNode, peak_nits: float, rendering: Rendering
 ) -> dict[str, props.PropValue]:
-    """Return the HDR10 props of the output."""
+    """Return the HDR10 props of the output.
+
+    Raises:
+        MetadataError: the mastering display or the light levels are out of range.
+    """
     mastering, found = rendering.mastering, {}
-    try:
-        if mastering is None:
-            with tagged.get_frame(0) as frame:
-                wide = int(frame.props[props.PRIMARIES]) == int(vs.PRIMARIES_BT2020)
-            name: Literal["bt2020", "p3d65"] = "bt2020" if wide else "p3d65"
-            mastering = MasteringDisplay.named(name, max_nits=float(round(peak_nits)))
-        if rendering.output == "pq":
-            found = props.mastering_props(mastering)
-        if rendering.max_cll is not None and rendering.max_fall is not None:
-            light = ContentLight(max_cll=rendering.max_cll, max_fall=rendering.max_fall)
-            found |= props.light_props(light)
-    except MetadataError as error:
-        raise vs.Error(f"apply: {error}") from error
+    if mastering is None:
+        with tagged.get_frame(0) as frame:
+            wide = int(frame.props[props.PRIMARIES]) == int(vs.PRIMARIES_BT2020)
+        name: Literal["bt2020", "p3d65"] = "bt2020" if wide else "p3d65"
+        mastering = MasteringDisplay.named(name, max_nits=float(round(peak_nits)))
+    if rendering.output == "pq":
+        found = props.mastering_props(mastering)
+    if rendering.max_cll is not None and rendering.max_fall is not None:
+        light = ContentLight(max_cll=rendering.max_cll, max_fall=rendering.max_fall)
+        found |= props.light_props(light)
     return found
 
 

@@ -6,7 +6,6 @@ option is written once. Importing this module loads neither PyTorch nor plugins.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import textwrap
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, cast
 
 import vapoursynth as vs
 
-from vs_gainmap.errors import OptionError
+from vs_gainmap.errors import GainMapError, OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from vs_gainmap.gainmap import GainMapPreset
@@ -52,7 +51,8 @@ class Option:
         """
         if self.choices and value not in self.choices:
             known = ", ".join(str(choice) for choice in self.choices)
-            raise OptionError(f"{name} must be one of {known}, got {value!r}{self._near(value)}")
+            near = did_you_mean(value, map(str, self.choices))
+            raise OptionError(f"{name} must be one of {known}, got {value!r}{near}")
         if self.kind is bool and not isinstance(value, bool):
             raise OptionError(f"{name} must be True or False, got {value!r}")
         if isinstance(self.kind, tuple) and not isinstance(value, self.kind):
@@ -69,11 +69,6 @@ class Option:
         high = math.inf if self.high is None else self.high
         if not low <= cast(float, value) <= high:
             raise OptionError(f"{name} must be {low:g} to {high:g}, got {value:g}")
-
-    def _near(self, value: object) -> str:
-        words = [choice for choice in self.choices if isinstance(choice, str)]
-        near = difflib.get_close_matches(str(value), words, 1)
-        return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def option[T](
@@ -332,14 +327,12 @@ def _public(function: Callable[..., Any], options: Any) -> Callable[..., Any]:
     def public(*args: Any, **kwargs: Any) -> Any:
         given = {name: kwargs.pop(name) for name in list(kwargs) if name in known}
         for name in kwargs.keys() - {clip.name for clip in clips}:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"{function.__name__}: there is no option {name}{hint}")
+            near = did_you_mean(name, known)
+            raise TypeError(f"{function.__name__}: there is no option {name}{near}")
         try:
-            chosen = options(**given)
-        except OptionError as error:
+            return function(*args, **kwargs, **{_last_parameter(function): options(**given)})
+        except GainMapError as error:
             raise vs.Error(f"{function.__name__}: {error}") from error
-        return function(*args, **kwargs, **{_last_parameter(function): chosen})
 
     keywords = [
         inspect.Parameter(

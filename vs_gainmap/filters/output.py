@@ -5,6 +5,7 @@ from __future__ import annotations
 import vapoursynth as vs
 
 from vs_gainmap.color.h273 import find_code
+from vs_gainmap.errors import OptionError
 
 OUTPUT_TRANSFERS: dict[str, int] = {
     "pq": int(vs.TRANSFER_ST2084),
@@ -17,15 +18,15 @@ def find_format(wanted: int | str) -> vs.VideoFormat:
     """Return a format by VapourSynth's number, preset or name.
 
     Raises:
-        vs.Error: there is no such format.
+        OptionError: there is no such format.
     """
     try:
         if isinstance(wanted, str):
             return vs.core.get_video_format(vs.PresetVideoFormat[wanted.upper()])
         return vs.core.get_video_format(int(wanted))
     except (vs.Error, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise vs.Error(
-            f"apply: format must be a VapourSynth format such as YUV420P10, got {wanted}"
+        raise OptionError(
+            f"format must be a VapourSynth format such as YUV420P10, got {wanted}"
         ) from error
 
 
@@ -33,17 +34,17 @@ def target_format(wanted: int | str, output: str) -> vs.VideoFormat:
     """Return the output format.
 
     Raises:
-        vs.Error: it can't hold that output.
+        OptionError: it can't hold that output.
     """
     target = find_format(wanted)
     floating = target.sample_type == vs.FLOAT
     if target.color_family not in (vs.YUV, vs.RGB) or target.bits_per_sample < 10:
-        raise vs.Error(
-            f"apply: format must be YUV or RGB of at least 10 bits, got {target.name or wanted}; "
+        raise OptionError(
+            f"format must be YUV or RGB of at least 10 bits, got {target.name or wanted}; "
             "HDR10 is vs.YUV420P10"
         )
     if output == "linear" and not (floating and target.color_family == vs.RGB):
-        raise vs.Error(f'apply: output "linear" needs format=vs.RGBS, got {target.name}')
+        raise OptionError(f'output "linear" needs format=vs.RGBS, got {target.name}')
     return target
 
 
@@ -51,12 +52,12 @@ def check_size(clip: vs.VideoNode, target: vs.VideoFormat) -> None:
     """Refuse a size that a subsampled format can't have.
 
     Raises:
-        vs.Error: names the crop, and a format that works.
+        OptionError: names the crop, and a format that works.
     """
     across, down = 1 << target.subsampling_w, 1 << target.subsampling_h
     if clip.width % across or clip.height % down:
-        raise vs.Error(
-            f"apply: {target.name} needs a width that is a multiple of {across} and a height of "
+        raise OptionError(
+            f"{target.name} needs a width that is a multiple of {across} and a height of "
             f"{down}, got {clip.width}x{clip.height}; crop the clip with std.Crop, or take "
             "format=vs.YUV444P10"
         )
@@ -66,7 +67,7 @@ def target_color(target: vs.VideoFormat, chroma_location: str | int) -> dict[str
     """Return zimg's matrix, range and chroma location for an output format.
 
     Raises:
-        vs.Error: there is no such chroma location.
+        OptionError: there is no such chroma location.
     """
     if target.color_family == vs.RGB:
         return {"matrix": int(vs.MATRIX_RGB), "range": int(vs.RANGE_FULL)}
@@ -75,5 +76,5 @@ def target_color(target: vs.VideoFormat, chroma_location: str | int) -> dict[str
         try:
             color["chromaloc"] = find_code("chroma_location", chroma_location)
         except ValueError as error:
-            raise vs.Error(f"apply: output_{error}") from error
+            raise OptionError(f"output_{error}") from error
     return color

@@ -6,7 +6,6 @@ import numpy as np
 import vapoursynth as vs
 
 from vs_gainmap.backends import Backend, RunOptions, open_backend
-from vs_gainmap.errors import GainMapError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.color_props import tag_sdr_clip
 from vs_gainmap.filters.network_input import network_picture, network_thumbnail
@@ -51,23 +50,23 @@ def predict_tagged(
 
     Returns:
         The gain map clip, and how it is to be applied.
+
+    Raises:
+        GainMapError: weights, device or backend can't do what is asked.
     """
-    try:
-        loaded = _load(inference)
-        options = RunOptions(
-            device=inference.device,
-            dtype=inference.dtype,
-            tile=inference.tile,
-            num_streams=inference.num_streams,
-        )
-        network = open_backend(inference.backend, loaded.model, options)
-        _announce(network)
-        scale = map_scale(tagged, loaded.preset.map_scale, inference.scale)
-        picture = network_picture(tagged, -(-tagged.width // scale), -(-tagged.height // scale))
-        features = _global_features(network_thumbnail(tagged), network, inference.radius)
-        gain_map = network.local(picture, features)
-    except GainMapError as error:
-        raise vs.Error(f"predict: {error}") from error
+    loaded = _load(inference)
+    options = RunOptions(
+        device=inference.device,
+        dtype=inference.dtype,
+        tile=inference.tile,
+        num_streams=inference.num_streams,
+    )
+    network = open_backend(inference.backend, loaded.model, options)
+    _announce(network)
+    scale = map_scale(tagged, loaded.preset.map_scale, inference.scale)
+    picture = network_picture(tagged, -(-tagged.width // scale), -(-tagged.height // scale))
+    features = _global_features(network_thumbnail(tagged), network, inference.radius)
+    gain_map = network.local(picture, features)
     constants = constant_props(loaded.preset)
     size, max_log_gain = network.features_size, loaded.preset.max_log_gain
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
-from vs_gainmap.errors import MetadataError, WeightsError
+from vs_gainmap.errors import MetadataError, WeightsError, did_you_mean
 from vs_gainmap.files import replacing
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import MODELS, GMNet, GridNet, Model
@@ -189,12 +189,16 @@ def _choose_preset(
         return preset
     if preset is not None:
         if preset not in PRESETS:
-            raise WeightsError(f"weights: preset must be one of {', '.join(PRESETS)}, got {preset}")
+            known, near = ", ".join(PRESETS), did_you_mean(preset, PRESETS)
+            raise WeightsError(
+                f"preset must be one of {known} (--weights-preset), got {preset}{near}"
+            )
         return PRESETS[preset]
     if "peak" not in metadata:
         raise WeightsError(
-            f"weights: {path.name} does not say how it was trained; pass preset="
+            f"weights {path.name} do not say how they were trained; give preset="
             + " or preset=".join(f'"{name}"' for name in PRESETS)
+            + " (--weights-preset)"
         )
     if metadata.get("model") not in MODELS or metadata.get("eotf") not in SDR_EOTFS:
         raise WeightsError(f"weights: {path.name} is for a newer vs-gainmap; update it")

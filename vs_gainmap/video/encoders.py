@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import vapoursynth as vs
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, did_you_mean
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.pixels import pix_fmt_of
@@ -184,7 +184,8 @@ def find_encoder(name: str) -> Encoder:
         MediaError: there is none of this name.
     """
     if name not in ENCODERS:
-        raise MediaError(f"encoder must be one of {', '.join(ENCODERS)}, got {name}")
+        near = did_you_mean(name, ENCODERS)
+        raise MediaError(f"encoder must be one of {', '.join(ENCODERS)}, got {name}{near}")
     return ENCODERS[name]
 
 
@@ -233,7 +234,8 @@ def check_settings(
         known += [f"a number from {numbers[0]} to {numbers[-1]}"] if numbers else []
         what = "preset" if encoder.preset_option == "preset" else "preset (profile)"
         said = " or ".join(known)
-        raise MediaError(f"{what} of {encoder.name} must be {said}, got {preset}")
+        near = did_you_mean(preset, encoder.presets)
+        raise MediaError(f"{what} of {encoder.name} must be {said}, got {preset}{near}")
     for key in params or {}:
         ours = _OURS.get(key.lower().replace("_", "-"))
         if ours is not None:
