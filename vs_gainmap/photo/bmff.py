@@ -323,7 +323,7 @@ def decode_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> tuple[Signal, d
 def _decode_avif(data: bytes, options: ReadOptions) -> tuple[Signal, dict[str, Any]]:
     items = read_items(data)
     depth = items.depth_of(items.primary) or 8
-    with open_image(data, options, "AVIF") as file:
+    with open_image(data, options) as file:
         info = dict(file.info)
         if depth <= 8:
             return as_rgb(np.asarray(file.convert("RGB"))), info

@@ -28,6 +28,15 @@ MAX_FILE_BYTES = 1 << 30
 MEMORY_PER_PIXEL = 48
 BAND_ROWS = 256
 
+# How files begin, or what follows four bytes; the module of Pillow, and its class.
+PLUGINS = (
+    (b"\x89PNG", "PngImagePlugin", "PngImageFile"),
+    (b"II", "TiffImagePlugin", "TiffImageFile"),
+    (b"MM", "TiffImagePlugin", "TiffImageFile"),
+    (b"RIFF", "WebPImagePlugin", "WebPImageFile"),
+    (b"ftyp", "AvifImagePlugin", "AvifImageFile"),
+)
+
 Signal = NDArray[np.uint8] | NDArray[np.uint16]
 """Code values, full range."""
 
@@ -167,33 +176,27 @@ def open_tiff(data: bytes, options: ReadOptions) -> Iterator[Any]:
 
 
 @contextmanager
-def open_image(data: bytes, options: ReadOptions, *formats: str) -> Iterator[Any]:
-    """Open a picture with Pillow, its size checked.
-
-    Args:
-        data: the file.
-        options: the limit of its size.
-        formats: Pillow's names.
+def open_image(data: bytes, options: ReadOptions) -> Iterator[Any]:
+    """Open a PNG, TIFF, WebP or AVIF with Pillow, its size checked.
 
     Raises:
-        MediaError: none of these formats, or too large.
+        MediaError: none of these, or too large.
     """
-    image = load("PIL.Image", "pillow")
-    image.init()
+    found = next(
+        (kind for start, *kind in PLUGINS if start in (data[:2], data[:4], data[4:8])), None
+    )
+    if found is None:
+        raise MediaError("not a picture that can be read here")
+    module, name = found
+    # The class itself: Image.open has a limit of its own, for the whole process.
+    reader = getattr(load(f"PIL.{module}", "pillow"), name)
     with warnings.catch_warnings():
-        # Pillow's warnings about odd tags say nothing to a user.
+        # Pillow's warnings about odd tags tell a user nothing.
         warnings.simplefilter("ignore")
-        for name in formats:
-            # The plugins themselves: Image.open has a limit of its own, for the whole process.
-            factory, accept = image.OPEN[name]
-            if accept is not None and accept(data[:16]) is not True:
-                continue
-            with factory(io.BytesIO(data), "") as file:
-                width, height = file.size
-                check_size(width, height, len(data), options)
-                yield file
-            return
-    raise MediaError("not a picture that can be read here")
+        with reader(io.BytesIO(data)) as file:
+            width, height = file.size
+            check_size(width, height, len(data), options)
+            yield file
 
 
 def as_rgb(pixels: NDArray[Any]) -> Signal:

@@ -104,7 +104,7 @@ def read_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> Picture:
 
 
 def _read_other(data: bytes, options: ReadOptions) -> Picture:
-    with open_image(data, options, "PNG", "TIFF", "WEBP") as file:
+    with open_image(data, options) as file:
         icc = file.info.get("icc_profile")
         exif = _exif(file)
         deep = _deep(data, options)
