@@ -1,4 +1,4 @@
-"""Apple's gain map: an auxiliary image whose strength stands in XMP or in the maker notes.
+"""Apple's gain map: an auxiliary image whose strength is in XMP or in the maker notes.
 
 After "Applying Apple HDR effect to your photos" (Apple's developer documentation):
 
@@ -31,7 +31,7 @@ MAX_HEADROOM = 64.0
 
 
 def is_gain_map(packet: bytes) -> bool:
-    """Say whether an image's XMP packet calls it Apple's gain map."""
+    """Return whether an image's XMP packet calls it Apple's gain map."""
     if b"hdrgainmap" not in packet.lower():
         return False
     types = read_properties(packet, PIXEL_DATA_INFO).get("AuxiliaryImageType", [])
@@ -74,7 +74,7 @@ def _stops(headroom: float, gain: float) -> float:
 
 
 def find_headroom(exif: bytes | None, packets: list[bytes]) -> float:
-    """Return the headroom of an Apple photo: its XMP says it, or the maker notes do.
+    """Return the headroom of an Apple photo, from its XMP or else its maker notes.
 
     Raises:
         MetadataError: neither does, or the value is out of range.
@@ -91,7 +91,7 @@ def find_headroom(exif: bytes | None, packets: list[bytes]) -> float:
     if headroom is None and exif is not None:
         headroom = headroom_from_maker_notes(exif)
     if headroom is None:
-        raise MetadataError("Apple: neither XMP nor maker notes say how strong the gain map is")
+        raise MetadataError("Apple: neither XMP nor maker notes hold the strength of the gain map")
     if not 1.0 <= headroom <= MAX_HEADROOM:
         raise MetadataError(f"Apple: headroom {headroom} is not within 1..{MAX_HEADROOM}")
     return headroom

@@ -27,7 +27,7 @@ HIDDEN = 1
 
 
 class Box(NamedTuple):
-    """One box: its type, and where its content lies."""
+    """One box: its type, and the place of its content."""
 
     kind: bytes
     start: int
@@ -54,14 +54,14 @@ class Reference(NamedTuple):
 
     kind: bytes
     at: int
-    """Where the type lies in the file."""
+    """Offset of the type in the file."""
     item: int
     targets: list[int]
 
 
 @dataclass(slots=True)
 class Items:
-    """What the ``meta`` box says, as far as gain maps need it."""
+    """The content of the ``meta`` box, as far as gain maps need it."""
 
     data: bytes
     primary: int = 0
@@ -69,7 +69,7 @@ class Items:
     primary_size: int = 2
     kinds: dict[int, bytes] = field(default_factory=dict)
     flags_at: dict[int, int] = field(default_factory=dict)
-    """Where the lowest byte of an item's flags lies."""
+    """By item: offset of its flags' lowest byte."""
     extents: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
     """Construction method, and offset and length of each extent."""
     references: list[Reference] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Items:
         return None
 
     def content(self, item: int) -> bytes | None:
-        """Return an item's bytes, up to 1 MiB; None where they lie in no extent of this file."""
+        """Return an item's bytes, up to 1 MiB; None where no extent of this file holds them."""
         method, extents = self.extents.get(item, (2, []))
         if method not in (0, 1):
             return None
@@ -120,17 +120,17 @@ class Items:
 
 
 def is_bmff(data: bytes) -> bool:
-    """Say whether the file is AVIF or HEIC by its brands."""
+    """Return whether the file is AVIF or HEIC by its brands."""
     return data[4:8] == b"ftyp" and any(brand in data[8:64] for brand in BRANDS)
 
 
 def is_avif(data: bytes) -> bool:
-    """Say whether the brands of an ISOBMFF file name AVIF."""
+    """Return whether the brands of an ISOBMFF file name AVIF."""
     return b"avi" in data[8:64]
 
 
 def read_boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes that lie side by side in a part of the file.
+    """Yield the boxes of one level in a part of the file.
 
     Raises:
         MediaError: a box leaves its parent.
@@ -222,7 +222,7 @@ def _iloc(cursor: Cursor, version: int, _flags: int, items: Items) -> None:
         base = cursor.take(base_size)
         extents: list[tuple[int, int]] = []
         number = cursor.take(2)
-        # Without offset and length an extent is the whole file, and more of them say nothing.
+        # Without offset and length an extent is the whole file: one is enough.
         for _ in range(number if offset_size + length_size else min(number, 1)):
             cursor.take(index_size)
             offset, length = cursor.take(offset_size), cursor.take(length_size)

@@ -113,6 +113,14 @@ def convert_photo(
         if has_gain_map(data):
             raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")
     picture = read_picture(source, options.reading, data=data)
+    layout = picture.jpeg.layout if picture.jpeg is not None else BASE_LAYOUTS[0]
+    if target.suffix.lower() in JPEG_SUFFIXES and layout not in BASE_LAYOUTS:
+        _log.warning(
+            "%s: the base was coded anew, at quality %d: HDR viewers read no JPEG in %s",
+            source.name,
+            options.base_quality,
+            layout,
+        )
     with naming(source):
         write_hdr_picture(picture, target, predictor, options)
 
@@ -141,18 +149,13 @@ def write_hdr_picture(
 def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
     """Return an Ultra HDR JPEG; a JPEG's own coded data become the base as they are.
 
-    A JPEG that libultrahdr does not decode is coded anew, with a warning.
+    A JPEG that libultrahdr does not decode is coded anew.
     """
     picture = predicted.picture
     base, signal, profile = picture.jpeg, picture.signal, picture.profile
     if base is None or base.layout not in BASE_LAYOUTS:
         pixels, quality = as_bytes(signal), options.base_quality
         if base is not None:
-            _log.warning(
-                "a JPEG in %s is no base that HDR viewers read: coded anew at quality %d",
-                base.layout,
-                quality,
-            )
             base = with_coded_data(base, encode_jpeg(pixels, quality=quality))
         else:
             icc = picture.icc
@@ -180,7 +183,7 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Say whether the target is there and no older than its source."""
+        """Return whether the target is there and no older than its source."""
         if not self.target.is_file():
             return False
         return self.target.stat().st_mtime >= self.source.stat().st_mtime
@@ -192,10 +195,10 @@ def plan_folder(source: Path, out: Path, suffix: str) -> list[Job]:
     Two photos that differ in their suffix alone keep it in their targets' names.
 
     Raises:
-        MediaError: no photos, or `out` lies within `source`.
+        MediaError: no photos, or `out` is within `source`.
     """
     if out.resolve().is_relative_to(source.resolve()):
-        raise MediaError(f"{out}: the output folder must not lie within {source}")
+        raise MediaError(f"{out}: the output folder must not be within {source}")
     sources = sorted(p for p in source.rglob("*") if p.suffix.lower() in INPUT_SUFFIXES)
     if not sources:
         raise MediaError(f"{source}: no photos in it")
@@ -216,7 +219,7 @@ def convert_folder(
     workers: int = 2,
     convert: Callable[[Path, Path, PhotoPredictor, ConvertOptions], None] = convert_photo,
 ) -> Iterator[tuple[Job, GainMapError | None]]:
-    """Convert several photos at a time; one that fails does not stop the others.
+    """Convert several photos at a time; an error in one does not stop the others.
 
     Args:
         jobs: what to do.
@@ -226,7 +229,7 @@ def convert_folder(
         convert: does one of them.
 
     Yields:
-        Each job when it is finished, and what was wrong with it.
+        Each job when it is finished, and its error; None for success.
     """
     with ThreadPoolExecutor(workers) as pool:
         running: dict[Future[None], Job] = {}

@@ -184,7 +184,7 @@ def read_extracted_folder(
 
 
 class _Description(NamedTuple):
-    """What metadata.json says."""
+    """The content of metadata.json."""
 
     metadata: GainMapMetadata
     eotf: Eotf

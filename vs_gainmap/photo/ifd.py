@@ -28,7 +28,7 @@ class Field(NamedTuple):
     value: bytes
     order: ByteOrder
     position: int
-    """Where the entry's own four value bytes lie in the data."""
+    """Offset of the entry's own four value bytes in the data."""
 
     def integers(self) -> list[int]:
         """Return the values of an integer field; empty for another type."""
@@ -70,7 +70,7 @@ def read_ifd(data: bytes, offset: int, order: ByteOrder) -> dict[int, Field]:
         order: byte order of `data`.
 
     Returns:
-        Fields by tag; empty where the offset lies outside.
+        Fields by tag; empty where the offset is outside.
     """
     if not 0 <= offset <= len(data) - 2:
         return {}

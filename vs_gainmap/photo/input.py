@@ -191,7 +191,7 @@ def open_image(data: bytes, options: ReadOptions) -> Iterator[Any]:
     # The class itself: Image.open has a limit of its own, for the whole process.
     reader = getattr(load(f"PIL.{module}", "pillow"), name)
     with warnings.catch_warnings():
-        # Pillow's warnings about odd tags tell a user nothing.
+        # Pillow's warnings about odd tags are of no use to a user.
         warnings.simplefilter("ignore")
         with reader(io.BytesIO(data)) as file:
             width, height = file.size

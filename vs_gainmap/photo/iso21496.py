@@ -26,7 +26,7 @@ MAX_DENOMINATOR = 1 << 20
 
 
 class IsoMetadata(NamedTuple):
-    """What the binary form says."""
+    """The content of the binary form."""
 
     metadata: GainMapMetadata
     use_base_color: bool
@@ -65,7 +65,7 @@ def read_iso(data: bytes) -> IsoMetadata | None:
         The metadata; None where there are only versions, as in a base image.
 
     Raises:
-        MetadataError: malformed, or of a version that we can't know.
+        MetadataError: malformed, or of a newer version.
     """
     if len(data) < 4:
         raise MetadataError("ISO 21496-1: the metadata are cut short")

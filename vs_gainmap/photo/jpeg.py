@@ -218,7 +218,7 @@ def _frame(payload: bytes) -> tuple[int, int, bytes, bytes]:
         raise MediaError("damaged JPEG: short frame header")
     height, width, components = struct.unpack_from(">HHB", payload, 1)
     if not (width and height and components):
-        raise MediaError(f"damaged JPEG: the frame header says {width}x{height}")
+        raise MediaError(f"damaged JPEG: the frame header has {width}x{height}")
     names, samplings = payload[6::3], payload[7::3]
     if len(names) != components or len(samplings) != components:
         raise MediaError(f"damaged JPEG: {components} components, but {len(names)} described")
@@ -242,13 +242,13 @@ def _find_end(data: bytes, position: int) -> int:
 def appended_images(first: JpegImage) -> Iterator[JpegImage]:
     """Yield the images behind the first: those that MPF names, then any found by search.
 
-    What MPF says is used only where a whole JPEG is really there; a file whose offsets lie,
-    or that has none, is searched from the end of its first image on.
+    An offset of MPF is used only where a whole JPEG begins; after that the file is searched from
+    the end of its first image on.
     """
-    seen = {first.start}
+    tried = {first.start}
     for offset in _mpf_offsets(first):
-        image = _try_parse(first.data, offset) if offset not in seen else None
-        seen.add(offset)
+        image = _try_parse(first.data, offset) if offset not in tried else None
+        tried.add(offset)
         if image is not None:
             yield image
     position = first.end
@@ -257,7 +257,7 @@ def appended_images(first: JpegImage) -> Iterator[JpegImage]:
         if position < 0:
             return
         image = _try_parse(first.data, position)
-        if image is not None and position not in seen:
+        if image is not None and position not in tried:
             yield image
         position = image.end if image is not None else position + 3
 
@@ -265,7 +265,7 @@ def appended_images(first: JpegImage) -> Iterator[JpegImage]:
 def trailer(first: JpegImage) -> bytes:
     """Return what stands behind a photo's pictures, such as a motion photo's clip.
 
-    Pictures that MPF names, and what lies between them, do not count.
+    Pictures that MPF names, and what is between them, do not count.
     """
     end = first.end
     for offset in _mpf_offsets(first):
@@ -303,7 +303,7 @@ def _try_parse(data: bytes, start: int) -> JpegImage | None:
 
 
 def _mpf_offsets(image: JpegImage) -> list[int]:
-    """Return where MPF says that further images begin (CIPA DC-007, clause 5.2.3)."""
+    """Return the offsets of further images by MPF (CIPA DC-007, clause 5.2.3)."""
     for segment in image.segments:
         if segment.marker != APP2 or not image.data.startswith(MPF, segment.payload_start):
             continue

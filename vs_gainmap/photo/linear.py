@@ -36,8 +36,8 @@ def write_linear(
 ) -> None:
     """Write linear light, by the file's suffix.
 
-    EXR says primaries and white in its header, TIFF the primaries in a linear ICC profile;
-    .hdr holds no negative values and says neither.
+    EXR has primaries and white in its header, TIFF the primaries in a linear ICC profile; .hdr
+    has neither, and no negative values.
 
     Args:
         path: .exr, .hdr, .tif or .tiff.
@@ -99,7 +99,7 @@ def read_linear(
         options: the largest size.
 
     Returns:
-        (H, W, 3), float32, and the primaries where the file says them.
+        (H, W, 3), float32, and the primaries where the file has them.
 
     Raises:
         MediaError: can't be read, damaged, too large, or not linear light in RGB.

@@ -120,7 +120,7 @@ def _exif(file: Any) -> bytes | None:
     if raw is None:
         tags = file.getexif()
         if file.format == "TIFF":
-            # The directory is the file's own: what says how its pixels lie stays behind.
+            # The directory describes the TIFF itself, too: its layout is no metadata of the photo.
             for tag in set(tags) - TIFF_TAGS_OF_EXIF:
                 del tags[tag]
         raw = tags.tobytes() if tags else None
@@ -150,7 +150,7 @@ def _deep(data: bytes, options: ReadOptions) -> Signal | None:
 
 
 def _png_cicp(data: bytes) -> ColorProfile | None:
-    """Return what a PNG's cICP chunk says, which outranks a profile (PNG 3, clause 13.12)."""
+    """Return the color of a PNG's cICP chunk, which outranks a profile (PNG 3, clause 13.12)."""
     position = 8
     while data.startswith(PNG_SIGNATURE) and position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)

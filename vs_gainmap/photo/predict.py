@@ -1,4 +1,4 @@
-"""Predict HDR from an ordinary photo, and make the gain map that says it."""
+"""Predict HDR from an ordinary photo, and make its gain map."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class PhotoPredictor:
 
 
 def network_signal(picture: Picture) -> Tensor:
-    """Return what the network sees of a picture: gamma-coded, about BT.709 primaries.
+    """Return the network's input: gamma-coded, about BT.709 primaries.
 
     Returns:
         (3, H, W), float32, 0..1.

@@ -58,7 +58,7 @@ class ColorProfile:
 
     @property
     def is_hdr(self) -> bool:
-        """Say whether the curve itself is an HDR one."""
+        """Return whether the curve itself is an HDR one."""
         return self.curve in ("pq", "hlg")
 
     def to_linear(self, signal: Signal) -> Tensor:
@@ -186,7 +186,7 @@ def _points(primaries: Primaries) -> NDArray[np.float64]:
 
 
 def _cicp_tag(icc: bytes) -> ColorProfile | None:
-    """Return what the profile's cicp tag says (ICC.1:2022, clause 9.2.17)."""
+    """Return the color of the profile's cicp tag (ICC.1:2022, clause 9.2.17)."""
     count = int.from_bytes(icc[128:132], "big")
     for index in range(min(count, 100)):
         entry = icc[132 + 12 * index : 144 + 12 * index]

@@ -50,13 +50,13 @@ class GainMapPhoto:
     """A photo with its gain map, both as stored: `picture.orientation` is not applied yet."""
 
     picture: Picture
-    """The base, SDR or HDR as `metadata.base_is_hdr` says."""
+    """The base, SDR or HDR by `metadata.base_is_hdr`."""
     gain_map: NDArray[np.float32]
     """(h, w, 1 or 3), 0..1, in the form that `metadata` describes."""
     metadata: GainMapMetadata
     source: MapSource
     map_primaries: PrimariesName | Primaries | None = None
-    """Where the map applies in other primaries than the base's: which."""
+    """The primaries that the map applies in, where they are not the base's."""
     sampling: Sampling = "libultrahdr"
     """How the base's chroma was read, and how `render_photo` reads a smaller map."""
 
@@ -66,7 +66,7 @@ class JpegGainMap(NamedTuple):
 
     image: JpegImage
     metadata: GainMapMetadata | None
-    """None for Apple's, where `headroom` says it all."""
+    """None for Apple's, which has `headroom` alone."""
     source: MapSource
     use_base_color: bool
     headroom: float
@@ -96,7 +96,7 @@ def read_photo(path: Path, options: ReadOptions = DEFAULTS) -> GainMapPhoto:
 
 
 def has_gain_map(data: bytes) -> bool:
-    """Say whether a file's content carries a gain map, sound or not."""
+    """Return whether a file's content carries a gain map, sound or not."""
     try:
         if data[:3] == b"\xff\xd8\xff":
             return find_gain_map(parse_jpeg(data)) is not None
@@ -110,7 +110,7 @@ def has_gain_map(data: bytes) -> bool:
 
 
 def find_gain_map(first: JpegImage) -> JpegGainMap | None:
-    """Look for the gain map among the images behind the first one of a JPEG file.
+    """Find the gain map among the images behind the first one of a JPEG file.
 
     ISO 21496-1 metadata outrank Adobe's XMP, and that Apple's.
 
@@ -158,7 +158,7 @@ def _read_jpeg(path: Path, data: bytes, options: ReadOptions) -> GainMapPhoto:
     check_aspect(first.width, first.height, image.width, image.height)
     codes = decode_jpeg(image, replace(options, sampling="smooth"))
     gain_map = codes.astype(np.float32) / np.float32(255)
-    # Without a profile of its own the map says nothing else than the base.
+    # A map without a profile has the base's primaries.
     own_color = None if found.use_base_color or image.icc is None else profile_from_icc(image.icc)
     metadata = found.metadata
     if metadata is None:
@@ -218,7 +218,7 @@ def _read_apple_heic(items: Items, options: ReadOptions) -> GainMapPhoto:
 
 
 def _packets(items: Items) -> list[bytes]:
-    """Return the XMP packets that say a headroom: the map's own, which no library hands out."""
+    """Return the XMP packets with a headroom: the map's own, which no library hands out."""
     mime = (item for item, kind in items.kinds.items() if kind == b"mime")
     contents = (items.content(item) for item in islice(mime, MAX_PACKETS))
     return [packet for packet in contents if packet and b"HDRGainMapHeadroom" in packet]

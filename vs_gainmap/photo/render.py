@@ -61,7 +61,7 @@ def resample_rows(
 
 
 def _positions(scale: float, start: int, stop: int, shift: float) -> Tensor:
-    """Return where the middles (`shift` 0.5) or the corners (0) of pixels lie in the map."""
+    """Return the places in the map of pixels' middles (`shift` 0.5) or corners (0)."""
     return (torch.arange(start, stop, dtype=torch.float64) + shift) * scale - shift
 
 
@@ -73,14 +73,14 @@ def _taps(source: int, positions: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def upright[T: np.generic](pixels: NDArray[T], orientation: int) -> NDArray[T]:
-    """Turn pixels as EXIF's orientation says (CIPA DC-008, tag 274).
+    """Turn pixels upright by EXIF's orientation (CIPA DC-008, tag 274).
 
     Args:
         pixels: (H, W, C), as stored.
         orientation: 1..8.
 
     Returns:
-        The picture as it is to be seen.
+        The picture upright, contiguous.
     """
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -109,7 +109,7 @@ def render_rows(
         display_boost: how far over SDR white a display goes, as a ratio, 1 or more; None
             gives the HDR picture in full.
         primaries: of the result; None keeps the base's.
-        eotf: decodes the base otherwise than its profile says; "gamma22" is GMNet's form.
+        eotf: decodes the base instead of its profile; "gamma22" is GMNet's form.
 
     Returns:
         (3, stop - start, W), float32, linear light, 1.0 = SDR white.

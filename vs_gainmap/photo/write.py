@@ -155,7 +155,7 @@ def _base_parts(base: JpegImage, map_bytes: int) -> tuple[bytes, bytes]:
 def _mpf(first_size: int, second_size: int, second_offset: int) -> bytes:
     """Return the MP index of two images (CIPA DC-007, table 3)."""
     if first_size + second_size >= 1 << 32:
-        raise MediaError("JPEG: the file would be larger than MPF can say")
+        raise MediaError("JPEG: the file would be larger than MPF can hold")
     fields = (
         struct.pack(">HHI4s", 0xB000, 7, 4, b"0100"),
         struct.pack(">HHII", 0xB001, 4, 1, 2),
