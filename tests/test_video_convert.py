@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -389,3 +393,35 @@ def test_a_second_view_is_noted(suffix: str, tmp_path: Path) -> None:
     source.write_bytes(data)
     (note,) = run(source, tmp_path / "out.mkv").notes
     assert "(a second view) is left out" in note
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_converts_all_day_stays_as_it_is(media: Media, tmp_path: Path) -> None:
+    def failing(clip: vs.VideoNode) -> vs.VideoNode:
+        def fail(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+            if n == 5:
+                raise ValueError("frame 5 is bad")
+            return f
+
+        hdr = graph(clip)
+        return hdr.std.ModifyFrame(hdr, fail)
+
+    def state() -> tuple[int, float]:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        threads = len(list(Path("/proc/self/task").iterdir()))
+        return threads, pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+    before = (0, 0.0)
+    for n in range(200):
+        source = (media.half, media.interlaced, media.half, media.changing)[n % 4]
+        with suppress(MediaError, vs.Error):
+            convert(
+                source, tmp_path / "out.mkv", failing if n % 4 == 2 else graph,
+                encoder="ffv1", overwrite=True,
+            )  # fmt: skip
+        if n == 40:
+            before = state()
+    after = state()
+    assert after[0] <= before[0] + 1
+    assert after[1] - before[1] < 25

@@ -212,24 +212,22 @@ def captured_log(library: str) -> Iterator[list[str]]:
     """Collect the warnings and errors of one of FFmpeg's encoders, line by line."""
     lines: list[str] = []
     before, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-    # What the encoder before this one logged last counts again.
-    av.logging.set_skip_repeated(False)
-    av.logging.set_level(_WARNINGS)
-    try:
-        # Of all threads, lest a decoder's come through to the user meanwhile.
-        with av.logging.Capture(local=False) as logs:
-            try:
-                yield lines
-            finally:
-                lines += [text.strip() for _, name, text in logs if name == library]
-    finally:
-        if before in (None, _WARNINGS):
-            # PyAV compares with the level while a decoder's thread logs: it must stay a number.
-            av.logging.set_libav_level(_QUIET)
-            av.logging.restore_default_callback()
-        else:
-            av.logging.set_level(before)
-        av.logging.set_skip_repeated(skips)
+    # Of all threads, lest a decoder's come through to the user meanwhile.
+    with av.logging.Capture(local=False) as logs:
+        # What the encoder before this one logged last counts again.
+        av.logging.set_skip_repeated(False)
+        av.logging.set_level(_WARNINGS)
+        try:
+            yield lines
+        finally:
+            if before in (None, _WARNINGS):
+                # PyAV compares with the level while a decoder logs: it must stay a number.
+                av.logging.set_libav_level(_QUIET)
+                av.logging.restore_default_callback()
+            else:
+                av.logging.set_level(before)
+            av.logging.set_skip_repeated(skips)
+            lines += [text.strip() for _, name, text in logs if name == library]
 
 
 def check_parameters(encoder: Encoder, lines: Iterable[str], left: Mapping[str, str]) -> None:

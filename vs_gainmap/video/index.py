@@ -183,7 +183,8 @@ def main_video(container: InputContainer, path: Path) -> VideoStream:
         raise MediaError(f"{path}: has no video stream")
     best = container.streams.best("video")
     stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
-    if stream.codec_context is None or stream.codec_context.pix_fmt is None:
+    context = stream.codec_context
+    if context is None or context.pix_fmt is None or not context.width or not context.height:
         raise MediaError(f"{path}: the video stream can't be decoded by this PyAV")
     return stream
 

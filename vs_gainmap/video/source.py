@@ -131,7 +131,8 @@ class VideoReader:
             yield
         except vs.Error as error:
             if self.error is not None:
-                raise self.error from error
+                # A new one: the traceback would hold what holds this reader.
+                raise MediaError(str(self.error)) from error
             raise
 
     @property
