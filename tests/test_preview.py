@@ -177,7 +177,7 @@ def test_what_is_no_stats_file_is_one_line(tmp_path: Path, text: str) -> None:
 # Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps.
 PROBE = """
 <script>addEventListener('load', () => {
-  const boxes = [...document.querySelectorAll('figure, table, h1, h2, p, body > svg')];
+  const boxes = [...document.querySelectorAll('figure, table, h1, h2, p, [data-hover] svg')];
   const rects = boxes.map(box => box.getBoundingClientRect());
   const overlaps = [];
   rects.forEach((a, i) => rects.slice(i + 1).forEach((b, k) => {
@@ -185,10 +185,17 @@ PROBE = """
         && b.top < a.bottom - 1) overlaps.push([boxes[i].innerText, boxes[i + 1 + k].innerText]);
   }));
   const figures = [...document.querySelectorAll('figure')];
+  const plot = document.querySelector('[data-hover]');
+  if (plot) {
+    const box = plot.firstElementChild.getBoundingClientRect();
+    const clientX = box.left + 0.75 * box.width;
+    plot.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY: box.top + 9}));
+  }
   document.title = JSON.stringify({
     figures: figures.map(f => [f.innerText.trim(), ...[...f.querySelectorAll('img')].flatMap(
       i => [i.naturalWidth, i.naturalHeight])]),
     places: figures.map(f => [f.getBoundingClientRect().left, f.getBoundingClientRect().top]),
+    hover: plot && plot.lastElementChild.textContent,
     wide: document.documentElement.scrollWidth - innerWidth, overlaps,
   });
 })</script></body>"""
@@ -222,13 +229,23 @@ def test_report_page(tmp_path: Path, capsys: pytest.CaptureFixture[str], *, in_c
     page = Path(capsys.readouterr().out.strip())
     assert page.name == "two.mkv.report.html"
     text = page.read_text()
-    assert text.count("<figure>") == 2
     assert "measured here, as decoded" in text
     assert "<svg" in text
     assert main(["report", str(video), "--quiet"]) == 1
     assert "exists already; add --overwrite" in capsys.readouterr().err
     found = check_layout(page, tmp_path, in_ci=in_ci)
-    assert found["figures"] == [["0.00 s", 256, 192], ["0.42 s", 256, 192]]
+    captions = [re.fullmatch(r"([\d.]+) s: (\d+) cd/m²", c) for c, *_ in found["figures"]]
+    assert [caption[1] for caption in captions[:2]] == ["0.00", "0.42"]
+    # The brightest frames of the two shots follow.
+    for first, brightest in zip(captions[:2], captions[2:], strict=True):
+        assert int(brightest[2]) >= int(first[2])
+    assert [sides for _, *sides in found["figures"]] == [[256, 192]] * 4
+    text = html.unescape(text)
+    assert "<th>codec</th><td>hevc, Main 10<" in text
+    assert re.search(r"<th>file</th><td>two.mkv, \d+ kB, [\d.]+ Mbit/s with all streams<", text)
+    assert f"<th>command</th><td>vs-gainmap report {video} --quiet<" in text
+    # Three quarters of the way to the right.
+    assert re.fullmatch(r"0\.6\d s: \d{3} cd/m², average \d+\.\d", found["hover"])
 
 
 @pytest.mark.parametrize(

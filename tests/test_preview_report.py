@@ -136,7 +136,8 @@ def test_thumbnails_keep_the_aspect(
     clip = ramp(*size, length=1).std.SetFrameProps(_SARNum=aspect[0], _SARDen=aspect[1])
     frames = [FrameStats(seconds=0.0, max_nits=600.0, average_nits=300.0)]
     write_report(tmp_path / "page.html", clip, frames, title="t")
-    (shown,) = pictures(tmp_path / "page.html")
+    shown, brightest = pictures(tmp_path / "page.html")
+    assert np.array_equal(shown, brightest)
     assert shown.shape[1::-1] == thumbnail
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,3 +97,9 @@ def describe_color(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[s
         source = "as given" if kind in given else source
         rows.append((kind.replace("_", " "), f"{color_name(kind, after)}, {source}"))
     return rows
+
+
+def made_by(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Return the command, the time and the version, for the head of a page."""
+    now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
+    return [("command", args.command), ("made", f"{now}, vs-gainmap {version('vs-gainmap')}")]

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import vapoursynth as vs
-from av.stream import Stream
 
 from vs_gainmap.cli.describe import describe_color, describe_network
 from vs_gainmap.cli.options import output_format
@@ -18,7 +17,7 @@ from vs_gainmap.video.convert import Graph
 from vs_gainmap.video.encode import EncodeOptions, check_target
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.index import open_input, scan
-from vs_gainmap.video.streams import plan_streams
+from vs_gainmap.video.streams import plan_streams, stream_name
 
 TRIAL_FRAMES = 48
 
@@ -54,7 +53,7 @@ def dry_run(
             audio_codec=args.audio_codec,
         )
         kept = [
-            _name(stream)
+            stream_name(stream)
             for stream in opened.streams
             if stream.index in (*plan.kept, *plan.recoded)
         ]
@@ -103,11 +102,6 @@ def dry_run(
         *(("note", note) for note in plan.notes),
         ("guess", f"{fps:.2f} frames a second, {seconds}, {size} of video"),
     ]
-
-
-def _name(stream: Stream) -> str:
-    codec = stream.codec_context.name if stream.codec_context else "no codec"
-    return f"{stream.type} stream {stream.index} ({codec})"
 
 
 def _settings(args: argparse.Namespace, encoder: Encoder) -> str:

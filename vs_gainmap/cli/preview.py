@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vs_gainmap.cli.describe import describe_color, describe_network, describe_options
+from vs_gainmap.cli.describe import describe_color, describe_network, describe_options, made_by
 from vs_gainmap.cli.options import (
     add_filter_options,
     add_progressive_option,
@@ -92,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _about(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[str, str]]:
     """Return the head of the page."""
-    made = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
     size = f"{clip.width}x{clip.height}, {clip.num_frames} frames"
     rate = f", {float(clip.fps):.6g} frames a second" if clip.fps else ""
     return [
@@ -100,8 +97,7 @@ def _about(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[str, str]
         *describe_color(args, clip),
         ("network", str(describe_network(args))),
         ("options", describe_options(args)),
-        ("command", args.command),
-        ("made", f"{made}, vs-gainmap {version('vs-gainmap')}"),
+        *made_by(args),
     ]
 
 

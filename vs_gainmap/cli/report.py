@@ -6,7 +6,8 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from vs_gainmap.cli.progress import Progress, choose_mode
+from vs_gainmap.cli.describe import made_by
+from vs_gainmap.cli.progress import Progress, choose_mode, format_size
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import check_output
 
@@ -63,6 +64,24 @@ def run(args: argparse.Namespace) -> int:
         title=f"{args.input.name}: light and metadata",
         measured=measured,
         notes=[note] if note else [],
+        about=_about(args),
     )
     print(page)
     return 0
+
+
+def _about(args: argparse.Namespace) -> list[tuple[str, str]]:
+    """Return the head of the page."""
+    from vs_gainmap.video.index import main_video, open_input
+
+    with open_input(args.input) as container:
+        stream = main_video(container, args.input)
+        codec, profile = stream.codec_context.name, stream.codec_context.profile
+        seconds = float((container.duration or 0) / 1_000_000)
+    size = args.input.stat().st_size
+    rate = f", {size * 8 / seconds / 1e6:.2f} Mbit/s with all streams" if seconds else ""
+    return [
+        ("file", f"{args.input.name}, {format_size(size)}{rate}"),
+        ("codec", f"{codec}, {profile}" if profile else codec),
+        *made_by(args),
+    ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vs_gainmap.files import write_bytes
@@ -28,6 +30,8 @@ figure > img.large { cursor: zoom-out; max-width: none; }
 .stack { overflow: hidden; position: relative; }
 .stack img + img { left: 0; position: absolute; top: 0; }
 input { width: 100%; }
+[data-hover] { overflow-x: auto; }
+[data-hover] svg { max-width: none; min-width: 760px; width: 100%; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
 td { overflow-wrap: anywhere; } th { color: #aaa; font-weight: normal; }
@@ -55,6 +59,17 @@ for (const row of document.querySelectorAll("[data-compare]")) {
   wipe();
   row.prepend(figure);
 }
+for (const plot of document.querySelectorAll("[data-hover]")) {
+  const {left, right, first, last, texts} = JSON.parse(plot.dataset.hover);
+  plot.addEventListener("pointermove", event => {
+    const box = plot.firstElementChild.getBoundingClientRect();
+    const share = ((event.clientX - box.left) / box.width - left) / (right - left);
+    const value = first + share * (last - first);
+    const distance = text => Math.abs(text[0] - value);
+    const nearest = texts.reduce((a, b) => distance(b) < distance(a) ? b : a);
+    plot.lastElementChild.textContent = nearest[1];
+  });
+}
 """
 
 # Import name and distribution of what pages are drawn with. Pillow comes along with Matplotlib.
@@ -63,6 +78,21 @@ PICTURES = (("imagecodecs", "imagecodecs"), ("PIL.Image", "pillow"))
 
 # Caption, encoded picture, MIME type.
 Figure = tuple[str, bytes, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hover:
+    """Texts along the x axis of a drawing.
+
+    `left` and `right` are where the axis begins and ends, 0..1 of the drawing's width; `first` and
+    `last` are its values there; `texts` has pairs of a value and what is shown there, in order.
+    """
+
+    left: float
+    right: float
+    first: float
+    last: float
+    texts: tuple[tuple[float, str], ...]
 
 
 def require(*modules: tuple[str, str]) -> None:
@@ -124,9 +154,19 @@ class Page:
         made = "".join(f'<div class="column">{_figures(column)}</div>' for column in items)
         self._parts.append(f'<div class="row small">{made}</div>')
 
-    def svg(self, element: str) -> None:
-        """Add a drawing; the element is put in as it is."""
-        self._parts.append(element)
+    def svg(self, element: str, hover: Hover | None = None) -> None:
+        """Add a drawing; the element is put in as it is.
+
+        Args:
+            element: the SVG.
+            hover: what is shown below it where the pointer is.
+        """
+        if hover is None:
+            self._parts.append(element)
+            return
+        data = html.escape(json.dumps(asdict(hover)))
+        line = '<p class="note">The values of a frame are shown here where the pointer is.</p>'
+        self._parts.append(f'<div data-hover="{data}">{element}{line}</div>')
 
     def write(self, path: Path) -> None:
         """Write the page in one step.

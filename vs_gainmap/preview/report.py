@@ -18,13 +18,18 @@ from vs_gainmap.filters.measure import measure
 from vs_gainmap.filters.temporal import distance, find_cuts, signature
 from vs_gainmap.hdr10 import LightMeter
 from vs_gainmap.preview.metadata import complete_hdr, metadata_rows
-from vs_gainmap.preview.page import Page
+from vs_gainmap.preview.page import Hover, Page
 from vs_gainmap.preview.pictures import png, square_size, tone_map
 from vs_gainmap.preview.scopes import new_figure, nits_axis, to_svg
 from vs_gainmap.preview.stats import STATS_SUFFIX, FrameStats
 from vs_gainmap.video.pixels import sample_aspect
 
 MAX_THUMBNAILS = 24
+MAX_BRIGHTEST = 6
+# Values along the plot that the pointer finds; more than pixels would only make the page large.
+MAX_HOVER = 2000
+# Stops that the axis of Qmax has at least, so that noise doesn't fill it.
+LEAST_STOPS = 1.0
 # What they fit into: 256x144 of 16:9, 256x192 of 4:3, 108x192 upright.
 _BOX = (256, 192)
 # Seconds by which steps of a constant rate differ at most, where times are milliseconds.
@@ -79,6 +84,7 @@ def write_report(
     title: str,
     measured: str = "measured here, as decoded",
     notes: Sequence[str] = (),
+    about: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the page.
 
@@ -88,7 +94,8 @@ def write_report(
         frames: of the whole clip.
         title: of the page.
         measured: where `frames` come from.
-        notes: what else is to be said of them.
+        notes: more about `frames`.
+        about: names and values for the page's head.
 
     Raises:
         MediaError: matplotlib is not installed, `frames` are of another clip, or the clip is
@@ -98,8 +105,9 @@ def write_report(
         raise MediaError(f"the stats have {len(frames)} frames, the clip {clip.num_frames}")
     full, assumed = complete_hdr(clip)
     page = Page(title)
+    page.table(about)
     page.heading("Light over time")
-    page.svg(_plot(frames))
+    page.svg(*_plot(frames))
     for note in notes:
         page.note(note)
     if all(frame.qmax is None for frame in frames):
@@ -108,14 +116,34 @@ def write_report(
             f"report takes by --stats, or by itself when it is named VIDEO{STATS_SUFFIX}."
         )
     page.heading("Shots")
-    page.figures(_thumbnails(full, frames), small=True)
+    shots = [0, *(n for n, f in enumerate(frames) if f.begins_shot)]
+    if len(shots) > MAX_THUMBNAILS:
+        shots = [shots[i * len(shots) // MAX_THUMBNAILS] for i in range(MAX_THUMBNAILS)]
+    page.figures(_thumbnails(full, frames, shots), small=True)
+    page.heading("Brightest frames")
+    page.figures(_thumbnails(full, frames, _brightest(frames)), small=True)
     page.heading("Metadata")
     for note in assumed:
         page.note(note)
     page.table(
         [*metadata_rows(clip, varies=_varies(frames)), *_measured_rows(clip, frames, measured)]
     )
+    page.note(
+        "MaxCLL in the file and as decoded may differ: convert measures before the encoder, whose "
+        "rounding and ringing at edges make single pixels brighter or darker."
+    )
     page.write(path)
+
+
+def _brightest(frames: list[FrameStats]) -> list[int]:
+    """Return the brightest frame of each of the brightest shots, in the order of time."""
+    best: dict[int, int] = {}
+    shot = 0
+    for n, frame in enumerate(frames):
+        shot += frame.begins_shot
+        if shot not in best or frame.max_nits > frames[best[shot]].max_nits:
+            best[shot] = n
+    return sorted(sorted(best.values(), key=lambda n: -frames[n].max_nits)[:MAX_BRIGHTEST])
 
 
 def _varies(frames: list[FrameStats]) -> bool:
@@ -124,7 +152,7 @@ def _varies(frames: list[FrameStats]) -> bool:
     return bool(steps.size and np.ptp(steps) > _ROUNDING)
 
 
-def _plot(frames: list[FrameStats]) -> str:
+def _plot(frames: list[FrameStats]) -> tuple[str, Hover]:
     seconds = [f.seconds for f in frames]
     has_qmax = any(f.qmax is not None for f in frames)
     figure, axes = new_figure(12.5, 5.2 if has_qmax else 3.4, rows=2 if has_qmax else 1)
@@ -139,6 +167,9 @@ def _plot(frames: list[FrameStats]) -> str:
     if has_qmax:
         values = [np.nan if f.qmax is None else f.qmax for f in frames]
         axes[1].plot(seconds, values, color="#80e080", linewidth=1.2, label="Qmax")
+        low, high = np.nanmin(values), np.nanmax(values)
+        spare = max(LEAST_STOPS - (high - low), 0.1) / 2
+        axes[1].set_ylim(low - spare, high + spare)
         axes[1].set_ylabel("stops", color="#ccc", fontsize=8)
     for ax in np.atleast_1d(axes):
         for frame in frames:
@@ -146,13 +177,25 @@ def _plot(frames: list[FrameStats]) -> str:
                 ax.axvline(frame.seconds, color="#888", linewidth=0.8, linestyle=":")
         ax.legend(fontsize=8, facecolor="#202020", labelcolor="#ddd", edgecolor="#444")
     np.atleast_1d(axes)[-1].set_xlabel("seconds; dotted lines are cuts", color="#ccc", fontsize=8)
-    return to_svg(figure)
+    svg = to_svg(figure)
+    # Layout is known once it is drawn.
+    box, (first, last) = light.get_position(), light.get_xlim()
+    step = -(-len(frames) // MAX_HOVER)
+    shown = [max(frames[n : n + step], key=lambda f: f.max_nits)
+             for n in range(0, len(frames), step)]  # fmt: skip
+    texts = tuple((round(f.seconds, 3), _text(f)) for f in shown)
+    return svg, Hover(left=box.x0, right=box.x1, first=first, last=last, texts=texts)
 
 
-def _thumbnails(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str, bytes, str]]:
-    starts = [0, *(n for n, f in enumerate(frames) if f.begins_shot)]
-    if len(starts) > MAX_THUMBNAILS:
-        starts = [starts[i * len(starts) // MAX_THUMBNAILS] for i in range(MAX_THUMBNAILS)]
+def _text(frame: FrameStats) -> str:
+    qmax = "" if frame.qmax is None else f", Qmax {frame.qmax:+.2f} stops"
+    light = f"{frame.max_nits:.0f} cd/m², average {frame.average_nits:.1f}"
+    return f"{frame.seconds:.2f} s: {light}{qmax}"
+
+
+def _thumbnails(
+    clip: vs.VideoNode, frames: list[FrameStats], chosen: Sequence[int]
+) -> list[tuple[str, bytes, str]]:
     with clip.get_frame(0) as frame:
         width, height = square_size(clip.width, clip.height, sample_aspect(frame.props))
     shrink = min(_BOX[0] / width, _BOX[1] / height)
@@ -164,11 +207,12 @@ def _thumbnails(clip: vs.VideoNode, frames: list[FrameStats]) -> list[tuple[str,
         primaries=int(vs.PRIMARIES_BT2020),
     )
     figures = []
-    for n in starts:
+    for n in chosen:
         with small.get_frame(n) as frame:
             pq = torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)]))
         picture = tone_map(pq_eotf(pq), 203.0)
-        figures.append((f"{frames[n].seconds:.2f} s", png(picture), "image/png"))
+        caption = f"{frames[n].seconds:.2f} s: {frames[n].max_nits:.0f} cd/m²"
+        figures.append((caption, png(picture), "image/png"))
     return figures
 
 

@@ -148,10 +148,7 @@ def plan_streams(
         if _fits(stream, container, pictures):
             kept.append(stream.index)
             continue
-        note = (
-            f"{source.name}: {stream.type} stream {stream.index} ({_codec(stream)}) can't be "
-            f"stored in .{container.suffix}"
-        )
+        note = f"{source.name}: {stream_name(stream)} can't be stored in .{container.suffix}"
         if stream.type == "audio":
             others = [CONTAINERS[name] for name in encoder.containers]
             ways = [f"write .{other.suffix}" for other in others if _fits(stream, other, pictures)]
@@ -357,6 +354,11 @@ def _takes_flac(stream: AudioStream, container: Container) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def stream_name(stream: Stream) -> str:
+    """Return a stream's kind, index and codec, for messages."""
+    return f"{stream.type} stream {stream.index} ({_codec(stream)})"
 
 
 def _codec(stream: Stream) -> str:
