@@ -26,7 +26,7 @@ from tests.photo_samples import (
 )
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
-from vs_gainmap.photo.bmff import read_items, with_primary
+from vs_gainmap.photo.bmff import Box, Items, Reference, read_items, with_primary
 from vs_gainmap.photo.iso21496 import write_iso
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.read import has_gain_map, read_photo
@@ -136,3 +136,15 @@ def test_boxes_inside_each_other_end(tmp_path: Path) -> None:
     nested = data[: at - 12] + size.to_bytes(4, "big") + b"meta" + bytes(4) + deep + data[at:]
     with pytest.raises(GainMapError):
         read_bytes(tmp_path, nested, "photo.avif")
+
+
+def test_depth_of_a_grid_is_its_tiles() -> None:
+    # AV1-ISOBMFF, clause 2.3.3: high_bitdepth and twelve_bit in the third byte.
+    items = Items(
+        b"\x81\x20\x60\x00",
+        kinds={1: b"grid", 2: b"av01"},
+        references=[Reference(b"dimg", 0, 1, [2])],
+        boxes=[Box(b"av1C", 0, 4)],
+        properties={2: [1]},
+    )
+    assert items.depth_of(1) == items.depth_of(2) == 12

@@ -95,7 +95,10 @@ class Items:
         return None
 
     def depth_of(self, item: int) -> int | None:
-        """Return the bits of an item's samples, after ``pixi`` or ``av1C``; None without both."""
+        """Return the bits of an item's samples, after ``pixi`` or ``av1C``; None without both.
+
+        A grid without them has those of its first tile.
+        """
         for content in self.find(item, b"pixi"):
             if len(content) >= 6 and 1 <= content[5] <= 16:
                 return content[5]
@@ -103,6 +106,11 @@ class Items:
             # AV1-ISOBMFF, clause 2.3.3: high_bitdepth and twelve_bit.
             if len(content) >= 3:
                 return 8 if not content[2] & 0x40 else 12 if content[2] & 0x20 else 10
+        if self.kinds.get(item) == b"grid":
+            for reference in self.references:
+                tile = next(iter(reference.targets), item)
+                if (reference.kind, reference.item) == (b"dimg", item) and tile != item:
+                    return self.depth_of(tile) if self.kinds.get(tile) != b"grid" else None
         return None
 
     def content(self, item: int) -> bytes | None:

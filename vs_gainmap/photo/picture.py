@@ -36,6 +36,8 @@ TIFF_TAGS_OF_EXIF = frozenset(
     (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 0x8769, 0x8825)
 )
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Before the pixels.
+MAX_CHUNKS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,12 +154,14 @@ def _deep(data: bytes, options: ReadOptions) -> Signal | None:
 def _png_cicp(data: bytes) -> ColorProfile | None:
     """Return the color of a PNG's cICP chunk, which outranks a profile (PNG 3, clause 13.12)."""
     position = 8
-    while data.startswith(PNG_SIGNATURE) and position + 12 <= len(data):
+    for _ in range(MAX_CHUNKS if data.startswith(PNG_SIGNATURE) else 0):
+        if position + 12 > len(data):
+            break
         (length,) = struct.unpack_from(">I", data, position)
         kind = data[position + 4 : position + 8]
         if kind == b"cICP" and length == 4:
             return profile_from_h273(data[position + 8], data[position + 9])
         if kind in (b"IDAT", b"IEND"):
-            return None
+            break
         position += 12 + length
     return None

@@ -73,10 +73,14 @@ def _elements(root: Node) -> list[Node]:
     found, level = [], [root]
     for _ in range(MAX_DEPTH):
         found += level
-        level = [child for node in level for child in node.childNodes if child.nodeType == ELEMENT]
+        level = _children(level)
         if not level:
             return found
     raise MetadataError(f"XMP: more than {MAX_DEPTH} elements inside each other")
+
+
+def _children(elements: list[Node]) -> list[Node]:
+    return [child for one in elements for child in one.childNodes if child.nodeType == ELEMENT]
 
 
 def _is(node: Node, namespace: str, name: str) -> bool:
@@ -243,7 +247,8 @@ def _remove_gain_map(element: Node) -> None:
 
 def _semantic(entry: Node) -> str | None:
     """Return what an entry of a directory is, written as an attribute or as an element."""
-    for element in _elements(entry):
+    items = _children([entry])
+    for element in (entry, *items, *_children(items)):
         if element.hasAttributeNS(ITEM, "Semantic"):
             return str(element.getAttributeNS(ITEM, "Semantic")).strip()
         if _is(element, ITEM, "Semantic"):

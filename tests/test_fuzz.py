@@ -1,12 +1,12 @@
-"""A short, seeded run of the photo fuzzer; see `tests/fuzz_photo.py` for the long one."""
+"""Short, seeded runs of the fuzzers of this folder; each is a command for long ones."""
 
 from __future__ import annotations
 
-from tests.fuzz_photo import fuzz
+from tests import fuzz_photo, fuzz_weights
 
 
-def test_mutated_files_never_crash() -> None:
-    outcomes = fuzz(800, seed=20)
+def test_mutated_photos_never_crash() -> None:
+    outcomes = fuzz_photo.fuzz(800, seed=20)
     assert sum(outcomes.values()) == 800
     # Neither all sound nor all refused: the mutations reach what they should.
     assert outcomes["photo parse read"] > 50
@@ -17,3 +17,10 @@ def test_mutated_files_never_crash() -> None:
                         ("metadata", "MetadataError"), ("qmax", "MetadataError")):  # fmt: skip
         assert outcomes[f"{stem} decode {error}"] > 10
         assert outcomes[f"{stem} decode read"] > 0
+
+
+def test_mutated_weights_never_crash() -> None:
+    outcomes = fuzz_weights.fuzz(200, seed=20)
+    for name in ("gmnet.safetensors", "gridnet.safetensors", "old.pth", "published.pth inside"):
+        assert outcomes[f"{name} WeightsError"] > 10
+    assert sum(number for name, number in outcomes.items() if name.endswith("loaded")) > 2
