@@ -21,10 +21,11 @@ import vapoursynth as vs
 from tests.media import X264, Media, ffmpeg
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.video import convert
+from vs_gainmap.video.containers import CONTAINERS
 from vs_gainmap.video.encoders import ENCODERS
 from vs_gainmap.video.index import open_indexed, scan
 from vs_gainmap.video.source import VideoReader
-from vs_gainmap.video.streams import CONTAINERS, plan_streams
+from vs_gainmap.video.streams import plan_streams
 
 CONVERT_EVERY = 10
 SLOW_SECONDS = 10.0
@@ -111,7 +112,6 @@ def fuzz(count: int, seed: int) -> Counter[str]:
     """
     outcomes: Counter[str] = Counter()
     rng = random.Random(seed)
-    logging.getLogger("vs_gainmap").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         files = [(path.suffix, path.read_bytes()) for path in samples(folder)]
@@ -145,6 +145,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    logging.getLogger("vs_gainmap").setLevel(logging.ERROR)
     begin = time.monotonic()
     outcomes = fuzz(args.count, args.seed)
     for outcome, number in sorted(outcomes.items()):

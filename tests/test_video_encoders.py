@@ -11,6 +11,7 @@ import pytest
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
+from vs_gainmap.video.containers import find_container
 from vs_gainmap.video.encoder_pass import usual_scheduling
 from vs_gainmap.video.encoders import (
     ENCODERS,
@@ -19,7 +20,6 @@ from vs_gainmap.video.encoders import (
     format_params,
     parse_params,
 )
-from vs_gainmap.video.streams import find_container
 
 P3 = MasteringDisplay.named("p3d65", max_nits=1000, min_nits=0.0001)
 LIGHT = ContentLight(max_cll=850, max_fall=120)

@@ -16,7 +16,8 @@ from vs_gainmap.video import Selection, convert
 from vs_gainmap.video.convert import Graph
 from vs_gainmap.video.encode import EncodeOptions, check_target
 from vs_gainmap.video.encoders import Encoder
-from vs_gainmap.video.index import open_input, scan
+from vs_gainmap.video.index import scan
+from vs_gainmap.video.inputs import open_input
 from vs_gainmap.video.streams import plan_streams, stream_name
 
 TRIAL_FRAMES = 48

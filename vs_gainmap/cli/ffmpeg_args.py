@@ -136,7 +136,7 @@ def _carries_none(encoder: Encoder) -> str:
 
 def _open(args: argparse.Namespace) -> vs.VideoNode:
     from vs_gainmap.cli.script import run_script
-    from vs_gainmap.video.index import check_video
+    from vs_gainmap.video.inputs import check_video
 
     if args.input.suffix.lower() in _SCRIPTS:
         return run_script(args.input, args.output_index)

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.preview.frame_page import write_preview
     from vs_gainmap.preview.frames import Previewer
     from vs_gainmap.preview.page import PICTURES, PLOTS, require
-    from vs_gainmap.video.index import main_video, open_input, scan
+    from vs_gainmap.video.index import scan
+    from vs_gainmap.video.inputs import main_video, open_input
     from vs_gainmap.video.streams import display_matrix, orientation
 
     page = args.page or args.input.with_name(args.input.name + ".preview.html")

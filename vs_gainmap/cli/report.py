@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.preview.report import measure_frames, write_report
     from vs_gainmap.preview.stats import FrameStats, find_stats, read_stats, stats_beside
     from vs_gainmap.video import open_clip
-    from vs_gainmap.video.index import check_video
+    from vs_gainmap.video.inputs import check_video
 
     page = args.page or args.input.with_name(args.input.name + ".report.html")
     check_output(page, [args.input, args.stats, stats_beside(args.input)], overwrite=args.overwrite)

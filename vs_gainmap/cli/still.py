@@ -98,7 +98,8 @@ def read_still(
     from vs_gainmap.photo.picture import Picture
     from vs_gainmap.photo.profile import profile_from_h273
     from vs_gainmap.photo.render import upright
-    from vs_gainmap.video.index import main_video, open_input, scan
+    from vs_gainmap.video.index import scan
+    from vs_gainmap.video.inputs import main_video, open_input
     from vs_gainmap.video.source import VideoReader
     from vs_gainmap.video.streams import display_matrix, orientation
 

@@ -20,6 +20,7 @@ from vs_gainmap.files import check_output
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
+from vs_gainmap.video.containers import Container, find_container
 from vs_gainmap.video.encoder_pass import EncodingPass, Progress
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
@@ -34,7 +35,7 @@ from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, sc
 from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check, mux
 from vs_gainmap.video.pixels import context_color
-from vs_gainmap.video.streams import Container, Plan, Span, find_container, plan_streams
+from vs_gainmap.video.streams import Plan, Span, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
 
 _PQ = int(vs.TRANSFER_ST2084)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
-import vapoursynth as vs
-from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
-from av.packet import Packet
-from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import props
-from vs_gainmap.video.pixels import color_props
+from vs_gainmap.video.inputs import (
+    FileIdentity,
+    changed_error,
+    container_color,
+    file_identity,
+    main_video,
+    one_picture_each,
+    open_input,
+    reason,
+)
 from vs_gainmap.video.timestamps import Clock, exact, warn_of_holes
 
-FileIdentity = tuple[int, int, int, int]
 # AVFMT_NOTIMESTAMPS: a raw stream.
 _NO_TIMESTAMPS = 0x80
-# AVDOVIDecoderConfigurationRecord: dv_profile, dv_bl_signal_compatibility_id.
-_DOVI_PROFILE, _DOVI_COMPATIBILITY = 2, 7
-# Dolby's cross-compatibility IDs: the transfer of a base layer that plays by itself.
-_DOVI_TRANSFERS = {1: 16, 2: None, 4: 18, 6: 16}
-_HDR_SIDE_DATA = {"mastering_display_metadata", "content_light_level"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,37 +104,6 @@ class VideoIndex:
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[InputContainer]:
-    """Open a media file, with errors that name it.
-
-    Raises:
-        MediaError: there is no such file, or nothing in it that FFmpeg understands.
-    """
-    if path.is_dir():
-        raise MediaError(f"{path}: is a folder; name a file in it")
-    if not path.is_file():
-        raise MediaError(f"{path}: no such file")
-    try:
-        # With a relative path, FFmpeg takes what stands before a colon for a protocol.
-        container = av.open(str(path.absolute()), "r")
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"{path}: not a media file that can be read: {reason(error)}") from error
-    with container:
-        yield container
-
-
-def reason(error: Exception) -> str:
-    """Return what went wrong, in FFmpeg's words without its numbers."""
-    return getattr(error, "strerror", None) or str(error)
-
-
-def file_identity(path: Path) -> FileIdentity:
-    """Return device, inode, size and time of change (ns) of a file."""
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-@contextmanager
 def open_indexed(index: VideoIndex) -> Iterator[InputContainer]:
     """Open the file of an index again.
 
@@ -164,86 +130,6 @@ def check_unchanged(index: VideoIndex) -> None:
         return
     if now[:2] == index.identity[:2] and now != index.identity:
         raise changed_error(index.path)
-
-
-def changed_error(path: Path) -> MediaError:
-    """Return the error for a file that isn't the one that was indexed."""
-    return MediaError(f"{path}: changed while it was read; try again when nothing writes to it")
-
-
-def main_video(container: InputContainer, path: Path) -> VideoStream:
-    """Return the stream that a player would show; cover art doesn't count.
-
-    Raises:
-        MediaError: there is none, or FFmpeg has no decoder for it.
-    """
-    pictures = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & pictures]
-    if not streams:
-        raise MediaError(f"{path}: has no video stream")
-    best = container.streams.best("video")
-    stream = best if isinstance(best, VideoStream) and best in streams else streams[0]
-    context = stream.codec_context
-    if context is None or context.pix_fmt is None or not context.width or not context.height:
-        raise MediaError(f"{path}: the video stream can't be decoded by this PyAV")
-    return stream
-
-
-def check_video(path: Path) -> None:
-    """Refuse what has no video stream that can be decoded.
-
-    Raises:
-        MediaError: see `open_input` and `main_video`.
-    """
-    with open_input(path) as container:
-        main_video(container, path)
-
-
-def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
-    """Return the color props that a stream has before any frame is decoded.
-
-    HDR that only side data declares is a transfer, too.
-
-    Raises:
-        MediaError: it is Dolby Vision that shows nothing without Dolby's own decoder.
-    """
-    context = stream.codec_context
-    color = color_props(context, context.chroma_sample_location)
-    side_data = context.coded_side_data
-    transfer: int | None = None
-    dovi = side_data.get("dovi_conf")
-    if dovi is not None:
-        record = bytes(dovi)
-        if record[_DOVI_COMPATIBILITY] not in _DOVI_TRANSFERS:
-            raise MediaError(
-                f"{path}: is Dolby Vision profile {record[_DOVI_PROFILE]}, HDR already and in "
-                "colors that only a Dolby Vision decoder shows; SDR is wanted"
-            )
-        transfer = _DOVI_TRANSFERS[record[_DOVI_COMPATIBILITY]]
-    elif _HDR_SIDE_DATA & set(side_data):
-        transfer = int(vs.TRANSFER_ST2084)
-    if transfer is not None:
-        color.setdefault(props.TRANSFER, transfer)
-    return color
-
-
-def one_picture_each(packets: Iterable[Packet[Any]], stream: VideoStream) -> Iterator[Packet[Any]]:
-    """Yield packets; those of MPEG-4 with packed B-frames one picture each."""
-    if stream.codec_context.name != "mpeg4":
-        yield from packets
-        return
-    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
-    for packet in packets:
-        if packet.stream_index != stream.index:
-            yield packet
-            continue
-        # The filter takes the data out of what it is given.
-        is_end = not packet.size
-        for made in unpack.filter(None if is_end else packet):
-            made.stream = stream
-            yield made
-        if is_end:
-            yield packet
 
 
 def scan(path: Path) -> VideoIndex:

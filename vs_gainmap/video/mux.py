@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import Recoder
+from vs_gainmap.video.containers import Container
 from vs_gainmap.video.hdr_metadata import av1, hevc
 from vs_gainmap.video.hdr_metadata.matroska import (
     finish_matroska,
@@ -28,10 +29,9 @@ from vs_gainmap.video.hdr_metadata.matroska import (
     mark_title,
     open_template,
 )
-from vs_gainmap.video.index import reason
+from vs_gainmap.video.inputs import reason
 from vs_gainmap.video.packet_file import PacketFile
 from vs_gainmap.video.streams import (
-    Container,
     Plan,
     Span,
     add_stream,

@@ -11,7 +11,7 @@ from vs_gainmap.color.h273 import UNSPECIFIED
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import cache_folder
 from vs_gainmap.filters import props
-from vs_gainmap.video.index import container_color, main_video, open_input
+from vs_gainmap.video.inputs import container_color, main_video, open_input
 
 
 def open_clip(

@@ -18,14 +18,8 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
-from vs_gainmap.video.index import (
-    VideoIndex,
-    main_video,
-    one_picture_each,
-    open_indexed,
-    reason,
-    scan,
-)
+from vs_gainmap.video.index import VideoIndex, open_indexed, scan
+from vs_gainmap.video.inputs import main_video, one_picture_each, reason
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 from vs_gainmap.video.timestamps import clock_error
 

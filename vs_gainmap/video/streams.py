@@ -19,9 +19,10 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.audio import AudioCodec, Recoder, check_audio_codec
+from vs_gainmap.video.containers import CONTAINERS, Container
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.hdr_metadata.hevc import has_layers
-from vs_gainmap.video.index import main_video, open_input
+from vs_gainmap.video.inputs import main_video, open_input
 from vs_gainmap.video.timestamps import exact
 
 # What describes the old file or the old coding, not the work.
@@ -29,49 +30,6 @@ _STALE_GLOBAL = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 _STALE_VIDEO = {
     "encoder", "vendor_id", "duration", "bps", "number_of_frames", "number_of_bytes", "alpha_mode",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Container:
-    """An output file format: FFmpeg's name for it, and the options that it is written with."""
-
-    suffix: str
-    format: str
-    options: dict[str, str]
-
-    @property
-    def is_matroska(self) -> bool:
-        """Say whether the file is Matroska or its subset WebM."""
-        return self.format in ("matroska", "webm")
-
-
-CONTAINERS = {
-    container.suffix: container
-    for container in (
-        Container(suffix="mp4", format="mp4", options={"movflags": "+faststart"}),
-        Container(suffix="mov", format="mov", options={"movflags": "+faststart"}),
-        # A checksum would not survive the last touch that `finish_matroska` gives the header.
-        Container(suffix="mkv", format="matroska", options={"write_crc32": "0"}),
-        Container(suffix="webm", format="webm", options={"write_crc32": "0"}),
-    )
-}
-
-
-def find_container(path: Path, encoder: Encoder) -> Container:
-    """Return the container that a file name asks for.
-
-    Raises:
-        MediaError: an unknown one, or one that can't hold what this encoder makes.
-    """
-    suffix = path.suffix.lower().removeprefix(".")
-    suffix = {"m4v": "mp4", "qt": "mov"}.get(suffix, suffix)
-    if suffix not in CONTAINERS:
-        known = ", ".join(f".{name}" for name in CONTAINERS)
-        raise MediaError(f"{path.name}: the name must end in one of {known}")
-    if suffix not in encoder.containers:
-        fit = " or ".join(f".{name}" for name in encoder.containers)
-        raise MediaError(f"{path.name}: {encoder.name} goes into {fit}, not .{suffix}")
-    return CONTAINERS[suffix]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
