@@ -18,8 +18,8 @@ from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import save_weights
 from vs_gainmap.photo.bmff import read_boxes, read_items
-from vs_gainmap.photo.input import ReadOptions, Sampling
 from vs_gainmap.photo.jpeg import parse_jpeg
+from vs_gainmap.photo.options import ReadOptions, Sampling
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.write import assemble, encode_jpeg
 

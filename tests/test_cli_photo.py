@@ -25,10 +25,11 @@ from tests.photo_samples import (
 )
 from training.paper.layout import list_layout
 from vs_gainmap.cli import main
+from vs_gainmap.errors import OptionError
 from vs_gainmap.gainmap import PRESETS, GainMapMetadata
-from vs_gainmap.photo.convert import ConvertOptions, convert_folder, plan_folder
-from vs_gainmap.photo.input import ReadOptions, Sampling
+from vs_gainmap.photo.convert import convert_folder, plan_folder
 from vs_gainmap.photo.linear import read_linear
+from vs_gainmap.photo.options import ConvertOptions, ReadOptions, RenderOptions, Sampling
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import read_photo
@@ -290,14 +291,8 @@ def test_folder_is_converted_in_parallel(tmp_path: Path, weights: str) -> None:
         (["render", "photo.jpg", "plain.jpg"], "linear light goes into"),
         (["render", "photo.jpg", "there.exr"], "exists already"),
         (["render", "x.exr"], "give IN"),
-        (["render", "photo.jpg", "x.exr", "--display-boost", "0.5"], "1 or more"),
         (["pq", "photo.jpg", "x.jpg"], "PQ goes into"),
         (["pq", "there.exr", "x.png"], "damaged"),
-        (["pq", "photo.jpg", "x.png", "--white", "0"], "white must be"),
-        (["pq", "photo.jpg", "x.png", "--white", "nan"], "white must be"),
-        (["pq", "photo.jpg", "x.avif", "--quality", "101"], "quality must be"),
-        (["convert", "plain.jpg", "x.jpg", "--strength", "nan"], "strength must be"),
-        (["convert", "plain.jpg", "x.jpg", "--map-quality", "0"], "map-quality must be"),
         (["convert", "plain.jpg", "x.jpg", "--max-pixels", "100"], "more than 0.0001 million"),
         (["convert", "plain.jpg", "x.gif"], "must end in"),
         (["convert", "photo.jpg", "x.jpg"], "has a gain map already"),
@@ -331,3 +326,30 @@ def test_errors_are_one_line_and_leave_nothing(
     assert message in error
     assert len(error.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", "a.jpg", "x.exr", "--display-boost", "0.5"],
+        ["render", "a.jpg", "x.exr", "--display-boost", "inf"],
+        ["pq", "a.jpg", "x.png", "--white", "0"],
+        ["pq", "a.jpg", "x.png", "--white", "nan"],
+        ["pq", "a.jpg", "x.avif", "--quality", "101"],
+        ["convert", "a.jpg", "x.jpg", "--strength", "nan"],
+        ["convert", "a.jpg", "x.jpg", "--map-quality", "0"],
+        ["convert", "a.jpg", "x.jpg", "--map-scale", "3"],
+        ["convert", "a.jpg", "x.jpg", "--max-pixels", "0"],
+    ],
+)
+def test_values_out_of_range_are_refused_at_once(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("photo", *arguments)
+    assert caught.value.code == 2
+    assert f"argument {arguments[3]}: " in capsys.readouterr().err
+    name = arguments[3].removeprefix("--").replace("-", "_").replace("white", "sdr_white")
+    options = ConvertOptions if arguments[0] == "convert" else RenderOptions
+    with pytest.raises(OptionError, match=name):
+        options(**{name: float(arguments[4])})

@@ -27,7 +27,7 @@ from tests.photo_samples import (
 from vs_gainmap import predict
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError
-from vs_gainmap.photo.convert import ConvertOptions, convert_photo
+from vs_gainmap.photo.convert import convert_photo
 from vs_gainmap.photo.input import as_bytes
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -42,6 +42,7 @@ from vs_gainmap.photo.jpeg import (
     segment,
 )
 from vs_gainmap.photo.linear import read_linear
+from vs_gainmap.photo.options import ConvertOptions
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.profile import make_icc

@@ -17,9 +17,10 @@ from PIL import Image
 
 from tests.photo_samples import METADATA, picture_bytes, read_bytes, scene, smooth_map, ultrahdr
 from vs_gainmap.errors import GainMapError, MediaError
-from vs_gainmap.photo.input import MAX_PIXELS, ReadOptions, check_size
+from vs_gainmap.photo.input import MAX_PIXELS, check_size
 from vs_gainmap.photo.jpeg import APP1, XMP, appended_images, parse_jpeg, segment
 from vs_gainmap.photo.linear import read_linear, write_linear
+from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.write import assemble, encode_jpeg

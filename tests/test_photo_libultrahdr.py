@@ -25,10 +25,10 @@ from tests.photo_samples import (
 )
 from vs_gainmap.color.primaries import PrimariesName
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.convert import ConvertOptions, convert_photo
-from vs_gainmap.photo.input import ReadOptions, Sampling
+from vs_gainmap.photo.convert import convert_photo
 from vs_gainmap.photo.jpeg import appended_images, parse_jpeg
 from vs_gainmap.photo.linear import read_linear
+from vs_gainmap.photo.options import ConvertOptions, ReadOptions, Sampling
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
@@ -212,7 +212,7 @@ def test_map_does_not_depend_on_the_sampling_of_chroma(
 ) -> None:
     source, target = tmp_path / "in.jpg", tmp_path / "out.jpg"
     source.write_bytes(chroma_at_half_size(textured_scene()))
-    convert_photo(source, target, bundled, ConvertOptions(reading=ReadOptions(sampling=sampling)))
+    convert_photo(source, target, bundled, ConvertOptions(sampling=sampling))
     # A reader that filters chroma gets our HDR of filtered chroma, whichever the map was made of.
     ours = bundled(read_picture(source, ReadOptions(sampling="smooth"))).render()
     smooth = render_photo(read_photo(target, ReadOptions(sampling="smooth")))

@@ -79,7 +79,7 @@ def test_pq_png_has_cicp_and_the_right_codes(tmp_path: Path) -> None:
 
 def test_pq_avif_is_ten_bits_and_tagged(tmp_path: Path) -> None:
     path = tmp_path / "a.avif"
-    write_pq(path, ramp(), "bt709", 203.0, level=95)
+    write_pq(path, ramp(), "bt709", 203.0, quality=95)
     back = read_picture(path)
     assert (back.profile.primaries, back.profile.curve) == ("bt2020", "pq")
     wanted = encode_pq(ramp(), "bt709", 203.0, 10) / 1023

@@ -21,7 +21,7 @@ from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primari
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
-from vs_gainmap.photo.input import ReadOptions
+from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,14 @@ _FLAGS = {"preset": "--weights-preset"}
 _METAVARS = {
     "sdr_white": "NITS", "peak_nits": "NITS", "weights": "NAME|FILE", "preset": "NAME",
     "tile": "PIXELS", "num_streams": "N", "radius": "N", "strength": "FACTOR",
+    "max_pixels": "N", "display_boost": "RATIO", "quality": "N", "map_quality": "N",
 }  # fmt: skip
 
 
 def add_filter_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `sdr_to_hdr10`; what isn't given stays its default."""
-    _add_group(parser, "HDR", Rendering)
-    _add_group(parser, "network", Inference)
+    add_group(parser, "HDR", Rendering)
+    add_group(parser, "network", Inference)
     add_color_options(parser)
 
 
@@ -45,15 +46,22 @@ def add_color_options(parser: argparse.ArgumentParser, *, without: tuple[str, ..
             )  # fmt: skip
 
 
-def _add_group(parser: argparse.ArgumentParser, title: str, options: type[Options]) -> None:
-    """Add a dataclass's own options, by their docs and types."""
+def add_group(
+    parser: argparse.ArgumentParser,
+    title: str,
+    options: type[Options],
+    *,
+    only: tuple[str, ...] | None = None,
+    flags: Mapping[str, str] = _FLAGS,
+) -> argparse._ArgumentGroup:
+    """Add a dataclass's own options, by their docs and types; with `only` these alone."""
     group = parser.add_argument_group(title)
-    colors = {each.name for each in fields(InputColor)}
+    colors = {each.name for each in fields(InputColor)} if issubclass(options, InputColor) else ()
     for each in fields(options):
-        if each.name in colors or each.name in _APART:
+        if each.name in colors or each.name in _APART or (only and each.name not in only):
             continue
         spec: Option = each.metadata["option"]
-        flag = _FLAGS.get(each.name, f"--{each.name.replace('_', '-')}")
+        flag = flags.get(each.name, f"--{each.name.replace('_', '-')}")
         settings: dict[str, Any] = {"dest": _dest(each.name), "help": _help(each)}
         if spec.choices:
             settings |= {"choices": spec.choices, "type": _choice(spec.choices)}
@@ -61,6 +69,7 @@ def _add_group(parser: argparse.ArgumentParser, title: str, options: type[Option
             kind = _number(spec, flag) if spec.kind in (int, float) else str
             settings |= {"type": kind, "metavar": _METAVARS.get(each.name)}
         group.add_argument(flag, **settings)
+    return group
 
 
 def _help(each: Field[Any]) -> str:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.options import add_group
 from vs_gainmap.cli.values import positive_int
 from vs_gainmap.files import check_output
+from vs_gainmap.filters.options import Inference, Options
+from vs_gainmap.photo.options import (
+    LINEAR_SUFFIXES,
+    PQ_SUFFIXES,
+    ConvertOptions,
+    ReadOptions,
+    RenderOptions,
+)
 
 if TYPE_CHECKING:
     from vs_gainmap.color.transfer import Eotf
-    from vs_gainmap.photo.convert import ConvertOptions
-    from vs_gainmap.photo.input import ReadOptions
     from vs_gainmap.photo.predict import PhotoPredictor
     from vs_gainmap.photo.read import GainMapPhoto
 
-PRIMARIES = ("bt709", "p3d65", "bt2020")
-# What `read_linear` reads; the module imports too much for `--help`.
-LINEAR = (".exr", ".hdr", ".tif", ".tiff")
-NEEDED = "give IN, or --sdr and --gainmap with --metadata or --qmax"
+FLAGS = {"sdr_white": "--white"}
+RENDERING = ("sampling", "max_pixels", "display_boost", "eotf", "sdr_white", "primaries")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,22 +45,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     extract.add_argument("input", type=Path, metavar="IN", help="a gain map photo")
     extract.add_argument("output", type=Path, metavar="FOLDER", help="made where there is none")
     _add_overwrite(extract)
-    _add_reading(extract)
+    add_group(extract, "reading", ReadOptions)
 
     render = _command(commands, _render, "render", "render to linear .exr, .hdr or float .tif")
     _add_input(render, "")
-    render.add_argument(
-        "--primaries", choices=PRIMARIES, default="bt709", help="of the result (bt709)"
-    )
-    _add_white(render, "203")
+    add_group(render, "rendering", RenderOptions, only=RENDERING, flags=FLAGS)
 
     pq = _command(commands, _pq, "pq", "write PQ: .png of 16 bits with cICP, or .avif")
     _add_input(pq, ", linear .exr, .hdr or .tif")
-    pq.add_argument(
-        "--primaries", choices=PRIMARIES, help="of a linear IN that does not name them (bt709)"
-    )
-    pq.add_argument("--quality", type=int, default=90, help="of AVIF, 0 to 100 (90)")
-    _add_white(pq, "203")
+    add_group(pq, "rendering", RenderOptions, flags=FLAGS)
 
     dataset = _command(
         commands, _dataset, "dataset", "make the paper's training layout from gain map photos"
@@ -105,23 +104,6 @@ def _add_overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
-def _add_white(parser: argparse._ActionsContainer, default: str) -> None:
-    parser.add_argument(
-        "--white", type=float, metavar="NITS", help=f"cd/m2 of SDR white (1.0) ({default})"
-    )
-
-
-def _add_reading(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--sampling", choices=("libultrahdr", "smooth"), default="libultrahdr",
-        help="of chroma and smaller maps: as libultrahdr does, or as Chrome does (libultrahdr)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--max-pixels", type=positive_int, metavar="N",
-        help="read pictures of up to N pixels (134 million, less where a file is very small)",
-    )  # fmt: skip
-
-
 def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "input", type=Path, nargs="?", metavar="IN", help=f"a gain map photo{what}, or a folder "
@@ -134,41 +116,15 @@ def _add_input(parser: argparse.ArgumentParser, what: str) -> None:
     parts.add_argument("--gainmap", type=Path, metavar="FILE", help="gain map")
     parts.add_argument("--metadata", type=Path, metavar="FILE", help=".json of photo extract")
     parts.add_argument("--qmax", type=Path, metavar="FILE", help=".npy, stops, as published")
-    rendering = parser.add_argument_group("rendering")
-    rendering.add_argument(
-        "--display-boost", type=float, metavar="RATIO",
-        help="render for a display that goes so far over SDR white (default: HDR in full)",
-    )  # fmt: skip
-    rendering.add_argument(
-        "--eotf", choices=("srgb", "gamma22", "bt1886"), help="how the SDR picture is decoded"
-    )
-    _add_reading(rendering)
 
 
 def add_photo_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `ConvertOptions` and `PhotoPredictor`."""
-    rendering = parser.add_argument_group("rendering")
-    rendering.add_argument(
-        "--strength", type=float, default=1.0, help="factor on the gain in stops (1)"
+    add_group(parser, "photo", ConvertOptions, flags=FLAGS)
+    network = add_group(parser, "network", Inference, only=("preset", "device", "dtype"))
+    network.add_argument(
+        "--weights", metavar="NAME|FILE", help="bundled weights, or a file of others (photo)"
     )
-    _add_white(rendering, "of the weights; PQ output")
-    rendering.add_argument(
-        "--primaries", choices=PRIMARIES, default="bt709", help="of linear output (bt709)"
-    )
-    _add_reading(rendering)
-    file = parser.add_argument_group("file")
-    file.add_argument("--map-channels", type=int, choices=(1, 3), default=3,
-                      help="3 is exact; 1 is smaller (3)")  # fmt: skip
-    file.add_argument("--map-scale", type=int, choices=(1, 2, 4), default=1,
-                      help="gain map at 1/N of the size (1)")  # fmt: skip
-    file.add_argument("--map-quality", type=int, default=98, help="JPEG quality of the map (98)")
-    file.add_argument("--quality", type=int, help="of a new base JPEG (95), or of AVIF (90)")
-    network = parser.add_argument_group("network")
-    network.add_argument("--weights", metavar="NAME|FILE", help="bundled weights, or a file")
-    network.add_argument("--weights-preset", choices=("synthetic", "real-world"),
-                         help="how published weights are applied")  # fmt: skip
-    network.add_argument("--device", help="cuda, cuda:1, mps or cpu; chosen when left out")
-    network.add_argument("--dtype", choices=("float32", "float16", "bfloat16"))
 
 
 def make_predictor(args: argparse.Namespace, streams: int = 1) -> PhotoPredictor:
@@ -184,65 +140,51 @@ def make_predictor(args: argparse.Namespace, streams: int = 1) -> PhotoPredictor
     )
 
 
-def _reading(args: argparse.Namespace) -> ReadOptions:
-    from vs_gainmap.photo.input import ReadOptions
-
-    return ReadOptions(sampling=args.sampling, max_pixels=args.max_pixels)
+def _given[T: Options](args: argparse.Namespace, options: type[T]) -> T:
+    """Return the options that the user gave, and the defaults of all others."""
+    given = {each.name: getattr(args, each.name, None) for each in fields(options)}
+    return options(**{name: value for name, value in given.items() if value is not None})
 
 
 def convert_options(args: argparse.Namespace) -> ConvertOptions:
     """Return how photos are converted."""
-    from vs_gainmap.photo.convert import ConvertOptions
-
-    given: dict[str, Any] = {}
-    if args.quality is not None:
-        given = {"base_quality": args.quality, "avif_level": args.quality}
-    return ConvertOptions(
-        strength=args.strength,
-        sdr_white=args.white,
-        map_channels=args.map_channels,
-        map_scale=args.map_scale,
-        map_quality=args.map_quality,
-        primaries=args.primaries,
-        reading=_reading(args),
-        **given,
-    )
+    return _given(args, ConvertOptions)
 
 
 def _extract(args: argparse.Namespace) -> int:
     from vs_gainmap.photo.extract import extract_photo
     from vs_gainmap.photo.read import read_photo
 
-    photo = read_photo(args.input, _reading(args))
+    photo = read_photo(args.input, _given(args, ReadOptions))
     for path in extract_photo(photo, args.output, source=args.input, overwrite=args.overwrite):
         print(path)
     return 0
 
 
-def _read(args: argparse.Namespace) -> tuple[GainMapPhoto, Eotf | None]:
+def _read(args: argparse.Namespace, options: RenderOptions) -> tuple[GainMapPhoto, Eotf | None]:
+    """Return the photo, and how its SDR picture is decoded; None for its own profile."""
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.extract import read_extracted, read_extracted_folder
     from vs_gainmap.photo.read import read_photo
 
     parts = args.sdr is not None or args.gainmap is not None
     if parts == (args.input is not None) or (parts and None in (args.sdr, args.gainmap)):
-        raise MediaError(NEEDED)
+        raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
+    if not parts and not args.input.is_dir():
+        return read_photo(args.input, options), options.eotf
     if parts:
-        return read_extracted(
-            args.sdr, args.gainmap, metadata=args.metadata, qmax=args.qmax, options=_reading(args)
+        photo, eotf = read_extracted(
+            args.sdr, args.gainmap, metadata=args.metadata, qmax=args.qmax, options=options
         )
-    if args.input.is_dir():
-        return read_extracted_folder(args.input, _reading(args))
-    return read_photo(args.input, _reading(args)), None
+    else:
+        photo, eotf = read_extracted_folder(args.input, options)
+    # sRGB is the profile's own curve, without a detour.
+    return photo, options.eotf or (None if eotf == "srgb" else eotf)
 
 
-def _check_output(args: argparse.Namespace, suffixes: tuple[str, ...], what: str) -> float:
-    """Check the output's name and SDR white; return that."""
-    from vs_gainmap.color.transfer import REFERENCE_WHITE_NITS
+def _check_output(args: argparse.Namespace, suffixes: tuple[str, ...], what: str) -> None:
     from vs_gainmap.errors import MediaError
     from vs_gainmap.photo.extract import PARTS
-    from vs_gainmap.photo.input import check_range
-    from vs_gainmap.photo.write import WHITE_RANGE
 
     if args.output.suffix.lower() not in suffixes:
         raise MediaError(f"{args.output.name}: {what} goes into {', '.join(suffixes)}")
@@ -250,52 +192,38 @@ def _check_output(args: argparse.Namespace, suffixes: tuple[str, ...], what: str
     if args.input is not None and args.input.is_dir():
         sources += [args.input / name for name in PARTS]
     check_output(args.output, sources, overwrite=args.overwrite)
-    white: float = REFERENCE_WHITE_NITS if args.white is None else args.white
-    check_range("white", white, *WHITE_RANGE)
-    return white
-
-
-def _own_eotf(args: argparse.Namespace, stored: Eotf | None) -> Eotf | None:
-    chosen: Eotf | None = args.eotf or stored
-    # A photo's own curve is sRGB already, or an ICC profile that describes it better.
-    return None if chosen == "srgb" and args.eotf is None else chosen
 
 
 def _render(args: argparse.Namespace) -> int:
     from vs_gainmap.photo.linear import write_linear
     from vs_gainmap.photo.render import render_photo
 
-    white = _check_output(args, LINEAR, "linear light")
-    photo, eotf = _read(args)
-    hdr = render_photo(
-        photo,
-        display_boost=args.display_boost,
-        primaries=args.primaries,
-        eotf=_own_eotf(args, eotf),
-    )
-    write_linear(args.output, hdr, args.primaries, white)
+    options = _given(args, RenderOptions)
+    _check_output(args, LINEAR_SUFFIXES, "linear light")
+    photo, eotf = _read(args, options)
+    primaries = options.primaries or "bt709"
+    hdr = render_photo(photo, display_boost=options.display_boost, primaries=primaries, eotf=eotf)
+    write_linear(args.output, hdr, primaries, options.sdr_white)
     return 0
 
 
 def _pq(args: argparse.Namespace) -> int:
     from vs_gainmap.photo.linear import read_linear
     from vs_gainmap.photo.render import render_photo
-    from vs_gainmap.photo.write import PQ_SUFFIXES, write_pq
+    from vs_gainmap.photo.write import write_pq
 
-    white = _check_output(args, PQ_SUFFIXES, "PQ")
-    if args.input is not None and args.input.suffix.lower() in LINEAR:
-        hdr, stored = read_linear(args.input, _reading(args))
-        primaries = stored or args.primaries or "bt709"
+    options = _given(args, RenderOptions)
+    _check_output(args, PQ_SUFFIXES, "PQ")
+    if args.input is not None and args.input.suffix.lower() in LINEAR_SUFFIXES:
+        hdr, stored = read_linear(args.input, options)
+        primaries = stored or options.primaries or "bt709"
     else:
-        photo, eotf = _read(args)
+        photo, eotf = _read(args, options)
         primaries = "bt2020"
         hdr = render_photo(
-            photo,
-            display_boost=args.display_boost,
-            primaries=primaries,
-            eotf=_own_eotf(args, eotf),
+            photo, display_boost=options.display_boost, primaries=primaries, eotf=eotf
         )
-    write_pq(args.output, hdr, primaries, white, level=args.quality)
+    write_pq(args.output, hdr, primaries, options.sdr_white, quality=options.quality)
     return 0
 
 

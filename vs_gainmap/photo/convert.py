@@ -7,79 +7,37 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from vs_gainmap.color.primaries import PrimariesName, convert_primaries
+from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
-from vs_gainmap.photo.input import (
-    DEFAULTS,
-    ReadOptions,
-    as_bytes,
-    check_range,
-    decoding,
-    naming,
-    read_file,
-)
+from vs_gainmap.photo.input import as_bytes, decoding, naming, read_file
 from vs_gainmap.photo.jpeg import decode_jpeg, parse_jpeg, with_coded_data
-from vs_gainmap.photo.linear import LINEAR_SUFFIXES, write_linear
+from vs_gainmap.photo.linear import write_linear
+from vs_gainmap.photo.options import (
+    AVIF_QUALITY,
+    BASE_QUALITY,
+    JPEG_SUFFIXES,
+    LINEAR_SUFFIXES,
+    PQ_SUFFIXES,
+    ConvertOptions,
+)
 from vs_gainmap.photo.picture import Picture, read_picture
 from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_map
 from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.write import (
-    AVIF_LEVEL,
-    BASE_LAYOUTS,
-    BASE_QUALITY,
-    MAP_QUALITY,
-    PQ_SUFFIXES,
-    WHITE_RANGE,
-    assemble,
-    encode_jpeg,
-    write_pq,
-)
+from vs_gainmap.photo.write import BASE_LAYOUTS, assemble, encode_jpeg, write_pq
 
 _log = logging.getLogger(__name__)
 
 INPUT_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".avif"),
 )
-JPEG_SUFFIXES = (".jpg", ".jpeg")
 OUTPUT_SUFFIXES = (*JPEG_SUFFIXES, *PQ_SUFFIXES, *LINEAR_SUFFIXES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertOptions:
-    """How photos are converted."""
-
-    strength: float = 1.0
-    sdr_white: float | None = None
-    """cd/m2 of SDR white in PQ output; None is the preset's."""
-    map_channels: Literal[1, 3] = 3
-    map_scale: int = 1
-    map_quality: int = MAP_QUALITY
-    base_quality: int = BASE_QUALITY
-    avif_level: int = AVIF_LEVEL
-    primaries: PrimariesName = "bt709"
-    """Of linear output."""
-    reading: ReadOptions = DEFAULTS
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            MediaError: a value is out of range.
-        """
-        check_range("strength", self.strength, 0, 4)
-        if self.sdr_white is not None:
-            check_range("white", self.sdr_white, *WHITE_RANGE)
-        check_range("map-quality", self.map_quality, 1, 100)
-        check_range("quality", self.base_quality, 1, 100)
-        check_range("quality", self.avif_level, 0, 100)
 
 
 def check_target(target: Path) -> None:
@@ -112,13 +70,13 @@ def convert_photo(
     with decoding(source):
         if has_gain_map(data):
             raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")
-    picture = read_picture(source, options.reading, data=data)
+    picture = read_picture(source, options, data=data)
     layout = picture.jpeg.layout if picture.jpeg is not None else BASE_LAYOUTS[0]
     if target.suffix.lower() in JPEG_SUFFIXES and layout not in BASE_LAYOUTS:
         _log.warning(
             "%s: the base was coded anew, at quality %d: HDR viewers read no JPEG in %s",
             source.name,
-            options.base_quality,
+            options.quality or BASE_QUALITY,
             layout,
         )
     with naming(source):
@@ -140,7 +98,7 @@ def write_hdr_picture(
     white = options.sdr_white or predicted.preset.sdr_white
     if suffix in PQ_SUFFIXES:
         exif = reset_orientation(picture.exif)
-        write_pq(target, hdr, primaries, white, level=options.avif_level, exif=exif)
+        write_pq(target, hdr, primaries, white, quality=options.quality or AVIF_QUALITY, exif=exif)
     else:
         linear = convert_primaries(torch.from_numpy(hdr), primaries, options.primaries, dim=-1)
         write_linear(target, linear.numpy(), options.primaries, white)
@@ -154,7 +112,7 @@ def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
     picture = predicted.picture
     base, signal, profile = picture.jpeg, picture.signal, picture.profile
     if base is None or base.layout not in BASE_LAYOUTS:
-        pixels, quality = as_bytes(signal), options.base_quality
+        pixels, quality = as_bytes(signal), options.quality or BASE_QUALITY
         if base is not None:
             base = with_coded_data(base, encode_jpeg(pixels, quality=quality))
         else:
@@ -163,7 +121,7 @@ def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
                 icc = make_icc(profile.primaries)
             base = parse_jpeg(encode_jpeg(pixels, quality=quality, icc=icc, exif=picture.exif))
         # What the base lost is given back by the map: it is made against the decoded base.
-        signal, profile = decode_jpeg(base, options.reading), profile_from_icc(base.icc)
+        signal, profile = decode_jpeg(base, options), profile_from_icc(base.icc)
     gain_map, metadata = make_gain_map(
         predicted,
         signal,

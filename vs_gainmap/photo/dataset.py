@@ -22,7 +22,7 @@ from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import PRESETS, GainMapPreset, decode_gain_map
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.photo.extract import as_sdr_base
-from vs_gainmap.photo.input import ReadOptions
+from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.render import resample_rows, upright

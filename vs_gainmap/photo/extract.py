@@ -20,7 +20,8 @@ from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, srgb_inverse_eotf
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.files import check_output, write_bytes
 from vs_gainmap.gainmap import MAX_GAMMA, MAX_STOPS, GainMapMetadata
-from vs_gainmap.photo.input import DEFAULTS, ReadOptions, as_bytes, naming
+from vs_gainmap.photo.input import DEFAULTS, as_bytes, naming
+from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.profile import ColorProfile, name_primaries
 from vs_gainmap.photo.read import GainMapPhoto, check_aspect

@@ -7,15 +7,15 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vs_gainmap.errors import GainMapError, MediaError
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import ReadOptions
 
 # The largest phones' and studio cameras' pictures in one piece have 50 to 108 million pixels.
 MAX_PIXELS = 1 << 27
@@ -39,27 +39,6 @@ PLUGINS = (
 
 Signal = NDArray[np.uint8] | NDArray[np.uint16]
 """Code values, full range."""
-
-Sampling = Literal["libultrahdr", "smooth"]
-"""How samples that a photo stores at less than its size are read: chroma, and a small map.
-
-"libultrahdr" repeats that decoder: a chroma sample stands for all of its pixels, nothing is
-rounded to 8-bit RGB, and the map is weighted by inverse distance with the first samples of map
-and picture aligned, which shifts it by half a cell. "smooth" is what Chrome and Android draw:
-chroma through libjpeg's filter, the map bilinear with the edges aligned, as encoders average.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadOptions:
-    """How pictures are read."""
-
-    sampling: Sampling = "libultrahdr"
-    """Of chroma and smaller maps."""
-    max_pixels: int | None = None
-    """Largest picture that is decoded; None: 134 million pixels, and above 17 million at most
-    128 pixels for a byte of the file, which no photo reaches."""
-
 
 DEFAULTS = ReadOptions()
 
@@ -111,16 +90,6 @@ def decoding(path: Path) -> Iterator[None]:
         except Exception as error:
             reason = " ".join(str(error).split())[:100] or type(error).__name__
             raise MediaError(f"damaged: {reason}") from error
-
-
-def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Refuse an option out of range.
-
-    Raises:
-        MediaError: below `low`, above `high`, or not a number.
-    """
-    if not low <= value <= high:
-        raise MediaError(f"{name} must be within {low:g}..{high:g}, got {value}")
 
 
 def check_size(width: int, height: int, stored: int, options: ReadOptions = DEFAULTS) -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.ifd import read_header, read_ifd
-from vs_gainmap.photo.input import BAND_ROWS, DEFAULTS, ReadOptions, Signal, check_size
+from vs_gainmap.photo.input import BAND_ROWS, DEFAULTS, Signal, check_size
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import ReadOptions
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 APP0, APP1, APP2, APP14, APP15, COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE

@@ -13,18 +13,11 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import replacing, write_bytes
-from vs_gainmap.photo.input import (
-    DEFAULTS,
-    ReadOptions,
-    check_size,
-    decoding,
-    open_tiff,
-    read_file,
-)
+from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, open_tiff, read_file
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import LINEAR_SUFFIXES, ReadOptions
 from vs_gainmap.photo.profile import make_icc, name_primaries, profile_from_icc
 
-LINEAR_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")
 MAX_CHANNELS = 16
 HALF_MAX = 65504.0
 

@@ -18,7 +18,6 @@ from vs_gainmap.photo.bmff import decode_bmff, is_avif, is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
 from vs_gainmap.photo.input import (
     DEFAULTS,
-    ReadOptions,
     Signal,
     as_rgb,
     decoding,
@@ -28,6 +27,7 @@ from vs_gainmap.photo.input import (
 )
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.profile import ColorProfile, profile_from_h273, profile_from_icc
 
 # CIPA DC-008, table 3: description, make, model, orientation, resolution, software, date, artist,

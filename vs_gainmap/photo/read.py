@@ -24,17 +24,11 @@ from vs_gainmap.photo.bmff import (
     read_items,
     with_primary,
 )
-from vs_gainmap.photo.input import (
-    DEFAULTS,
-    ReadOptions,
-    Sampling,
-    check_size,
-    decoding,
-    read_file,
-)
+from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, read_file
 from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import ReadOptions, Sampling
 from vs_gainmap.photo.picture import Picture, read_bmff, read_picture
 from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
 from vs_gainmap.photo.xmp import read_hdrgm

@@ -13,7 +13,8 @@ from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import apply_gain_map
-from vs_gainmap.photo.input import BAND_ROWS, Sampling
+from vs_gainmap.photo.input import BAND_ROWS
+from vs_gainmap.photo.options import Sampling
 from vs_gainmap.photo.read import GainMapPhoto
 
 

@@ -24,7 +24,7 @@ from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.input import BAND_ROWS, check_range
+from vs_gainmap.photo.input import BAND_ROWS
 from vs_gainmap.photo.iso21496 import VERSION, write_iso
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -41,11 +41,9 @@ from vs_gainmap.photo.jpeg import (
     trailer,
 )
 from vs_gainmap.photo.optional import load
+from vs_gainmap.photo.options import AVIF_QUALITY, BASE_QUALITY, PQ_SUFFIXES, ConvertOptions
 from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
 
-# At 95 the map's own error passes one percent of the light; see docs/photos.md.
-MAP_QUALITY = 98
-BASE_QUALITY = 95
 MAX_SIDE = 65500
 # CIPA DC-007, 5.2.3.3: dependent on nothing, JPEG, "baseline MP primary image" and undefined.
 MP_PRIMARY, MP_UNDEFINED = 0x030000, 0
@@ -53,14 +51,10 @@ MPF_SIZE = 8 + 2 + 3 * 12 + 4 + 2 * 16
 
 # What libultrahdr decodes, and so what HDR viewers do.
 BASE_LAYOUTS = ("4:4:4", "4:2:2", "4:2:0")
-# cd/m2 of SDR white that PQ can hold.
-WHITE_RANGE = (1.0, 10000.0)
-PQ_SUFFIXES = (".png", ".avif")
 # ITU-T H.273: BT.2020 primaries, SMPTE ST 2084, and BT.2020's matrix or none (RGB).
 BT2020, ST2084, MATRIX_2020, MATRIX_RGB = 9, 16, 9, 0
 # Signature, then the header chunk of 13 bytes with its length, name and checksum.
 IHDR_END = 8 + 25
-AVIF_LEVEL = 90
 
 
 def encode_jpeg(
@@ -98,7 +92,7 @@ def assemble(
     gain_map: NDArray[np.uint8],
     metadata: GainMapMetadata,
     *,
-    quality: int = MAP_QUALITY,
+    quality: int = ConvertOptions.map_quality,
 ) -> bytes:
     """Return an Ultra HDR JPEG.
 
@@ -223,7 +217,7 @@ def write_pq(
     primaries: PrimariesName | Primaries,
     sdr_white: float,
     *,
-    level: int = AVIF_LEVEL,
+    quality: int = AVIF_QUALITY,
     exif: bytes | None = None,
 ) -> None:
     """Write a PQ picture, by the file's suffix.
@@ -233,7 +227,7 @@ def write_pq(
         hdr: (H, W, 3), linear light, 1.0 = SDR white.
         primaries: of `hdr`.
         sdr_white: cd/m2 of 1.0.
-        level: quality of AVIF, 0..100.
+        quality: of AVIF, 0..100.
         exif: TIFF data that a PNG is to carry; AVIF goes without.
 
     Raises:
@@ -243,7 +237,6 @@ def write_pq(
     suffix = path.suffix.lower()
     if suffix not in PQ_SUFFIXES:
         raise MediaError(f"{path.name}: PQ pictures go into {', '.join(PQ_SUFFIXES)}")
-    check_range("quality", level, 0, 100)
     codes = encode_pq(hdr, primaries, sdr_white, 16 if suffix == ".png" else 10)
     color = {"primaries": BT2020, "transfer": ST2084}
     if suffix == ".png":
@@ -253,7 +246,7 @@ def write_pq(
     else:
         data = codecs.avif_encode(
             codes,
-            level=level,
+            level=quality,
             bitspersample=10,
             pixelformat="YUV444",
             matrix=MATRIX_2020,

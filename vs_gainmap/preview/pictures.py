@@ -17,7 +17,8 @@ from vs_gainmap.color.tone_map import eetf
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf, pq_eotf, srgb_inverse_eotf
 from vs_gainmap.filters.false_color import NitsScale, Rgb, StopsScale
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.photo.convert import ConvertOptions, make_ultrahdr
+from vs_gainmap.photo.convert import make_ultrahdr
+from vs_gainmap.photo.options import ConvertOptions
 from vs_gainmap.photo.picture import Picture
 from vs_gainmap.photo.predict import PredictedPhoto
 from vs_gainmap.photo.profile import profile_from_h273
