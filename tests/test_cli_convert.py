@@ -82,7 +82,7 @@ def test_convert_to_hlg(media: Media, tmp_path: Path, tiny_weights: Path) -> Non
         (["IN", "out.mkv", "--matrix", "x"], "matrix must be one of"),
         (["IN", "out.mkv", "--crf", "-1"], "crf of x265 must be from 0 to 51, got -1"),
         (["IN", "out.mkv", "--preset", "p5"], "preset of x265 must be one of ultrafast"),
-        (["IN", "out.mkv", "--encoder-params", "max-cll=1"], "say it by --max-cll and --max-fall"),
+        (["IN", "out.mkv", "--encoder-params", "max-cll=1"], "use --max-cll and --max-fall"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(

@@ -33,7 +33,7 @@ def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) 
         encode(clip, tmp_path / "none" / "out.mp4")
     with pytest.raises(MediaError, match="encoder must be one of"):
         encode(clip, tmp_path / "a.mp4", encoder="x266")
-    with pytest.raises(MediaError, match="doesn't say its transfer"):
+    with pytest.raises(MediaError, match="has no transfer or primaries"):
         encode(noise(96, 64, 2, vs.YUV420P10), tmp_path / "a.mp4")
     with pytest.raises(MediaError, match=r"preset of x265 must be .*, got nonsense"):
         encode(clip, tmp_path / "a.mp4", preset="nonsense")

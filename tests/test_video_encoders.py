@@ -104,8 +104,8 @@ def test_codec_options() -> None:
         ("x265", {"preset": "p5"}, r"preset of x265 must be one of ultrafast, .* or a number from"),
         ("svtav1", {"preset": "slow"}, "preset of svtav1 must be a number from -2 to 13, got slow"),
         ("prores", {"preset": "slow"}, r"preset \(profile\) of prores must be one of proxy, lt,"),
-        ("x265", {"params": {"Max_CLL": "1,1"}}, "parameter Max_CLL would be overruled; say it by"),
-        ("svtav1", {"params": {"mastering-display": "1"}}, r"say it by --mastering \(mastering=\)"),
+        ("x265", {"params": {"Max_CLL": "1,1"}}, "parameter Max_CLL would be overruled; use"),
+        ("svtav1", {"params": {"mastering-display": "1"}}, r"use --mastering \(mastering=\)"),
     ],
 )
 def test_settings_out_of_range(encoder: str, settings: dict[str, Any], message: str) -> None:

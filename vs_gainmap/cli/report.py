@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _about(args: argparse.Namespace) -> list[tuple[str, str]]:
     """Return the head of the page."""
-    from vs_gainmap.video.index import main_video, open_input
+    from vs_gainmap.video.inputs import main_video, open_input
 
     with open_input(args.input) as container:
         stream = main_video(container, args.input)

@@ -44,8 +44,8 @@ def find_container(path: Path, encoder: Encoder) -> Container:
     suffix = path.suffix.lower().removeprefix(".")
     suffix = {"m4v": "mp4", "qt": "mov"}.get(suffix, suffix)
     if suffix not in CONTAINERS:
-        known = ", ".join(f".{name}" for name in CONTAINERS)
-        raise MediaError(f"{path.name}: the name must end in one of {known}")
+        suffixes = ", ".join(f".{name}" for name in CONTAINERS)
+        raise MediaError(f"{path.name}: the name must end in one of {suffixes}")
     if suffix not in encoder.containers:
         fit = " or ".join(f".{name}" for name in encoder.containers)
         raise MediaError(f"{path.name}: {encoder.name} goes into {fit}, not .{suffix}")

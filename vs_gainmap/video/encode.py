@@ -45,7 +45,7 @@ _DISK_ERRORS = {
     errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
     *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),
 }  # fmt: skip
-# Frames between two looks at whether the source is still the same.
+# Frames between two checks that the source is still the same.
 _CHECK_EVERY = 64
 
 
@@ -53,8 +53,8 @@ _CHECK_EVERY = 64
 class Encoded:
     """What `encode` made.
 
-    `measured` says whether `light` comes from the pixels; `scenes` how many have HDR10+
-    metadata; `notes` tell what of the source the container could not hold.
+    `measured` is whether `light` comes from the pixels; `scenes` how many have HDR10+
+    metadata; `notes` are lines about what of the source the output lacks.
     """
 
     path: Path
@@ -103,7 +103,7 @@ def encode(
 ) -> Encoded:
     """Encode a clip, with HDR10 metadata in the stream and in the container.
 
-    Color is what the frame props say, and must be complete. For PQ, MaxCLL and MaxFALL are
+    Color is taken from the frame props, which must be complete. For PQ, MaxCLL and MaxFALL are
     those given, else measured from the props `FrameMaxNits` and `FrameAverageNits` of the
     frames, else those of the first frame's props, else left out. The file appears in one
     step when it is complete; on any error, Ctrl-C included, nothing is left behind.
@@ -125,7 +125,7 @@ def encode(
         audio_codec: "copy" as it is, or "flac": coded anew, without loss.
         overwrite: replace an existing file.
         progress: called after each frame with frames written, all frames, and bytes so far.
-        index: what `scan` says of the source, where that is known already.
+        index: of the source, by `scan`; None makes it.
         span: the part of the source that the clip is, if not all of it; its times become 0
             and on.
 
@@ -153,11 +153,11 @@ def encode(
 
         clip = for_encoder(clip, row)
         with closing(clip.get_frame(0)) as first:
-            known = dict(first.props)
-        is_pq = context_color(known)["color_trc"] == _PQ
-        if hdr10plus and not (is_pq and props.read_frame_light(known)):
+            found = dict(first.props)
+        is_pq = context_color(found)["color_trc"] == _PQ
+        if hdr10plus and not (is_pq and props.read_frame_light(found)):
             raise MediaError("encode: HDR10+ needs PQ frames from measure(clip, hdr10plus=True)")
-        mastering = (mastering or props.read_mastering(known)) if is_pq else None
+        mastering = (mastering or props.read_mastering(found)) if is_pq else None
         options = codec_options(
             row,
             crf=crf,
@@ -169,7 +169,7 @@ def encode(
             large=is_large(clip.width, clip.height),
         )
         job = EncodingPass(
-            clip, row, known, options, clip.fps or (index.average_rate if index else None)
+            clip, row, found, options, clip.fps or (index.average_rate if index else None)
         )
         check(container, job.track(mastering, None), plan=plan, span=span)
 
@@ -181,7 +181,7 @@ def encode(
 
         folder = stack.enter_context(_work_folder(target))
         coded = job.run(folder / "video", step)
-        light = content_light or job.measured() or props.read_light(known)
+        light = content_light or job.measured() or props.read_light(found)
         dynamic = job.dynamic() if hdr10plus else ()
         track = job.track(mastering, light if is_pq else None, dynamic)
         times = _times(job.durations, index, span)
@@ -203,7 +203,7 @@ def encode(
 
 @contextmanager
 def _work_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside a file, for work on it; it goes away whatever happens.
+    """Yield a folder beside a file, for work on it; it goes away in any case.
 
     Its name is chosen before it is made: Ctrl-C between the two would leave what `tempfile`
     makes behind.

@@ -48,7 +48,7 @@ class EncodingPass:
         self,
         clip: vs.VideoNode,
         encoder: Encoder,
-        known: dict[str, object],
+        found: dict[str, object],
         options: Params,
         rate: Fraction | None,
     ) -> None:
@@ -56,14 +56,14 @@ class EncodingPass:
         self.encoder = encoder
         self.rate = Fraction(rate) if rate else Fraction(25)
         self.pix_fmt = pix_fmt_for(clip, encoder)
-        self.color = context_color(known)
-        self.aspect = sample_aspect(known)
+        self.color = context_color(found)
+        self.aspect = sample_aspect(found)
         self.durations: list[Fraction] = []
         self.captions: dict[int, bytes] = {}
         self._meter = LightMeter(clip.width, clip.height)
         self._scenes = SceneMeter()
         if encoder.name == "svtav1":
-            # The library talks to stderr and takes no parameter to stop it.
+            # The library writes to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
         lines: list[str] = []
         try:
@@ -126,29 +126,29 @@ class EncodingPass:
         return packets
 
     def _note(self, frame: vs.VideoFrame) -> None:
-        known = frame.props
-        duration = frame_duration(known) or (1 / Fraction(self.clip.fps) if self.clip.fps else None)
+        found = frame.props
+        duration = frame_duration(found) or (1 / Fraction(self.clip.fps) if self.clip.fps else None)
         if duration is None or duration <= 0:
             raise MediaError(
                 f"encode: frame {len(self.durations)} has no duration and the clip no frame rate; "
                 "set one with std.AssumeFPS"
             )
-        captions = known.get(props.CAPTIONS)
+        captions = found.get(props.CAPTIONS)
         if isinstance(captions, bytes):
             self.captions[len(self.durations)] = _A53 + bytes(
                 [0x40 | len(captions) // 3 & 0x1F, 0xFF, *captions, 0xFF]
             )
         self.durations.append(duration)
-        if props.FRAME_MAX_NITS in known and props.FRAME_AVERAGE_NITS in known:
+        if props.FRAME_MAX_NITS in found and props.FRAME_AVERAGE_NITS in found:
             self._meter.add(
-                float(known[props.FRAME_MAX_NITS]),
-                float(known[props.FRAME_AVERAGE_NITS]),
-                props.read_active_area(known),
+                float(found[props.FRAME_MAX_NITS]),
+                float(found[props.FRAME_AVERAGE_NITS]),
+                props.read_active_area(found),
             )
-        light = props.read_frame_light(known)
+        light = props.read_frame_light(found)
         if light is not None:
-            # Where nothing tells shots apart, each frame is a scene of its own.
-            begins = known.get(props.SCENE_CHANGE_PREV, 1)
+            # Without props of scene changes each frame is a scene of its own.
+            begins = found.get(props.SCENE_CHANGE_PREV, 1)
             self._scenes.add(light, begins_scene=bool(begins))
 
     def measured(self) -> ContentLight | None:
@@ -181,7 +181,7 @@ class EncodingPass:
         light: ContentLight | None,
         dynamic: tuple[tuple[int, bytes], ...] = (),
     ) -> VideoTrack:
-        """Return what the container is to say about the video."""
+        """Return what the container declares of the video."""
         return VideoTrack(
             codec=self.encoder.codec,
             header=self.header,
@@ -199,9 +199,9 @@ class EncodingPass:
 def can_open(encoder: Encoder) -> str | None:
     """Try an encoder on a small black clip; return None, or what is wrong with it."""
     clip = vs.core.std.BlankClip(format=preferred_format(encoder), width=320, height=192, length=1)
-    known: dict[str, object] = {props.TRANSFER: 16, props.PRIMARIES: 9, props.MATRIX: 9}
+    found: dict[str, object] = {props.TRANSFER: 16, props.PRIMARIES: 9, props.MATRIX: 9}
     try:
-        EncodingPass(clip, encoder, known, codec_options(encoder), Fraction(25))
+        EncodingPass(clip, encoder, found, codec_options(encoder), Fraction(25))
     except MediaError as error:
         return str(error)
     return None
@@ -212,7 +212,7 @@ def captured_log(library: str) -> Iterator[list[str]]:
     """Collect the warnings and errors of one of FFmpeg's encoders, line by line."""
     lines: list[str] = []
     before, skips = av.logging.get_level(), av.logging.get_skip_repeated()
-    # Of all threads, lest a decoder's come through to the user meanwhile.
+    # Of all threads, so that none of a decoder's reaches the user meanwhile.
     with av.logging.Capture(local=False) as logs:
         # What the encoder before this one logged last counts again.
         av.logging.set_skip_repeated(False)
@@ -259,7 +259,7 @@ def check_parameters(encoder: Encoder, lines: Iterable[str], left: Mapping[str, 
 def open_error(
     encoder: Encoder, options: Params, error: Exception, lines: Iterable[str]
 ) -> MediaError:
-    """Return one line that says why an encoder can't be opened.
+    """Return the error for an encoder that can't be opened, in one line.
 
     Args:
         encoder: a row of the table.

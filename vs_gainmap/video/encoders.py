@@ -40,7 +40,7 @@ class Encoder:
     `crf_range` what it may be; None where there is no such thing. Presets are `presets`, and
     the numbers in `preset_numbers`. `params` names the option that raw parameters are passed
     in as one string; None passes each as an option of its own. `hdr10` turns the metadata
-    known before the first frame into such parameters; `pq_420_params` are more of them, for
+    there is before the first frame into such parameters; `pq_420_params` are more of them, for
     PQ in 4:2:0 and 10 bit, and `large_params` for pictures above 1440p.
     """
 
@@ -113,7 +113,7 @@ ENCODERS: dict[str, Encoder] = {
             containers=("mp4", "mkv", "webm"),
             about="AV1 Main by SVT-AV1: smaller files",
             crf=24,
-            # FFmpeg takes 0 for nothing said.
+            # FFmpeg takes 0 for no value.
             crf_range=(1, 63),
             preset="6",
             preset_numbers=range(-2, 14),
@@ -230,16 +230,16 @@ def check_settings(
         raise MediaError(f"encoder {encoder.name} has no presets")
     numbers = encoder.preset_numbers
     if preset is not None and preset not in (*encoder.presets, *map(str, numbers)):
-        known = [f"one of {', '.join(encoder.presets)}"] if encoder.presets else []
-        known += [f"a number from {numbers[0]} to {numbers[-1]}"] if numbers else []
+        choices = [f"one of {', '.join(encoder.presets)}"] if encoder.presets else []
+        choices += [f"a number from {numbers[0]} to {numbers[-1]}"] if numbers else []
         what = "preset" if encoder.preset_option == "preset" else "preset (profile)"
-        said = " or ".join(known)
+        wanted = " or ".join(choices)
         near = did_you_mean(preset, encoder.presets)
-        raise MediaError(f"{what} of {encoder.name} must be {said}, got {preset}{near}")
+        raise MediaError(f"{what} of {encoder.name} must be {wanted}, got {preset}{near}")
     for key in params or {}:
         ours = _OURS.get(key.lower().replace("_", "-"))
         if ours is not None:
-            raise MediaError(f"encoder parameter {key} would be overruled; say it by {ours}")
+            raise MediaError(f"encoder parameter {key} would be overruled; use {ours}")
 
 
 def codec_options(
@@ -276,15 +276,15 @@ def codec_options(
     speed = encoder.preset if preset is None else preset
     if speed is not None:
         options[encoder.preset_option] = speed
-    known = encoder.hdr10(mastering, light) if encoder.hdr10 else {}
+    ours = encoder.hdr10(mastering, light) if encoder.hdr10 else {}
     if pq_420:
-        known = {**known, **encoder.pq_420_params}
+        ours = {**ours, **encoder.pq_420_params}
     if large and preset is None:
-        known = {**known, **encoder.large_params}
+        ours = {**ours, **encoder.large_params}
     if encoder.params is None:
         options.update(params or {})
         return options
-    raw = {**parse_params(options.get(encoder.params)), **known, **(params or {})}
+    raw = {**parse_params(options.get(encoder.params)), **ours, **(params or {})}
     if raw:
         options[encoder.params] = format_params(raw)
     return options

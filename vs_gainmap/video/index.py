@@ -214,10 +214,10 @@ def _times(
     pts: list[int | None], dts: list[int | None], time_base: Fraction, rate: Fraction
 ) -> tuple[list[int], bool]:
     """Return times in display order, and whether they are the file's own."""
-    known = [value for value in pts if value is not None]
+    own = [value for value in pts if value is not None]
     # The second field of a picture coded as two has no time of its own, or the same.
-    if len(known) >= len(pts) - len(known):
-        return sorted(set(known)), True
+    if len(own) >= len(pts) - len(own):
+        return sorted(set(own)), True
     decoding = [value for value in dts if value is not None]
     if len(set(decoding)) == len(pts):
         return sorted(decoding), False

@@ -10,7 +10,7 @@ import vapoursynth as vs
 from vs_gainmap.malloc import M_ARENA_MAX, M_MMAP_THRESHOLD, set_malloc
 
 # What VapourSynth's frames may take; by default, most of the machine. Enough for the source's
-# frames that a window of time looks at: bytes a pixel, and no less than so many MB. Gain maps
+# frames that a temporal window covers: bytes a pixel, and no less than so many MB. Gain maps
 # that neighbors ask for again are held by themselves (`filters.window.hold`).
 _CACHE_BYTES = 31
 LEAST_CACHE_MB = 256
@@ -52,7 +52,7 @@ def frames_in_flight(width: int, height: int) -> int:
 
 
 def is_large(width: int, height: int) -> bool:
-    """Say whether pictures are so large that an encoder should look less far ahead."""
+    """Return whether pictures are so large that an encoder should plan fewer ahead."""
     return width * height > _LARGE_PICTURE
 
 

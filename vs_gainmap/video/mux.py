@@ -48,7 +48,7 @@ from vs_gainmap.video.timestamps import FrameTimes, exact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTrack:
-    """What the container is to say about the video.
+    """What the container declares of the video.
 
     `header` is a Matroska header by the encoder itself, `rate` None where frames last
     differently and `average` that of all, `aspect` None where it is unknown. `dynamic` has the
@@ -92,7 +92,7 @@ def mux(
     Args:
         path: where to; replaced if it exists.
         container: its format.
-        track: what to say about the video.
+        track: what to declare of the video.
         coded: its packets.
         times: when its frames are shown.
         plan: what goes along from the source; None for video alone.
@@ -118,7 +118,7 @@ def mux(
                 waiting = next(pictures, None)
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, OSError):
-            # A full disk: who knows the file's final name says so.
+            # A full disk: `encode` has the file's final name.
             raise
         raise MediaError(f"writing .{container.suffix} failed: {reason(error)}") from error
     if container.is_matroska:
@@ -206,7 +206,7 @@ def _add_video(
 
 
 def _describe(video: VideoStream, source: Stream, plan: Plan, container: Container) -> None:
-    """Copy what the source says of its video that is still true."""
+    """Copy the source's metadata of its video that are still true."""
     video.metadata.update(video_metadata(source))
     if container.is_matroska:
         video.metadata["title"] = mark_title(source.metadata.get("title", ""))

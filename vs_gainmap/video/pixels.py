@@ -71,17 +71,17 @@ def layout_of(pix_fmt: str) -> PixelLayout:
     endless = pix_fmt.removesuffix("le").removesuffix("be")
     planar = _UNPACKED.get(endless, endless + "le" if pix_fmt.endswith("be") else pix_fmt)
     try:
-        known = av.VideoFormat(planar, 64, 64)
+        found = av.VideoFormat(planar, 64, 64)
     except ValueError as error:
         raise MediaError(f"pixel format {pix_fmt} is unknown to this PyAV") from error
-    if known.has_palette:
+    if found.has_palette:
         # Its samples are numbers of colors.
-        planar, known = "gbrp", av.VideoFormat("gbrp", 64, 64)
-    parts = [part for part in known.components if not part.is_alpha]
+        planar, found = "gbrp", av.VideoFormat("gbrp", 64, 64)
+    parts = [part for part in found.components if not part.is_alpha]
     bits = parts[0].bits
     semi = _SEMI_PLANAR.match(planar)
     is_float = bool(re.search(r"f(16|32)", planar))
-    is_planar = known.is_planar and planar.startswith(("yuv", "gbr"))
+    is_planar = found.is_planar and planar.startswith(("yuv", "gbr"))
     is_gray = len(parts) == 1 and planar.startswith("gray")
     if is_float or not (semi or is_planar or is_gray) or not 8 <= bits <= 16:
         raise MediaError(
@@ -100,8 +100,8 @@ def layout_of(pix_fmt: str) -> PixelLayout:
         planar=planar,
         family=vs.YUV,
         bits=bits,
-        subsampling_w=(64 // known.chroma_width(64)).bit_length() - 1,
-        subsampling_h=(64 // known.chroma_height(64)).bit_length() - 1,
+        subsampling_w=(64 // found.chroma_width(64)).bit_length() - 1,
+        subsampling_h=(64 // found.chroma_height(64)).bit_length() - 1,
         shift=16 - bits if semi and planar.startswith("p") else 0,
         interleaved_chroma=bool(semi),
         v_first=planar in ("nv21", "nv42"),
@@ -186,43 +186,43 @@ def pix_fmt_of(clip_format: vs.VideoFormat) -> str:
     return base + endian
 
 
-def context_color(known: Mapping[str, object]) -> dict[str, int]:
+def context_color(found: Mapping[str, object]) -> dict[str, int]:
     """Return settings of a codec context: H.273 codes, and FFmpeg's own for the rest.
 
     Raises:
         MediaError: transfer or primaries are missing.
     """
-    if props.TRANSFER not in known or props.PRIMARIES not in known:
+    if props.TRANSFER not in found or props.PRIMARIES not in found:
         raise MediaError(
-            "the clip doesn't say its transfer or primaries; set the props "
+            "the clip has no transfer or primaries; set the props "
             f"{props.TRANSFER} and {props.PRIMARIES}, for example with std.SetFrameProps"
         )
     out = {
-        "color_trc": _int(known[props.TRANSFER]),
-        "color_primaries": _int(known[props.PRIMARIES]),
+        "color_trc": _int(found[props.TRANSFER]),
+        "color_primaries": _int(found[props.PRIMARIES]),
         # AVColorRange: 1 is limited, 2 is full.
-        "color_range": 2 if _int(known.get(props.RANGE, 0)) == 1 else 1,
+        "color_range": 2 if _int(found.get(props.RANGE, 0)) == 1 else 1,
     }
-    if props.MATRIX in known:
-        out["colorspace"] = _int(known[props.MATRIX])
-    if props.CHROMA_LOCATION in known:
+    if props.MATRIX in found:
+        out["colorspace"] = _int(found[props.MATRIX])
+    if props.CHROMA_LOCATION in found:
         # AVChromaLocation: 1 is left, where VapourSynth has 0.
-        out["chroma_sample_location"] = _int(known[props.CHROMA_LOCATION]) + 1
+        out["chroma_sample_location"] = _int(found[props.CHROMA_LOCATION]) + 1
     return out
 
 
-def sample_aspect(known: Mapping[str, object]) -> Fraction | None:
+def sample_aspect(found: Mapping[str, object]) -> Fraction | None:
     """Return the shape of a sample, width over height, or None."""
-    if not (known.get("_SARNum") and known.get("_SARDen")):
+    if not (found.get("_SARNum") and found.get("_SARDen")):
         return None
-    return Fraction(_int(known["_SARNum"]), _int(known["_SARDen"]))
+    return Fraction(_int(found["_SARNum"]), _int(found["_SARDen"]))
 
 
-def frame_duration(known: Mapping[str, object]) -> Fraction | None:
+def frame_duration(found: Mapping[str, object]) -> Fraction | None:
     """Return for how long a frame is shown, in seconds, or None."""
-    if not (known.get("_DurationNum") and known.get("_DurationDen")):
+    if not (found.get("_DurationNum") and found.get("_DurationDen")):
         return None
-    return Fraction(_int(known["_DurationNum"]), _int(known["_DurationDen"]))
+    return Fraction(_int(found["_DurationNum"]), _int(found["_DurationDen"]))
 
 
 def _int(value: object) -> int:

@@ -20,8 +20,9 @@ def open_clip(
     """Open a video file as a clip with exact frames in any order.
 
     The first call on a long file reads it once from end to end; the index is then kept in a
-    cache directory of the user's, not beside the file. Color props are what the stream says,
-    rotation and sample aspect are left as they are (props `Rotation`, `_SARNum`, `_SARDen`).
+    cache directory of the user's, not beside the file. Color props are the stream's or, where it
+    has none, the container's; rotation and sample aspect are left as they are (props `Rotation`,
+    `_SARNum`, `_SARDen`).
 
     Args:
         path: the file.
@@ -43,7 +44,7 @@ def open_clip(
         ) from error
     options: dict[str, int] = {"showprogress": 0, "apply_rotation": 0, "variableformat": 0}
     # Some of these are newer than the oldest plugin that we allow.
-    known = {argument.split(":")[0] for argument in function.signature.split(";")}
+    taken = {argument.split(":")[0] for argument in function.signature.split(";")}
     directory = Path(cache_dir) if cache_dir is not None else cache_folder()
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -52,7 +53,7 @@ def open_clip(
             track=track,
             threads=threads,
             cachepath=str(directory),
-            **{name: value for name, value in options.items() if name in known},
+            **{name: value for name, value in options.items() if name in taken},
         )
     except vs.Error as error:
         raise MediaError(f"open_clip: {path}: {error}") from error

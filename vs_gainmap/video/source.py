@@ -26,7 +26,7 @@ from vs_gainmap.video.timestamps import clock_error
 log = logging.getLogger(__name__)
 # A request further ahead than this is worth a seek.
 _FAR = 300
-# Decoded frames to keep: smoothing over time looks back some twenty, with two frames in flight
+# Decoded frames to keep: temporal windows reach back some twenty, with two frames in flight
 # twelve; more only when needed.
 _KEEP_AT_LEAST, _KEEP, _KEEP_AT_MOST = 12, 24, 128
 # Bytes that frames kept for looking back may take, at first and when needed.
@@ -48,7 +48,7 @@ class VideoReader:
         count: how many to serve; None is all that follow.
         look_ahead: frames to decode ahead of the newest request.
         keep: decoded frames to keep, beside those that are waited for; grows when the graph
-            turns out to look further back.
+            turns out to reach further back.
         assume_progressive: take frames that are marked as interlaced for progressive ones.
 
     Raises:
@@ -83,7 +83,7 @@ class VideoReader:
             )
         self.error: MediaError | None = None
         self.restarts = 0
-        # Frames that a neighbor stands in for, damaged packets and pictures: each is told once.
+        # Frames that a neighbor stands in for, damaged packets and pictures: each is logged once.
         self._repeated: set[int] = set()
         self._damaged: set[int | None] = set()
         self._corrupt: set[int] = set()
@@ -166,8 +166,8 @@ class VideoReader:
             self._wanted.append(n)
             self._newest = n if n < self._next else max(self._newest, n)
             if n not in self._frames and not self._next <= n < self._next + _FAR:
-                # Once, a survey jumps over the whole film. From then on the graph looks further
-                # back than the cache: let it be the last time.
+                # A filter may read pictures from all over the film once. Later jumps back mean that
+                # the graph reaches further back than the cache: keep enough for it.
                 if self.restarts and n < self._next:
                     behind = self._next - n + self._look_ahead
                     self._keep = max(self._keep, min(behind, self._keep_at_most()))
@@ -201,7 +201,7 @@ class VideoReader:
     def _run(self) -> None:
         """Decode, and again from elsewhere when asked to, until closed or done.
 
-        Whatever goes wrong, those who wait for frames must hear of it.
+        Any error ends the wait of those who asked for frames.
         """
         try:
             while not self._closed:
@@ -221,9 +221,9 @@ class VideoReader:
                             break
         except Exception as error:
             # Without its traceback, which holds the decoder and its threads.
-            said = str(error) if isinstance(error, MediaError) else f"{self.path}: {reason(error)}"
+            text = str(error) if isinstance(error, MediaError) else f"{self.path}: {reason(error)}"
             with self._changed:
-                self.error = MediaError(said)
+                self.error = MediaError(text)
                 self._changed.notify_all()
 
     def _restarted(self) -> int | None:
@@ -291,23 +291,23 @@ class VideoReader:
 
     def _fill(self, end: int, neighbor: vs.VideoFrame) -> bool:
         """Serve a neighbor in place of frames that the decoder left out, up to `end`."""
-        told: list[int] = []
+        logged: list[int] = []
         served = True
         for n in range(self._next, end):
-            known = n in self._repeated
+            is_new = n not in self._repeated
             shown = neighbor.copy()
             shown.props.pop(props.CAPTIONS, None)
             served = self._offer(n, shown, repeated=True)
             if not served:
                 break
-            if not known:
-                told.append(n)
-        if told:
+            if is_new:
+                logged.append(n)
+        if logged:
             log.warning(
                 "%s: %s %s can't be decoded; a neighbor is shown instead",
                 self.path,
-                "a frame" if len(told) == 1 else f"{len(told)} frames",
-                self._at(self.index.pts[self.first + told[0]]),
+                "a frame" if len(logged) == 1 else f"{len(logged)} frames",
+                self._at(self.index.pts[self.first + logged[0]]),
             )
         return served
 

@@ -42,10 +42,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Which of a source's streams go along, and what must be said about the others.
+    """Which of a source's streams go along, and notes about the others.
 
     `opened` is the source, open since before the video was read: it stays the same file
-    whatever takes its name. `pictures` is the cover art. `recoded` is audio that
+    even if another takes its name. `pictures` is the cover art. `recoded` is audio that
     is coded anew. `timecode` is that of a timecode
     track; muxers make one of the video's metadata.
     """

@@ -68,7 +68,7 @@ def metadata_obu(kind: int, payload: bytes) -> bytes:
 
 
 def hdr10_obus(mastering: MasteringDisplay | None, light: ContentLight | None) -> list[bytes]:
-    """Return metadata OBUs for what is known (5.8.3, 5.8.4; semantics 6.7.3, 6.7.4).
+    """Return metadata OBUs for what there is (5.8.3, 5.8.4; semantics 6.7.3, 6.7.4).
 
     Unlike HEVC's: chromaticities are 0.16 fixed point in the order R, G, B; the maximum is
     24.8, the minimum 18.14 fixed point.

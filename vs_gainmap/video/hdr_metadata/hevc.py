@@ -1,6 +1,6 @@
 """HEVC bitstreams: HDR10 SEI messages, written anew into coded packets.
 
-MaxCLL and MaxFALL are known when the last frame has been coded, so a second, cheap pass puts
+There are MaxCLL and MaxFALL only when the last frame has been coded, so a second, cheap pass puts
 them into every random access point. References are to Rec. ITU-T H.265 (V10).
 """
 
@@ -119,7 +119,7 @@ def build_sei(messages: Sequence[SeiMessage]) -> bytes:
 
 
 def hdr10_sei(mastering: MasteringDisplay | None, light: ContentLight | None) -> list[bytes]:
-    """Return SEI NAL units for what is known (D.2.28 and D.2.35), one message each."""
+    """Return SEI NAL units for what there is (D.2.28 and D.2.35), one message each."""
     nals = []
     if mastering is not None:
         nals.append(build_sei([(_MASTERING_DISPLAY, struct.pack(">8H2I", *mastering.steps()))]))
