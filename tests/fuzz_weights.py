@@ -31,8 +31,6 @@ def seeds(folder: Path) -> dict[str, bytes]:
     save_weights(network, PRESETS["real-world"], folder / "gmnet.safetensors")
     save_weights(GridNet(), PRESETS["real-world"], folder / "gridnet.safetensors")
     torch.save(network.state_dict(), folder / "published.pth")
-    torch.save({"params": network.state_dict()}, folder / "old.pth",
-               _use_new_zipfile_serialization=False)  # fmt: skip
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
