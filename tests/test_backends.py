@@ -26,6 +26,7 @@ from vs_gainmap.backends.quantize import calibrate, load_ranges, save_ranges
 from vs_gainmap.backends.signal_stack import signal_stack
 from vs_gainmap.cli import doctor, main
 from vs_gainmap.errors import BackendError
+from vs_gainmap.extras import install_command
 from vs_gainmap.files import replacing
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import load_weights
@@ -313,7 +314,7 @@ def test_doctor_lists_what_is_there_and_what_to_install() -> None:
     assert found["backend ov"].advice is None
     for name, plugin in PLUGINS.items():
         if not hasattr(vs.core, name):
-            assert f"vs-gainmap[{plugin.extra}]" in (found[f"backend {name}"].advice or "")
+            assert install_command(plugin.extra) in (found[f"backend {name}"].advice or "")
     assert not any(finding.fatal for finding in found.values())
 
 
@@ -337,7 +338,7 @@ def test_what_it_cannot_do_is_one_clear_line(
 
 def test_a_missing_plugin_says_what_to_install() -> None:
     plugin = replace(PLUGINS["ort"], namespace="not_there", extra="onnxruntime")
-    with pytest.raises(BackendError, match=r'needs the plugin .*"vs-gainmap\[onnxruntime'):
+    with pytest.raises(BackendError, match=r"needs the plugin .*\[onnxruntime\]"):
         plugin.load()
 
 

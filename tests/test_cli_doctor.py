@@ -42,3 +42,15 @@ def test_doctor_says_what_to_do_about_a_missing_plugin(
     assert not found["bs"].fatal
     assert found["bs"].advice == "pip install vapoursynth-bestsource"
     assert capsys.readouterr().err == ""
+
+
+def test_doctor_names_an_extra_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vs_gainmap.cli import doctor
+    from vs_gainmap.extras import install_command
+
+    monkeypatch.setattr(doctor, "_is_installed", lambda name: name != "tifffile")
+    found = {finding.subject: finding for finding in doctor._extras()}
+    assert found["extra photo"].text == "missing: tifffile"
+    assert found["extra photo"].advice == f"if wanted: {install_command('photo')}"
+    assert not found["extra photo"].fatal
+    assert found["extra train"].text == "installed"

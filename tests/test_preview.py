@@ -23,6 +23,7 @@ from vs_gainmap.cli import main
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import install_command
 from vs_gainmap.filters.false_color import NitsScale, StopsScale
 from vs_gainmap.filters.options import Conversion
 from vs_gainmap.photo.read import read_photo
@@ -265,7 +266,7 @@ def test_a_missing_library_is_one_line_before_any_work(
     # It isn't even asked whether there is such a file.
     assert main([command, str(tmp_path / "none.mkv")]) == 1
     said = capsys.readouterr().err.strip()
-    assert said.endswith(f'pages need {missing}: install it with pip install "vs-gainmap[preview]"')
+    assert said.endswith(f"pages need {missing}, which is missing: {install_command('preview')}")
     assert "\n" not in said
 
 

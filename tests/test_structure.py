@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Lowest first; a module may import from its own layer and from those before it.
 LAYERS = (
-    ("errors", "files", "malloc", "untrusted"),
+    ("errors", "extras", "files", "malloc", "untrusted"),
     ("color",),
     ("gainmap", "hdr10", "hdr10plus", "curve"),
     ("models",),

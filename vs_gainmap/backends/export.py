@@ -14,6 +14,7 @@ from torch import nn
 
 from vs_gainmap.backends.graphs import GlobalGraph, LocalGraph
 from vs_gainmap.errors import BackendError
+from vs_gainmap.extras import install_command
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 
@@ -70,7 +71,7 @@ def _export(graph: nn.Module, shape: tuple[int, int, int]) -> onnx.ModelProto:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise BackendError(f"{error.name} is missing: pip install onnx onnxscript") from error
+        raise BackendError(f"{error.name} is missing: {install_command('export')}") from error
     exporter = logging.getLogger("torch.onnx")
     level = exporter.level
     # It warns of torchvision's absence, and of its own future.

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, cast
 import vapoursynth as vs
 
 from vs_gainmap.errors import BackendError, DeviceError
+from vs_gainmap.extras import install_command
 from vs_gainmap.models.inference import has_native_bf16
 
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
@@ -54,7 +55,7 @@ class Plugin:
         if library is None:
             raise BackendError(
                 f"backend {self.namespace} needs the plugin {self.package}: "
-                f'pip install "vs-gainmap[{self.extra}]"'
+                f"{install_command(self.extra)}"
             )
         try:
             # VapourSynth passes over what does not load; loaded by name, it gives the reason.

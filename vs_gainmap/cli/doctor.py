@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     """Report."""
     failed = False
-    for section in (_python, _vapoursynth, _device, _backends, _weights, _encoders):
+    for section in (_python, _extras, _vapoursynth, _device, _backends, _weights, _encoders):
         for finding in _guarded(section):
             sign = "!!" if finding.fatal else "--" if finding.advice else "ok"
             print(f"{sign} {finding.subject:<14} {finding.text}")
@@ -63,10 +64,36 @@ def _python() -> Iterator[Finding]:
     system = f"{platform.system()} {platform.machine()}"
     yield Finding(subject="python", text=f"{platform.python_version()}, {system}")
     for name in ("numpy", "numba", "torch", "av", "opencv-python-headless", "safetensors"):
-        try:
+        if _is_installed(name):
             yield Finding(subject=name, text=version(name))
-        except PackageNotFoundError:
+        else:
             yield Finding(subject=name, text="missing", advice=f"pip install {name}", fatal=True)
+
+
+def _extras() -> Iterator[Finding]:
+    from vs_gainmap.extras import install_command
+
+    own = distribution("vs-gainmap")
+    for extra in own.metadata.get_all("Provides-Extra") or ():
+        # Those of backends are among the backends.
+        if extra not in ("preview", "photo", "train"):
+            continue
+        names = [
+            re.split(r"[^\w.-]", line)[0] for line in own.requires or ()
+            if re.search(rf"extra == ['\"]{extra}['\"]", line)
+        ]  # fmt: skip
+        missing = [name for name in names if not _is_installed(name)]
+        text = f"missing: {', '.join(missing)}" if missing else "installed"
+        advice = f"if wanted: {install_command(extra)}" if missing else None
+        yield Finding(subject=f"extra {extra}", text=text, advice=advice)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _vapoursynth() -> Iterator[Finding]:
@@ -95,6 +122,9 @@ def _device() -> Iterator[Finding]:
 
     from vs_gainmap.models.inference import choose_device, choose_dtype, has_native_bf16
 
+    cuda, hip = torch.version.cuda, torch.version.hip
+    build = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else "for CPUs alone"
+    yield Finding(subject="torch build", text=build)
     device = choose_device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     dtype = str(choose_dtype(device)).removeprefix("torch.")
@@ -110,6 +140,7 @@ def _device() -> Iterator[Finding]:
 def _backends() -> Iterator[Finding]:
     from vs_gainmap.backends.plugins import PLUGINS
     from vs_gainmap.errors import BackendError
+    from vs_gainmap.extras import install_command
 
     yield Finding(subject="backend torch", text="PyTorch: NVIDIA and Apple GPUs, CPUs")
     for name, plugin in PLUGINS.items():
@@ -121,7 +152,7 @@ def _backends() -> Iterator[Finding]:
                 advice = f"install what it needs, or pip install --force-reinstall {plugin.package}"
                 yield Finding(subject=subject, text=str(error), advice=advice)
                 continue
-            install = f'if wanted: pip install "vs-gainmap[{plugin.extra}]"'
+            install = f"if wanted: {install_command(plugin.extra)}"
             text = f"not installed; {plugin.about}"
             yield Finding(subject=subject, text=text, advice=install)
 

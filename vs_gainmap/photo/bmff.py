@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.photo.input import DEFAULTS, Signal, as_rgb, check_size, open_image
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import ReadOptions
 
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heif", b"miaf")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vs_gainmap.errors import GainMapError, MediaError
-from vs_gainmap.photo.optional import load
+from vs_gainmap.extras import load
 from vs_gainmap.photo.options import ReadOptions
 
 # The largest phones' and studio cameras' pictures in one piece have 50 to 108 million pixels.

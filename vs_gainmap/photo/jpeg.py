@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.photo.ifd import read_header, read_ifd
 from vs_gainmap.photo.input import BAND_ROWS, DEFAULTS, Signal, check_size
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import ReadOptions
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA

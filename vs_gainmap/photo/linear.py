@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.files import replacing, write_bytes
 from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, open_tiff, read_file
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import LINEAR_SUFFIXES, ReadOptions
 from vs_gainmap.photo.profile import make_icc, name_primaries, profile_from_icc
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.photo.bmff import decode_bmff, is_avif, is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
 from vs_gainmap.photo.input import (
@@ -26,7 +27,6 @@ from vs_gainmap.photo.input import (
     read_file,
 )
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.profile import ColorProfile, profile_from_h273, profile_from_icc
 

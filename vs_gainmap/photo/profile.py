@@ -29,8 +29,8 @@ from vs_gainmap.color.transfer import (
     srgb_inverse_eotf,
 )
 from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.extras import load
 from vs_gainmap.photo.input import Signal
-from vs_gainmap.photo.optional import load
 
 Curve = Literal["srgb", "table", "pq", "hlg"]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vs_gainmap.color.primaries import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
+from vs_gainmap.extras import load
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import apple
 from vs_gainmap.photo.bmff import (
@@ -27,7 +28,6 @@ from vs_gainmap.photo.bmff import (
 from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, read_file
 from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import ReadOptions, Sampling
 from vs_gainmap.photo.picture import Picture, read_bmff, read_picture
 from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import pq_inverse_eotf
 from vs_gainmap.errors import MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.input import BAND_ROWS
@@ -40,7 +41,6 @@ from vs_gainmap.photo.jpeg import (
     segment,
     trailer,
 )
-from vs_gainmap.photo.optional import load
 from vs_gainmap.photo.options import AVIF_QUALITY, BASE_QUALITY, PQ_SUFFIXES, ConvertOptions
 from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
 

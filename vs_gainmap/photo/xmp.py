@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import Any
 
 from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.extras import load
 from vs_gainmap.gainmap import GainMapMetadata, Triple
-from vs_gainmap.photo.optional import load
 
 HDRGM = "http://ns.adobe.com/hdr-gain-map/1.0/"
 CONTAINER = "http://ns.google.com/photos/1.0/container/"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vs_gainmap.extras import load
 from vs_gainmap.files import write_bytes
-from vs_gainmap.photo.optional import load
 
 STYLE = """
 :root { color-scheme: dark; }
