@@ -6,9 +6,10 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
-from tests.media import Media, decode, digest, ffmpeg
+from tests.media import BT709, Media, decode, digest, ffmpeg
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.random_access import open_clip
@@ -46,10 +47,27 @@ def test_color_that_only_the_container_has(name: str, expected: int | None, tmp_
         assert (props["_Transfer"], props["_Primaries"], props["_Matrix"]) == (16, 9, 9)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_container_that_declares_hdr_is_believed(suffix: str, tmp_path: Path) -> None:
+    """The stream itself is tagged BT.709."""
+    stream, path = tmp_path / "in.mp4", tmp_path / f"both.{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2", *BT709, "-c:v", "libx264", stream)
+    with av.open(str(stream)) as source, av.open(str(path), "w") as out:
+        video = source.streams.video[0]
+        copy = out.add_stream_from_template(video, opaque=True)
+        copy.codec_context.color_trc = 16
+        for packet in source.demux(video):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    with VideoReader(path) as reader:
+        assert reader.clip.get_frame(0).props["_Transfer"] == 16
+    assert open_clip(path, cache_dir=tmp_path).get_frame(0).props["_Transfer"] == 16
+
+
 def test_the_stream_itself_comes_before_its_container(tmp_path: Path) -> None:
     path = tmp_path / "tagged.mp4"
-    tags = ("-vf", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv")
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2", *tags, "-c:v", "libx264", path)
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2", *BT709, "-c:v", "libx264", path)
     with VideoReader(path) as reader:
         props = reader.clip.get_frame(0).props
         assert (props["_Transfer"], props["_Primaries"], props["_Matrix"]) == (1, 1, 1)
@@ -115,16 +133,16 @@ def test_a_colon_in_a_name_is_no_protocol(
     assert len(scan(Path(name))) == 29
 
 
-def test_a_damaged_index_is_one_line(media: Media, tmp_path: Path) -> None:
-    """An AVI index of nonsense: FFmpeg may ask for more memory than there is."""
-    path, bad = tmp_path / "plain.avi", tmp_path / "bad.avi"
-    ffmpeg("-i", media.silent, "-c:v", "mpeg4", "-bf", "0", path)
-    data = bytearray(path.read_bytes())
-    for at in range(len(data)):
-        if data[at : at + 4] in (b"idx1", b"indx", b"strh", b"avih"):
-            data[at + 4 : at + 40] = b"\xff" * 36
+def test_a_damaged_avi_index_is_one_line(media: Media, tmp_path: Path) -> None:
+    """FFmpeg asks for as much memory as the index has it, and gets none."""
+    plain, bad = tmp_path / "plain.avi", tmp_path / "bad.avi"
+    ffmpeg("-i", media.plain, "-c:v", "mpeg4", "-c:a", "copy", "-bf", "0", plain)
+    data = bytearray(plain.read_bytes())
+    # Entries of 16 bytes: stream, flags, offset, size.
+    entry = data.index(b"idx1") + 8 + 66 * 16
+    data[entry + 14 : entry + 18] = b";;;;"
     bad.write_bytes(data)
-    with pytest.raises(MediaError, match=r"bad\.avi"):
+    with pytest.raises(MediaError, match=r"bad\.avi: can't be read: Cannot allocate memory"):
         scan(bad)
 
 

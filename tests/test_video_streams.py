@@ -109,7 +109,9 @@ def test_3d_keeps_the_shape_of_a_view(mode: str, size: str, tmp_path: Path) -> N
     source, target = tmp_path / "3d.mkv", tmp_path / "out.mkv"
     flags = ("-vf", "setsar=1", *X264, "-metadata:s:v", f"stereo_mode={mode}")
     ffmpeg("-f", "lavfi", "-i", f"testsrc2=s={size}:r=24:d=0.2", *flags, source)
-    run(source, target)
+    assert run(source, target).notes == ()
+    (note,) = run(source, tmp_path / "out.mp4").notes
+    assert note == "3d.mkv: the arrangement of its 3D views is left out"
     with av.open(str(target)) as container:
         assert container.streams.video[0].metadata["stereo_mode"] == mode
         assert container.streams.video[0].sample_aspect_ratio == 1

@@ -14,6 +14,7 @@ import vapoursynth as vs
 from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
+from vs_gainmap.color.h273 import HDR_TRANSFERS, UNSPECIFIED
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
 
@@ -35,6 +36,10 @@ _AV_LIMITED, _AV_FULL = 1, 2
 _HDR_SIDE_DATA = (
     SideData.MASTERING_DISPLAY_METADATA, SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA,
 )  # fmt: skip
+
+
+# Props whose 2 is a value of their own.
+_NO_H273 = (props.RANGE, props.CHROMA_LOCATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +139,9 @@ def to_vapoursynth(
         height, width = target.shape
         samples = planes[i][:height, :width]
         target[...] = samples >> layout.shift if layout.shift else samples
-    for name, value in ({**(color or {}), **_frame_color(frame, layout)}).items():
-        out.props[name] = value
+    for name, value in merge_color(color or {}, _frame_color(frame, layout)).items():
+        if layout.subsampling_w or name != props.CHROMA_LOCATION:
+            out.props[name] = value
     captions = frame.side_data.get(SideData.A53_CC)
     if captions is not None:
         out.props[props.CAPTIONS] = bytes(captions)
@@ -251,6 +257,17 @@ def _frame_color(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
         out[props.RANGE] = 1
     if props.TRANSFER not in out and any(kind in frame.side_data for kind in _HDR_SIDE_DATA):
         out[props.TRANSFER] = int(vs.TRANSFER_ST2084)
+    return out
+
+
+def merge_color(container: Mapping[str, int], frame: Mapping[str, int]) -> dict[str, int]:
+    """Return the color props of a frame, with its container's for what is missing.
+
+    Whichever of the two declares HDR is believed.
+    """
+    out = {**container, **{k: v for k, v in frame.items() if v != UNSPECIFIED or k in _NO_H273}}
+    if container.get(props.TRANSFER) in HDR_TRANSFERS:
+        out[props.TRANSFER] = container[props.TRANSFER]
     return out
 
 

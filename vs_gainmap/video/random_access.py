@@ -7,11 +7,10 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from vs_gainmap.color.h273 import UNSPECIFIED
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import cache_folder
-from vs_gainmap.filters import props
 from vs_gainmap.video.inputs import container_color, main_video, open_input
+from vs_gainmap.video.pixels import merge_color
 
 
 def open_clip(
@@ -62,11 +61,8 @@ def open_clip(
     with open_input(source) as container:
         color = container_color(main_video(container, source), source) if track == -1 else {}
     with closing(clip.get_frame(0)) as frame:
-        found = frame.props
-        # The decoder's "unspecified" (2) stands over what the container has.
-        missing = {
-            name: code
-            for name, code in color.items()
-            if name != props.CHROMA_LOCATION and found.get(name, UNSPECIFIED) == UNSPECIFIED
-        }
+        found = {name: int(frame.props[name]) for name in color if name in frame.props}
+    # The decoder's "unspecified" stands over what the container has.
+    merged = merge_color(color, found)
+    missing = {name: code for name, code in merged.items() if found.get(name) != code}
     return clip.std.SetFrameProps(**missing) if missing else clip

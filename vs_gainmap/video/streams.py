@@ -87,7 +87,7 @@ def plan_streams(
     pictures = _read_pictures(opened, source)
     kept: list[int] = []
     recoded: list[int] = []
-    notes = [f"{source.name}: {what} is left out" for what in _lost_of_picture(main)]
+    notes = [f"{source.name}: {what} is left out" for what in _lost_of_picture(main, container)]
     timecode: str | None = None
     for stream in opened.streams:
         if stream.index == video or (stream.type == "audio" and not audio):
@@ -282,7 +282,7 @@ def _warm_up(stream: Stream, base: Fraction) -> int:
     return round(Fraction(context.initial_padding, context.sample_rate) / base)
 
 
-def _lost_of_picture(video: VideoStream) -> Iterator[str]:
+def _lost_of_picture(video: VideoStream, container: Container) -> Iterator[str]:
     """Yield what of the video itself no output has."""
     context = video.codec_context
     parts = context.format.components if context.format else ()
@@ -290,6 +290,10 @@ def _lost_of_picture(video: VideoStream) -> Iterator[str]:
         yield "the picture's transparency"
     if context.name == "hevc" and has_layers(context.extradata or b""):
         yield "what its HEVC has beside the base layer (a second view)"
+    if "stereo_3d" in context.coded_side_data and not (
+        container.is_matroska and "stereo_mode" in video.metadata
+    ):
+        yield "the arrangement of its 3D views"
     if "spherical" in context.coded_side_data:
         yield "the projection of its 360 degree video"
 
