@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,3 +116,51 @@ def dump_dom(browser: str, page: Path, profile: Path, width: int = 1400) -> str:
         how = f"no answer in {_SECONDS:g} s" if status is None else f"exit status {status}"
         said = f"{how}: {' '.join(errors.split()[-40:])}"
     pytest.fail(f"chromium failed {_TRIES} times on {page.name}; {said}", pytrace=False)
+
+
+# Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps.
+PROBE = """
+<script>addEventListener('load', () => {
+  const boxes = [...document.querySelectorAll('figure, table, h1, h2, p, [data-hover] svg')];
+  const rects = boxes.map(box => box.getBoundingClientRect());
+  const overlaps = [];
+  rects.forEach((a, i) => rects.slice(i + 1).forEach((b, k) => {
+    if (a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1
+        && b.top < a.bottom - 1) overlaps.push([boxes[i].innerText, boxes[i + 1 + k].innerText]);
+  }));
+  const figures = [...document.querySelectorAll('figure')];
+  const plot = document.querySelector('[data-hover]');
+  if (plot) {
+    const box = plot.firstElementChild.getBoundingClientRect();
+    const clientX = box.left + 0.75 * box.width;
+    plot.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY: box.top + 9}));
+  }
+  document.title = JSON.stringify({
+    figures: figures.map(f => [f.innerText.trim(), ...[...f.querySelectorAll('img')].flatMap(
+      i => [i.naturalWidth, i.naturalHeight])]),
+    places: figures.map(f => [f.getBoundingClientRect().left, f.getBoundingClientRect().top]),
+    hover: plot && plot.lastElementChild.textContent,
+    wide: document.documentElement.scrollWidth - innerWidth, overlaps,
+  });
+})</script></body>"""
+
+
+def probe(page: Path, tmp_path: Path, width: int, *, in_ci: bool) -> dict[str, Any]:
+    """Return what Chromium makes of a page: figures, with their pictures decoded, and layout."""
+    probed = tmp_path / "probe.html"
+    probed.write_text(page.read_text().replace("</body>", PROBE))
+    dom = dump_dom(find_browser(in_ci=in_ci), probed, tmp_path / f"profile-{width}", width)
+    title = re.search(r"<title>(.*?)</title>", dom)
+    assert title
+    found: dict[str, Any] = json.loads(html.unescape(title.group(1)))
+    return found
+
+
+def check_layout(page: Path, tmp_path: Path, *, in_ci: bool) -> dict[str, Any]:
+    """Check that nothing overlaps or sticks out on a wide and a narrow screen."""
+    found = {}
+    for width in (500, 1400):
+        found = probe(page, tmp_path, width, in_ci=in_ci)
+        assert found["wide"] <= 0, width
+        assert found["overlaps"] == [], width
+    return found

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 import vapoursynth as vs
 from numpy.typing import NDArray
 
+from vs_gainmap.color.transfer import pq_inverse_eotf
+
+PQ2020 = {"_Matrix": 9, "_Transfer": 16, "_Primaries": 9, "_Range": 0, "_ChromaLocation": 2}
 BT709 = {"_Matrix": 1, "_Transfer": 1, "_Primaries": 1, "_Range": 0}
 
 
@@ -55,3 +59,17 @@ def noise(
         return (16 + values * 200) * 2 ** (target.bits_per_sample - 8)
 
     return drawn(blank, draw)
+
+
+def pq_ramp(
+    width: int = 128, height: int = 96, length: int = 3, top: float = 600.0
+) -> vs.VideoNode:
+    """Return gray PQ frames from 1 cd/m2 at the left to `top` at the right."""
+
+    def draw(n: int, p: int, shape: tuple[int, int]) -> np.ndarray:  # noqa: ARG001
+        if p:
+            return np.full(shape, 512)
+        code = 64 + 876 * pq_inverse_eotf(torch.linspace(1, top, shape[1])).numpy()
+        return np.broadcast_to(code.round(), shape)
+
+    return drawn(noise(width, height, length, vs.YUV420P10, **PQ2020), draw)

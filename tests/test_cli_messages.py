@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import vapoursynth as vs
 
-from tests.encodes import pq_clip
 from tests.media import Media, ffmpeg, frame_times
-from vs_gainmap import measure
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.preview.metadata import metadata_rows
-from vs_gainmap.preview.report import measure_frames, write_report
 from vs_gainmap.video import encode
 
 Say = Callable[..., str]
@@ -115,14 +107,6 @@ def test_an_odd_clip_is_not_converted_to_less_chroma(tmp_path: Path) -> None:
         encode(clip, tmp_path / "out.mkv")
 
 
-@pytest.mark.parametrize("kind", ["matrix", "transfer", "primaries", "range", "chroma-location"])
-def test_codes_that_zimg_does_not_know(
-    kind: str, media: Media, tiny_weights: Path, say: Say
-) -> None:
-    said = say("convert", media.plain, "out.mkv", "--weights", tiny_weights, f"--{kind}", "99")
-    assert f"{kind.replace('-', '_')} has no code 99 in H.273 that zimg knows" in said
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -149,38 +133,3 @@ def test_a_folder_that_takes_no_file(
     monkeypatch.setattr(Path, "mkdir", refuse)
     said = say("convert", media.plain, "out.mkv", "--weights", tiny_weights)
     assert said == "out.mkv: can't be written: Read-only file system"
-
-
-def test_a_preview_is_upright(media: Media, tmp_path: Path, tiny_weights: Path) -> None:
-    page = tmp_path / "page.html"
-    command = ["preview", str(media.phone), "-o", str(page), "--at", "0"]
-    assert main([*command, "--weights", str(tiny_weights)]) == 0
-    images = re.findall(r'src="data:image/png;base64,([^"]+)"', page.read_text())
-    shown = cv2.imdecode(np.frombuffer(base64.b64decode(images[0]), np.uint8), cv2.IMREAD_COLOR)
-    # The command turns pictures by itself.
-    one = ("-frames:v", "1", "-pix_fmt", "bgr24", "-f", "rawvideo", "-")
-    upright = np.frombuffer(ffmpeg("-i", media.phone, *one), np.uint8).reshape(96, 64, 3)
-    assert shown.shape == upright.shape
-    assert np.abs(shown.astype(int) - upright).mean() < 8
-    assert np.abs(shown.astype(int) - upright[::-1, ::-1]).mean() > 40
-
-
-def test_a_report_of_a_variable_rate_claims_none(tmp_path: Path) -> None:
-    steady = tmp_path / "steady.mkv"
-    encode(pq_clip(12), steady, encoder="ffv1")
-    clip = measure(pq_clip(6))
-    assert "23.976 frames a second" in dict(metadata_rows(clip))["format"]
-    # 24 a second, but for two that stay.
-    varying = clip.std.ModifyFrame(clip, _stay)
-    write_report(tmp_path / "page.html", varying, measure_frames(varying), title="t")
-    text = (tmp_path / "page.html").read_text()
-    assert "6 frames, of a variable frame rate" in text
-    assert "a second" not in text
-    assert main(["report", str(steady), "-o", str(tmp_path / "steady.html"), "--quiet"]) == 0
-    assert "12 frames, 23.976 frames a second" in (tmp_path / "steady.html").read_text()
-
-
-def _stay(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-    out = f.copy()
-    out.props["_DurationNum"], out.props["_DurationDen"] = (3 if n in (2, 4) else 1), 24
-    return out
