@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.media import Media
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.files import check_output
+from vs_gainmap.files import check_output, read_bytes
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 
@@ -125,3 +126,23 @@ def test_overwrite_replaces_stats_too(folder: Path, tiny_weights: Path) -> None:
     command += ["--weights", str(tiny_weights), "--encoder", "ffv1", "--overwrite"]
     assert main(command) == 0
     assert len(read_stats(folder / "old.json")) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
+def test_a_device_without_end_is_refused() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(MediaError, match="larger than any such file"):
+            read_bytes(Path("/dev/zero"), 3 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"123")
+    assert read_bytes(tmp_path / "a", 3) == b"123"
+    with pytest.raises(MediaError, match="larger than"):
+        read_bytes(tmp_path / "a", 2)
+    with pytest.raises(MediaError, match="No such file"):
+        read_bytes(tmp_path / "b", 2)

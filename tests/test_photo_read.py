@@ -10,6 +10,7 @@ import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -198,10 +199,38 @@ def test_orientation_agrees_with_pillow(orientation: int) -> None:
 
 def test_sixteen_bit_pictures(tmp_path: Path) -> None:
     deep = (scene().astype(np.uint16) << 8) + 77
+    gray = np.ascontiguousarray(deep[..., 0])
     (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
-    imagecodecs.imwrite(tmp_path / "b.tif", deep)
-    for name in ("a.png", "b.tif"):
+    tifffile.imwrite(tmp_path / "b.tif", deep, photometric="rgb")
+    planes = np.ascontiguousarray(np.moveaxis(deep, -1, 0))
+    tifffile.imwrite(tmp_path / "c.tif", planes, photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(tmp_path / "d.tif", gray, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "e.tif", 65535 - gray, photometric="miniswhite")
+    for name in ("a.png", "b.tif", "c.tif"):
         np.testing.assert_array_equal(read_picture(tmp_path / name).signal, deep)
+    for name in ("d.tif", "e.tif"):
+        np.testing.assert_array_equal(read_picture(tmp_path / name).signal[..., 1], gray)
+
+
+def test_tiff_of_twelve_bits_in_their_range(tmp_path: Path) -> None:
+    codes = (scene()[..., 0].astype(np.uint16) << 4) + 7
+    tifffile.imwrite(tmp_path / "a.tif", codes, photometric="minisblack", bitspersample=12)
+    signal = read_picture(tmp_path / "a.tif").signal[..., 2]
+    np.testing.assert_allclose(signal / 65535, codes / 4095, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float32])
+def test_tiff_of_other_numbers_is_refused(tmp_path: Path, kind: type) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", scene().astype(kind), photometric="rgb")
+    with pytest.raises(MediaError, match="not a picture that can be read here: unknown pixel mode"):
+        read_picture(tmp_path / "a.tif")
+
+
+def test_jpeg_of_twelve_bits_is_refused(tmp_path: Path) -> None:
+    deep = scene().astype(np.uint16) << 4
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg_encode(deep, level=95, bitspersample=12))
+    with pytest.raises(MediaError, match="JPEG of 12 bits"):
+        read_picture(tmp_path / "a.jpg")
 
 
 def test_exif_of_a_tiff_is_not_how_its_pixels_lie(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from platformdirs import user_cache_path
 
 from vs_gainmap.errors import BackendError, MediaError
 
+READ_SIZE = 1 << 20
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -33,6 +35,25 @@ def replacing(path: Path) -> Iterator[Path]:
         raise MediaError(f"{path}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return a file's bytes; also of a device, which has no size and may have no end.
+
+    Raises:
+        MediaError: it can't be read, or has more than `most` bytes.
+    """
+    parts = []
+    try:
+        with path.open("rb") as file:
+            while most >= 0 and (part := file.read(min(most + 1, READ_SIZE))):
+                parts.append(part)
+                most -= len(part)
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror or error}") from error
+    if most < 0:
+        raise MediaError(f"{path}: larger than any such file is")
+    return b"".join(parts)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

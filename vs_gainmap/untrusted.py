@@ -14,26 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from vs_gainmap.errors import MetadataError
+from vs_gainmap.errors import MediaError, MetadataError
+from vs_gainmap.files import read_bytes
 
 SMALL_FILE = 1 << 20
 MOST_NUMBERS = 16
-
-
-def read_bytes(path: Path, most: int = SMALL_FILE) -> bytes:
-    """Return a file's bytes.
-
-    Raises:
-        MetadataError: it can't be read, or has more than `most` bytes.
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise MetadataError(f"{path}: {error.strerror or error}") from error
-    if len(data) > most:
-        raise MetadataError(f"{path}: more than {most} bytes, larger than any such file is")
-    return data
 
 
 def read_json(path: Path, most: int = SMALL_FILE) -> dict[str, Any]:
@@ -44,6 +29,8 @@ def read_json(path: Path, most: int = SMALL_FILE) -> dict[str, Any]:
     """
     try:
         fields = json.loads(read_bytes(path, most))
+    except MediaError as error:
+        raise MetadataError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise MetadataError(f"{path}: no JSON: {str(error)[:100]}") from error
     if not isinstance(fields, dict):
@@ -84,14 +71,16 @@ def read_npy_number(path: Path, low: float, high: float) -> float:
         MetadataError: the file can't be read, holds something else, or the number is not within
             `low` and `high`.
     """
-    file = io.BytesIO(read_bytes(path))
     try:
+        file = io.BytesIO(read_bytes(path, SMALL_FILE))
         # The header is read before the array, so that its size and type are known.
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
             version, np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = read(file)
+    except MediaError as error:
+        raise MetadataError(str(error)) from error
     except Exception as error:
         raise MetadataError(f"{path}: no .npy file: {str(error)[:100]}") from error
     data = file.read()

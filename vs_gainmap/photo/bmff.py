@@ -16,7 +16,14 @@ import numpy as np
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
-from vs_gainmap.photo.input import DEFAULTS, Signal, as_rgb, check_size, open_image
+from vs_gainmap.photo.input import (
+    DEFAULTS,
+    Signal,
+    as_rgb,
+    check_size,
+    open_image,
+    to_16_bits,
+)
 from vs_gainmap.photo.options import ReadOptions
 
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heif", b"miaf")
@@ -325,7 +332,7 @@ def decode_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> tuple[Signal, d
     if pixels.dtype == np.uint16:
         depth = int(file.info["bit_depth"])
         # The library shifts codes to the top of 16 bits.
-        pixels = _to_16_bits(pixels, 1 << (16 - depth), depth)
+        pixels = to_16_bits(pixels, depth, unit=1 << (16 - depth))
     return pixels, dict(file.info)
 
 
@@ -341,10 +348,4 @@ def _decode_avif(data: bytes, options: ReadOptions) -> tuple[Signal, dict[str, A
     codes = load("imagecodecs", "imagecodecs").avif_decode(data)
     if codes.dtype != np.uint16 or codes.shape[1::-1] != size:
         raise MediaError(f"damaged AVIF: no picture of {depth} bits")
-    return _to_16_bits(as_rgb(codes), 1, depth), info
-
-
-def _to_16_bits(codes: Signal, unit: int, depth: int) -> Signal:
-    """Spread codes of so many bits, each a multiple of `unit`, over the whole of 16."""
-    most = ((1 << depth) - 1) * unit
-    return (codes.astype(np.uint32) * 65535 // most).astype(np.uint16)
+    return to_16_bits(as_rgb(codes), depth), info

@@ -12,9 +12,9 @@ import torch
 
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import AlreadyHdrError, GainMapError, MediaError
-from vs_gainmap.files import write_bytes
+from vs_gainmap.files import read_bytes, write_bytes
 from vs_gainmap.photo.ifd import reset_orientation
-from vs_gainmap.photo.input import as_bytes, decoding, naming, read_file
+from vs_gainmap.photo.input import MAX_FILE_BYTES, as_bytes, decoding, naming
 from vs_gainmap.photo.jpeg import decode_jpeg, parse_jpeg, with_coded_data
 from vs_gainmap.photo.linear import write_linear
 from vs_gainmap.photo.options import (
@@ -66,7 +66,7 @@ def convert_photo(
         MediaError: the source can't be read, or the target can't be written.
     """
     check_target(target)
-    data = read_file(source)
+    data = read_bytes(source, MAX_FILE_BYTES)
     with decoding(source):
         if has_gain_map(data):
             raise AlreadyHdrError("it has a gain map already; use photo render or photo pq")

@@ -43,19 +43,6 @@ Signal = NDArray[np.uint8] | NDArray[np.uint16]
 DEFAULTS = ReadOptions()
 
 
-def read_file(path: Path) -> bytes:
-    """Return a file's bytes.
-
-    Raises:
-        MediaError: it can't be read, or is larger than any photo.
-    """
-    with naming(path):
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise MediaError(f"{size} bytes, more than any photo has")
-        return path.read_bytes()
-
-
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Put the file's name before what goes wrong inside.
@@ -162,7 +149,11 @@ def open_image(data: bytes, options: ReadOptions) -> Iterator[Any]:
     with warnings.catch_warnings():
         # Pillow's warnings about odd tags are of no use to a user.
         warnings.simplefilter("ignore")
-        with reader(io.BytesIO(data)) as file:
+        try:
+            file = reader(io.BytesIO(data))
+        except SyntaxError as error:
+            raise MediaError(f"not a picture that can be read here: {error}") from error
+        with file:
             width, height = file.size
             check_size(width, height, len(data), options)
             yield file
@@ -180,6 +171,12 @@ def as_rgb(pixels: NDArray[Any]) -> Signal:
     if pixels.shape[2] < 3:
         return np.repeat(pixels[..., :1], 3, axis=2)
     return pixels[..., :3]
+
+
+def to_16_bits(codes: Signal, depth: int, *, unit: int = 1) -> Signal:
+    """Spread codes of so many bits, each a multiple of `unit`, over the whole of 16."""
+    most = ((1 << depth) - 1) * unit
+    return (codes.astype(np.uint32) * 65535 // most).astype(np.uint16)
 
 
 def as_bytes(signal: Signal) -> NDArray[np.uint8]:

@@ -217,9 +217,11 @@ def _segment_end(data: bytes, position: int) -> int:
 def _frame(payload: bytes) -> tuple[int, int, bytes, bytes]:
     if len(payload) < 6:
         raise MediaError("damaged JPEG: short frame header")
-    height, width, components = struct.unpack_from(">HHB", payload, 1)
+    depth, height, width, components = struct.unpack_from(">BHHB", payload)
     if not (width and height and components):
         raise MediaError(f"damaged JPEG: the frame header has {width}x{height}")
+    if depth != 8:
+        raise MediaError(f"JPEG of {depth} bits: only 8 work")
     names, samplings = payload[6::3], payload[7::3]
     if len(names) != components or len(samplings) != components:
         raise MediaError(f"damaged JPEG: {components} components, but {len(names)} described")

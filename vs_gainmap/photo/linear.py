@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
-from vs_gainmap.files import replacing, write_bytes
-from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, open_tiff, read_file
+from vs_gainmap.files import read_bytes, replacing, write_bytes
+from vs_gainmap.photo.input import DEFAULTS, MAX_FILE_BYTES, check_size, decoding, open_tiff
 from vs_gainmap.photo.options import LINEAR_SUFFIXES, ReadOptions
 from vs_gainmap.photo.profile import make_icc, name_primaries, profile_from_icc
 
@@ -100,7 +100,7 @@ def read_linear(
     suffix = path.suffix.lower()
     if suffix not in LINEAR_SUFFIXES:
         raise MediaError(f"{path.name}: linear light comes in {', '.join(LINEAR_SUFFIXES)}")
-    data = read_file(path)
+    data = read_bytes(path, MAX_FILE_BYTES)
     reader = {".exr": _read_exr, ".hdr": _read_hdr}.get(suffix, _read_tiff)
     with decoding(path):
         hdr, primaries = reader(data, options)

@@ -15,16 +15,18 @@ import numpy as np
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
+from vs_gainmap.files import read_bytes
 from vs_gainmap.photo.bmff import decode_bmff, is_avif, is_bmff, read_items
 from vs_gainmap.photo.ifd import read_orientation, reset_orientation
 from vs_gainmap.photo.input import (
     DEFAULTS,
+    MAX_FILE_BYTES,
     Signal,
     as_rgb,
     decoding,
     open_image,
     open_tiff,
-    read_file,
+    to_16_bits,
 )
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.options import ReadOptions
@@ -36,6 +38,8 @@ TIFF_TAGS_OF_EXIF = frozenset(
     (270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 33432, 0x8769, 0x8825)
 )
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Of Pillow, with eight bits or less in gray or color.
+MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX")
 # Before the pixels.
 MAX_CHUNKS = 1000
 
@@ -68,7 +72,7 @@ def read_picture(
     Raises:
         MediaError: can't be read, too large, damaged, or of a kind that is not supported.
     """
-    data = read_file(path) if data is None else data
+    data = read_bytes(path, MAX_FILE_BYTES) if data is None else data
     with decoding(path):
         if data[:3] == b"\xff\xd8\xff":
             return _read_jpeg(data, options)
@@ -130,7 +134,7 @@ def _exif(file: Any) -> bytes | None:
 
 
 def _shallow(file: Any) -> Signal:
-    if file.mode in ("F", "I", "CMYK", "LAB", "YCbCr"):
+    if file.mode not in MODES:
         raise MediaError(f"pictures of mode {file.mode} are not supported; save it as RGB")
     return as_rgb(np.asarray(file.convert("RGB")))
 
@@ -142,9 +146,12 @@ def _deep(data: bytes, options: ReadOptions) -> Signal | None:
         return as_rgb(codecs.png_decode(data)) if data[24] == 16 else None
     if data[:2] in (b"II", b"MM"):
         with open_tiff(data, options) as page:
-            if page.dtype != np.uint16 or page.photometric not in (1, 2) or len(page.shape) > 3:
+            # Gray with white or black at zero, and RGB.
+            if page.dtype != np.uint16 or page.photometric > 2 or len(page.shape) > 3:
                 return None
-            pixels = page.asarray()
+            pixels = to_16_bits(page.asarray(), page.bitspersample)
+            if page.photometric == 0:
+                pixels = 65535 - pixels
             if pixels.ndim == 3 and page.planarconfig == 2:
                 pixels = np.moveaxis(pixels, 0, -1)
             return as_rgb(pixels)

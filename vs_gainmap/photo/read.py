@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
 from vs_gainmap.extras import load
+from vs_gainmap.files import read_bytes
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo import apple
 from vs_gainmap.photo.bmff import (
@@ -25,7 +26,7 @@ from vs_gainmap.photo.bmff import (
     read_items,
     with_primary,
 )
-from vs_gainmap.photo.input import DEFAULTS, check_size, decoding, read_file
+from vs_gainmap.photo.input import DEFAULTS, MAX_FILE_BYTES, check_size, decoding
 from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.options import ReadOptions, Sampling
@@ -79,7 +80,7 @@ def read_photo(path: Path, options: ReadOptions = DEFAULTS) -> GainMapPhoto:
         MediaError: can't be read, damaged, too large, or a map of another shape.
         MetadataError: the gain map's metadata are malformed.
     """
-    data = read_file(path)
+    data = read_bytes(path, MAX_FILE_BYTES)
     with decoding(path):
         if data[:3] == b"\xff\xd8\xff":
             return _read_jpeg(path, data, options)
