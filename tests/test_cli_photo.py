@@ -220,10 +220,13 @@ def test_dataset_is_what_training_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "avif", "png", "exr", "hdr", "tif"])
-def test_convert_writes_every_kind(tmp_path: Path, weights: str, suffix: str) -> None:
+def test_convert_writes_every_kind(
+    tmp_path: Path, weights: str, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, out = tmp_path / "in.png", tmp_path / f"out.{suffix}"
     Image.fromarray(scene()).save(source)
     assert run("photo", "convert", source, out, "--weights", weights) == 0
+    assert capsys.readouterr().out == f"{out}\n"
     ours = PhotoPredictor(weights)(read_picture(source)).render()
     if suffix in ("exr", "hdr", "tif"):
         # .hdr has 8 bits for the channel that is brightest, fewer for the others.

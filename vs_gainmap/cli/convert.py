@@ -19,6 +19,7 @@ from vs_gainmap.cli.options import (
     add_progressive_option,
     make_graph,
 )
+from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
 from vs_gainmap.cli.values import content_light, positive_int, seconds
 
@@ -67,6 +68,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--hdr10plus", action="store_true", help="add HDR10+ metadata of every scene (HEVC, AV1)"
     )
+    add_profile_option(parser)
     add_filter_options(parser)
     parser.set_defaults(run=run)
 

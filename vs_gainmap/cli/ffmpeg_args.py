@@ -18,6 +18,7 @@ from vs_gainmap.cli.options import (
     open_progressive,
     read_mastering,
 )
+from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode
 from vs_gainmap.cli.values import content_light
 
@@ -69,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     add_encoder_options(parser)
     add_hdr10_options(parser)
+    add_profile_option(parser)
     add_filter_options(parser)
     add_progressive_option(parser)
     parser.set_defaults(run=run)

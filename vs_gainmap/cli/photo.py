@@ -259,6 +259,7 @@ def _convert(args: argparse.Namespace) -> int:
     check_target(args.output)
     check_output(args.output, [args.input], overwrite=args.overwrite)
     convert_photo(args.input, args.output, make_predictor(args), options)
+    print(args.output)
     return 0
 
 

@@ -15,6 +15,7 @@ from vs_gainmap.cli.options import (
     conversion_options,
     open_progressive,
 )
+from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.values import positive_int, seconds
 from vs_gainmap.files import check_output
 
@@ -42,6 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-o", "--page", type=Path, metavar="HTML", help="IN.preview.html")
     parser.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     add_progressive_option(parser)
+    add_profile_option(parser)
     add_filter_options(parser)
     parser.set_defaults(run=run)
 

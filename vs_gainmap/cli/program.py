@@ -13,7 +13,8 @@ import vapoursynth as vs
 
 from vs_gainmap.cli.interrupt import check
 from vs_gainmap.cli.parser import Parser
-from vs_gainmap.errors import GainMapError
+from vs_gainmap.cli.profile import with_profile
+from vs_gainmap.errors import GainMapError, OptionError
 
 # Modules of this package. Each has `add_parser(subparsers)`, which must not import torch (`--help`
 # is to be quick), and `run(args) -> int`, which may.
@@ -41,8 +42,13 @@ def build_parser() -> Parser:
 
 def run(argv: Sequence[str] | None) -> int:
     """Run a command; return its exit status, 1 after an error that is the user's to solve."""
-    args = build_parser().parse_args(argv)
-    args.command = shlex.join(["vs-gainmap", *(sys.argv[1:] if argv is None else argv)])
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser = build_parser()
+    try:
+        args = parser.parse_args(with_profile(arguments))
+    except OptionError as error:
+        parser.error(str(error))
+    args.command = shlex.join(["vs-gainmap", *arguments])
     logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
     try:
         status: int = args.run(args)

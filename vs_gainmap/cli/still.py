@@ -13,6 +13,7 @@ from vs_gainmap.cli.photo import (
     convert_options,
     make_predictor,
 )
+from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.values import seconds
 from vs_gainmap.files import check_output
 
@@ -41,6 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     add_progressive_option(parser)
+    add_profile_option(parser)
     add_photo_options(parser)
     # `--primaries` is the output's here.
     add_color_options(parser, without=("primaries",))
