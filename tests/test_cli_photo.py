@@ -356,3 +356,24 @@ def test_values_out_of_range_are_refused_at_once(
     options = ConvertOptions if arguments[0] == "convert" else RenderOptions
     with pytest.raises(OptionError, match=name):
         options(**{name: float(arguments[4])})
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "exr", "hdr", "tif"])
+def test_a_photo_of_another_run_is_not_replaced(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], suffix: str,
+) -> None:  # fmt: skip
+    source, out = tmp_path / "in.png", tmp_path / f"out.{suffix}"
+    Image.fromarray(scene()).save(source)
+    predict = PhotoPredictor.__call__
+
+    def meanwhile(*args: object, **options: object) -> object:
+        out.write_bytes(b"another run")
+        return predict(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PhotoPredictor, "__call__", meanwhile)
+    assert run("photo", "convert", source, out, "--weights", weights) == 1
+    assert "another file has come there meanwhile" in capsys.readouterr().err
+    assert out.read_bytes() == b"another run"
+    assert run("photo", "convert", source, out, "--weights", weights, "--overwrite") == 0
+    assert out.stat().st_size > 100

@@ -12,7 +12,7 @@ import pytest
 from tests.media import Media
 from vs_gainmap.cli import main
 from vs_gainmap.errors import MediaError
-from vs_gainmap.files import check_output, read_bytes
+from vs_gainmap.files import check_output, read_bytes, write_bytes
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 
@@ -146,3 +146,16 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
         read_bytes(tmp_path / "a", 2)
     with pytest.raises(MediaError, match="No such file"):
         read_bytes(tmp_path / "b", 2)
+
+
+def test_what_comes_meanwhile_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    check_output(path, [], overwrite=False)
+    path.write_bytes(b"another run")
+    with pytest.raises(MediaError, match=r"a\.jpg: another file has come there meanwhile"):
+        write_bytes(path, b"mine", overwrite=False)
+    assert path.read_bytes() == b"another run"
+    write_bytes(path, b"mine", overwrite=True)
+    assert path.read_bytes() == b"mine"
+    write_bytes(tmp_path / "b.jpg", b"free", overwrite=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "b.jpg"]

@@ -16,21 +16,26 @@ READ_SIZE = 1 << 20
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Give a path to write to, and put the result in place when all went well.
 
     The path is nobody else's, so that two writers at a time leave one of two whole files.
 
     Args:
         path: where the file is to be; its folder must exist.
+        overwrite: whether a file that is there by then is replaced.
 
     Raises:
-        MediaError: it can't be written.
+        MediaError: it can't be written, or is there by then without `overwrite`.
     """
     partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield partial
+        if not overwrite:
+            _claim(partial, path)
         partial.replace(path)
+    except FileExistsError as error:
+        raise MediaError(f"{path}: another file has come there meanwhile") from error
     except OSError as error:
         raise MediaError(f"{path}: {error.strerror or error}") from error
     finally:
@@ -56,13 +61,29 @@ def read_bytes(path: Path, most: int) -> bytes:
     return b"".join(parts)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file in one step.
+def _claim(partial: Path, path: Path) -> None:
+    """Give a file its second name, which unlike a rename fails where there is a file.
 
     Raises:
-        MediaError: it can't be written.
+        FileExistsError: there is one.
     """
-    with replacing(path) as partial:
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links.
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """Write a file in one step; see `replacing`.
+
+    Raises:
+        MediaError: it can't be written, or is there by then without `overwrite`.
+    """
+    with replacing(path, overwrite=overwrite) as partial:
         partial.write_bytes(data)
 
 

@@ -203,7 +203,7 @@ def _render(args: argparse.Namespace) -> int:
     photo, eotf = _read(args, options)
     primaries = options.primaries or "bt709"
     hdr = render_photo(photo, display_boost=options.display_boost, primaries=primaries, eotf=eotf)
-    write_linear(args.output, hdr, primaries, options.sdr_white)
+    write_linear(args.output, hdr, primaries, options.sdr_white, overwrite=args.overwrite)
     return 0
 
 
@@ -223,7 +223,14 @@ def _pq(args: argparse.Namespace) -> int:
         hdr = render_photo(
             photo, display_boost=options.display_boost, primaries=primaries, eotf=eotf
         )
-    write_pq(args.output, hdr, primaries, options.sdr_white, quality=options.quality)
+    write_pq(
+        args.output,
+        hdr,
+        primaries,
+        options.sdr_white,
+        quality=options.quality,
+        overwrite=args.overwrite,
+    )
     return 0
 
 
@@ -258,7 +265,7 @@ def _convert(args: argparse.Namespace) -> int:
         return _convert_folder(args, options)
     check_target(args.output)
     check_output(args.output, [args.input], overwrite=args.overwrite)
-    convert_photo(args.input, args.output, make_predictor(args), options)
+    convert_photo(args.input, args.output, make_predictor(args), options, overwrite=args.overwrite)
     print(args.output)
     return 0
 

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         chroma_location=args.chroma_location,
     )
     picture = read_still(args.input, args.at, color, assume_progressive=args.assume_progressive)
-    write_hdr_picture(picture, args.output, make_predictor(args), options)
+    write_hdr_picture(picture, args.output, make_predictor(args), options, overwrite=args.overwrite)
     print(args.output)
     return 0
 

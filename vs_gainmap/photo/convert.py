@@ -51,7 +51,12 @@ def check_target(target: Path) -> None:
 
 
 def convert_photo(
-    source: Path, target: Path, predictor: PhotoPredictor, options: ConvertOptions
+    source: Path,
+    target: Path,
+    predictor: PhotoPredictor,
+    options: ConvertOptions,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Convert one SDR photo, by the suffix of its target.
 
@@ -60,6 +65,7 @@ def convert_photo(
         target: .jpg for Ultra HDR; .png or .avif for PQ; .exr, .hdr or .tif for linear light.
         predictor: the network.
         options: how.
+        overwrite: whether a target that is there by then is replaced.
 
     Raises:
         AlreadyHdrError: the source has a gain map, or is PQ or HLG.
@@ -80,28 +86,40 @@ def convert_photo(
             layout,
         )
     with naming(source):
-        write_hdr_picture(picture, target, predictor, options)
+        write_hdr_picture(picture, target, predictor, options, overwrite=overwrite)
 
 
 def write_hdr_picture(
-    picture: Picture, target: Path, predictor: PhotoPredictor, options: ConvertOptions
+    picture: Picture,
+    target: Path,
+    predictor: PhotoPredictor,
+    options: ConvertOptions,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Predict HDR for a picture in memory and write it; see `convert_photo`."""
     check_target(target)
     predicted = predictor(picture, strength=options.strength)
     suffix = target.suffix.lower()
     if suffix in JPEG_SUFFIXES:
-        write_bytes(target, make_ultrahdr(predicted, options))
+        write_bytes(target, make_ultrahdr(predicted, options), overwrite=overwrite)
         return
     primaries = picture.profile.primaries
     hdr = upright(predicted.render(), picture.orientation)
     white = options.sdr_white or predicted.preset.sdr_white
     if suffix in PQ_SUFFIXES:
-        exif = reset_orientation(picture.exif)
-        write_pq(target, hdr, primaries, white, quality=options.quality or AVIF_QUALITY, exif=exif)
+        write_pq(
+            target,
+            hdr,
+            primaries,
+            white,
+            quality=options.quality or AVIF_QUALITY,
+            exif=reset_orientation(picture.exif),
+            overwrite=overwrite,
+        )
     else:
         linear = convert_primaries(torch.from_numpy(hdr), primaries, options.primaries, dim=-1)
-        write_linear(target, linear.numpy(), options.primaries, white)
+        write_linear(target, linear.numpy(), options.primaries, white, overwrite=overwrite)
 
 
 def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:

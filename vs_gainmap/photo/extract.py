@@ -108,7 +108,7 @@ def extract_photo(
         QMAX: npy_bytes(max(photo.metadata.gain_map_max)),
     }
     for name, content in contents.items():
-        write_bytes(folder / name, content)
+        write_bytes(folder / name, content, overwrite=overwrite)
     return paths
 
 

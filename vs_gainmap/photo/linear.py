@@ -25,7 +25,12 @@ Linear = tuple[NDArray[Any], PrimariesName | Primaries | None]
 
 
 def write_linear(
-    path: Path, hdr: NDArray[np.float32], primaries: PrimariesName, sdr_white: float
+    path: Path,
+    hdr: NDArray[np.float32],
+    primaries: PrimariesName,
+    sdr_white: float,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write linear light, by the file's suffix.
 
@@ -37,19 +42,22 @@ def write_linear(
         hdr: (H, W, 3), linear light, 1.0 = SDR white.
         primaries: of `hdr`.
         sdr_white: cd/m2 of 1.0.
+        overwrite: whether a file that is there by then is replaced.
 
     Raises:
         MediaError: another suffix, or the file can't be written.
     """
     suffix = path.suffix.lower()
     if suffix == ".exr":
-        _write_exr(path, hdr, primaries, sdr_white)
+        with replacing(path, overwrite=overwrite) as partial:
+            _write_exr(partial, hdr, primaries, sdr_white)
     elif suffix == ".hdr":
         codecs = load("imagecodecs", "imagecodecs")
-        write_bytes(path, codecs.rgbe_encode(np.maximum(hdr, np.float32(0))))
+        data = codecs.rgbe_encode(np.maximum(hdr, np.float32(0)))
+        write_bytes(path, data, overwrite=overwrite)
     elif suffix in (".tif", ".tiff"):
         tifffile = load("tifffile", "tifffile")
-        with replacing(path) as partial:
+        with replacing(path, overwrite=overwrite) as partial:
             tifffile.imwrite(
                 partial,
                 hdr,
@@ -75,11 +83,10 @@ def _write_exr(
         "whiteLuminance": float(sdr_white),
     }
     pixels = np.ascontiguousarray(hdr.astype(np.float16) if fits else hdr)
-    with replacing(path) as partial:
-        try:
-            openexr.File(header, {"RGB": pixels}).write(str(partial))
-        except RuntimeError as error:
-            raise MediaError(f"{path}: {error}") from error
+    try:
+        openexr.File(header, {"RGB": pixels}).write(str(path))
+    except RuntimeError as error:
+        raise MediaError(f"{path.name}: {error}") from error
 
 
 def read_linear(

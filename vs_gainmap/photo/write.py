@@ -219,6 +219,7 @@ def write_pq(
     *,
     quality: int = AVIF_QUALITY,
     exif: bytes | None = None,
+    overwrite: bool = True,
 ) -> None:
     """Write a PQ picture, by the file's suffix.
 
@@ -229,6 +230,7 @@ def write_pq(
         sdr_white: cd/m2 of 1.0.
         quality: of AVIF, 0..100.
         exif: TIFF data that a PNG is to carry; AVIF goes without.
+        overwrite: whether a file that is there by then is replaced.
 
     Raises:
         MediaError: another suffix, or the file can't be written.
@@ -253,4 +255,4 @@ def write_pq(
             speed=8,
             **color,
         )
-    write_bytes(path, data)
+    write_bytes(path, data, overwrite=overwrite)
