@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from av.sidedata.sidedata import Type
 from tests.media import X264, Media, ffmpeg, mediainfo, packets
 from tests.test_video_convert import _streams, graph, run
 from vs_gainmap.video import convert
+from vs_gainmap.video.hdr_metadata import matroska
 
 DATA = Path(__file__).parent / "data"
 
@@ -209,3 +211,33 @@ def test_a_second_view_is_noted(suffix: str, tmp_path: Path) -> None:
     source.write_bytes(data)
     (note,) = run(source, tmp_path / "out.mkv").notes
     assert "(a second view) is left out" in note
+
+
+def _set_back(path: Path, target: Path, track: int) -> None:
+    """Copy a Matroska file with some of a track's blocks 0.2 s earlier than they were."""
+    data = bytearray(path.read_bytes())
+    number = 0
+    ((_, start, end),) = [s for s in matroska.spans(data, 0) if s[0] == matroska.SEGMENT]
+    for kind, begin, stop in matroska.spans(data, start, end):
+        if kind != matroska.CLUSTER:
+            continue
+        for block, at, _ in matroska.spans(data, begin, stop):
+            # SimpleBlock: track, then the time in the cluster.
+            if block == 0xA3 and data[at] == 0x80 | track:
+                number += 1
+                if number % 10 == 0:
+                    (time,) = struct.unpack_from(">h", data, at + 1)
+                    struct.pack_into(">h", data, at + 1, time - 200)
+    target.write_bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_sound_whose_clock_jumps_back_does_not_fail_at_the_end(
+    suffix: str, media: Media, tmp_path: Path
+) -> None:
+    plain, source = tmp_path / "plain.mkv", tmp_path / "in.mkv"
+    ffmpeg("-i", media.plain, "-c", "copy", plain)
+    _set_back(plain, source, 2)
+    target = tmp_path / f"out.{suffix}"
+    run(source, target)
+    assert len(packets(target)[1]) == len(packets(source)[1])

@@ -42,7 +42,7 @@ _PQ = int(vs.TRANSFER_ST2084)
 # File systems take names of 255 bytes.
 _NAME_BYTES = 240
 _DISK_ERRORS = {
-    errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
+    errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS,
     *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),
 }  # fmt: skip
 # Frames between two checks that the source is still the same.
@@ -217,7 +217,7 @@ def _work_folder(target: Path) -> Iterator[Path]:
         folder.mkdir(mode=0o700)
         yield folder
     except OSError as error:
-        if error.errno in _DISK_ERRORS:
+        if error.errno in _DISK_ERRORS or not folder.is_dir():
             raise MediaError(f"{target}: can't be written: {error.strerror}") from error
         raise
     finally:

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import av
 import vapoursynth as vs
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format
+from vs_gainmap.video.inputs import reason
 from vs_gainmap.video.memory import frames_in_order
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.packet_file import PacketFile
@@ -100,7 +103,7 @@ class EncodingPass:
         """Pull all frames in order through the encoder, and store what it makes.
 
         Raises:
-            MediaError: the encoder gave another number of pictures than it was given.
+            MediaError: the encoder fails, or gave another number of pictures than it got.
         """
         packets = PacketFile(path)
         with closing(packets):
@@ -111,11 +114,11 @@ class EncodingPass:
                 for name, value in self.color.items():
                     setattr(picture, name.replace("chroma_sample", "chroma"), value)
                 picture.pts, picture.time_base = n, 1 / self.rate
-                for packet in self._context.encode(picture):
+                for packet in self._encode(picture):
                     packets.append(packet)
                 if progress is not None:
                     progress(len(packets), self.clip.num_frames, packets.bytes)
-            for packet in self._context.encode(None):
+            for packet in self._encode(None):
                 packets.append(packet)
                 if progress is not None:
                     progress(len(packets), self.clip.num_frames, packets.bytes)
@@ -124,6 +127,15 @@ class EncodingPass:
                 f"encoder {self.encoder.name} made {len(packets)} pictures of {len(self.durations)}"
             )
         return packets
+
+    def _encode(self, picture: av.VideoFrame | None) -> list[Packet[VideoStream]]:
+        try:
+            return self._context.encode(picture)
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"encoder {self.encoder.name} failed at frame {len(self.durations) - 1}: "
+                f"{reason(error)}"
+            ) from error
 
     def _note(self, frame: vs.VideoFrame) -> None:
         found = frame.props

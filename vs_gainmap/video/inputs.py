@@ -47,8 +47,9 @@ def open_input(path: Path) -> Iterator[InputContainer]:
 
 
 def reason(error: Exception) -> str:
-    """Return what went wrong, in FFmpeg's words without its numbers."""
-    return getattr(error, "strerror", None) or str(error)
+    """Return what went wrong in one line, in FFmpeg's words without its numbers."""
+    words = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return " ".join(words.split())
 
 
 def file_identity(path: Path) -> FileIdentity:

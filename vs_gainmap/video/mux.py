@@ -219,12 +219,22 @@ def _describe(video: VideoStream, source: Stream, plan: Plan, container: Contain
 
 
 def _others(out: _Output, plan: Plan | None, span: Span | None) -> Iterator[Packet[Any]]:
-    """Yield the packets of all streams but the video, ready for the output."""
+    """Yield the packets of all streams but the video, ready for the output.
+
+    Times that jump back, which muxers refuse, become the next tick, as ffmpeg does it.
+    """
+    latest: dict[int, int] = {}
     for packet in packets(plan, span) if plan else ():
         index = packet.stream.index
         if index in out.recoders:
             yield from out.recoders[index].packets(packet)
         elif index in out.others:
+            if packet.dts is not None:
+                if packet.dts <= latest.get(index, packet.dts - 1):
+                    packet.dts = latest[index] + 1
+                    if packet.pts is not None:
+                        packet.pts = max(packet.pts, packet.dts)
+                latest[index] = packet.dts
             packet.stream = out.others[index]
             yield packet
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -22,7 +23,7 @@ from vs_gainmap.video.audio import AudioCodec, Recoder, check_audio_codec
 from vs_gainmap.video.containers import CONTAINERS, Container
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.hdr_metadata.hevc import has_layers
-from vs_gainmap.video.inputs import main_video, open_input
+from vs_gainmap.video.inputs import main_video, open_input, reason
 from vs_gainmap.video.timestamps import exact
 
 # What describes the old file or the old coding, not the work.
@@ -234,20 +235,23 @@ def packets(plan: Plan, span: Span | None) -> Iterator[Packet[Stream]]:
     streams = [s for s in opened.streams if s.index in wanted and s.type != "attachment"]
     if not streams:
         return
-    for packet in opened.demux(streams):
-        if packet.size == 0:
-            if packet.stream.index in plan.recoded:
-                # Their end, for what the decoder still holds.
+    try:
+        for packet in opened.demux(streams):
+            if packet.size == 0:
+                if packet.stream.index in plan.recoded:
+                    # Their end, for what the decoder still holds.
+                    yield packet
+                continue
+            if is_picture(packet.stream):
+                # Cover art comes without a time, and muxers want one.
+                packet.pts = packet.dts = 0
                 yield packet
-            continue
-        if is_picture(packet.stream):
-            # Cover art comes without a time, and muxers want one.
-            packet.pts = packet.dts = 0
-            yield packet
-        elif packet.pts is None and packet.dts is None:
-            continue
-        elif span is None or _cut(packet, span):
-            yield packet
+            elif packet.pts is None and packet.dts is None:
+                continue
+            elif span is None or _cut(packet, span):
+                yield packet
+    except av.FFmpegError as error:
+        raise MediaError(f"{opened.name}: can't be read: {reason(error)}") from error
 
 
 def _cut(packet: Packet[Stream], span: Span) -> bool:
@@ -299,6 +303,8 @@ def _lost_of_picture(video: VideoStream, container: Container) -> Iterator[str]:
 
 
 def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -> bool:
+    if is_picture(stream) and stream.index not in pictures:
+        return False
     try:
         with av.open(io.BytesIO(), "w", format=container.format) as out:
             add_stream(out, stream, container, pictures)
@@ -335,7 +341,11 @@ def _read_pictures(opened: InputContainer, source: Path) -> dict[int, bytes]:
     with open_input(source) as again:
         streams = [again.streams[index] for index in wanted]
         packets = (packet for packet in again.demux(streams) if packet.size)
-        return {packet.stream_index: bytes(packet) for packet in islice(packets, len(wanted))}
+        found = {}
+        with suppress(av.FFmpegError):
+            for packet in islice(packets, len(wanted)):
+                found[packet.stream_index] = bytes(packet)
+        return found
 
 
 def _attachment(stream: Stream, pictures: Mapping[int, bytes]) -> tuple[str, str, bytes]:
@@ -346,4 +356,4 @@ def _attachment(stream: Stream, pictures: Mapping[int, bytes]) -> tuple[str, str
     kind = "png" if _codec(stream) == "png" else "jpeg"
     name = stream.metadata.get("filename", f"cover.{'png' if kind == 'png' else 'jpg'}")
     mime = stream.metadata.get("mimetype", f"image/{kind}")
-    return name, mime, pictures.get(stream.index, b"")
+    return name, mime, pictures[stream.index]
