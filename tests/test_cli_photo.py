@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -34,7 +35,7 @@ from vs_gainmap.photo.picture import read_picture
 from vs_gainmap.photo.predict import PhotoPredictor
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
-from vs_gainmap.photo.write import encode_jpeg
+from vs_gainmap.photo.write import encode_jpeg, png_bytes
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +378,19 @@ def test_a_photo_of_another_run_is_not_replaced(
     assert out.read_bytes() == b"another run"
     assert run("photo", "convert", source, out, "--weights", weights, "--overwrite") == 0
     assert out.stat().st_size > 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other names")
+@pytest.mark.parametrize("suffix", ["jpg", "avif", "png", "exr", "hdr", "tif"])
+@pytest.mark.parametrize("stem", [b"a" * 250, "é".encode() * 125, b"\xff\xfe"], ids=ascii)
+def test_names_that_a_file_system_takes(
+    tmp_path: Path, weights: str, stem: bytes, suffix: str
+) -> None:
+    (tmp_path / "plain.png").write_bytes(png_bytes(scene()))
+    source, out = (tmp_path / os.fsdecode(stem + end.encode()) for end in (".png", f".{suffix}"))
+    (tmp_path / "plain.png").rename(source)
+    assert run("photo", "convert", source, out, "--weights", weights, "--overwrite") == (
+        1 if source == out else 0
+    )
+    assert out.stat().st_size > 100
+    assert len(list(tmp_path.iterdir())) == len({source, out})

@@ -13,6 +13,7 @@ from platformdirs import user_cache_path
 from vs_gainmap.errors import BackendError, MediaError
 
 READ_SIZE = 1 << 20
+NAME_BYTES = 40
 
 
 @contextmanager
@@ -28,7 +29,9 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     Raises:
         MediaError: it can't be written, or is there by then without `overwrite`.
     """
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    # Short, since a name may have 255 bytes at most.
+    start = os.fsencode(path.stem)[:NAME_BYTES].decode(errors="ignore")
+    partial = path.with_name(f".{start}.{secrets.token_hex(4)}.partial{path.suffix}")
     try:
         yield partial
         if not overwrite:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vs_gainmap.color.primaries import PRIMARIES, Primaries, PrimariesName
 from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
-from vs_gainmap.files import read_bytes, replacing, write_bytes
+from vs_gainmap.files import read_bytes, write_bytes
 from vs_gainmap.photo.input import DEFAULTS, MAX_FILE_BYTES, check_size, decoding, open_tiff
 from vs_gainmap.photo.options import LINEAR_SUFFIXES, ReadOptions
 from vs_gainmap.photo.profile import make_icc, name_primaries, profile_from_icc
@@ -48,30 +48,28 @@ def write_linear(
         MediaError: another suffix, or the file can't be written.
     """
     suffix = path.suffix.lower()
+    if suffix not in LINEAR_SUFFIXES:
+        raise MediaError(f"{path.name}: linear light goes into {', '.join(LINEAR_SUFFIXES)}")
+    file = io.BytesIO()
     if suffix == ".exr":
-        with replacing(path, overwrite=overwrite) as partial:
-            _write_exr(partial, hdr, primaries, sdr_white)
+        _write_exr(file, hdr, primaries, sdr_white)
     elif suffix == ".hdr":
         codecs = load("imagecodecs", "imagecodecs")
-        data = codecs.rgbe_encode(np.maximum(hdr, np.float32(0)))
-        write_bytes(path, data, overwrite=overwrite)
-    elif suffix in (".tif", ".tiff"):
-        tifffile = load("tifffile", "tifffile")
-        with replacing(path, overwrite=overwrite) as partial:
-            tifffile.imwrite(
-                partial,
-                hdr,
-                photometric="rgb",
-                compression="zlib",
-                predictor=3,
-                iccprofile=make_icc(primaries, linear=True),
-            )
+        file.write(codecs.rgbe_encode(np.maximum(hdr, np.float32(0))))
     else:
-        raise MediaError(f"{path.name}: linear light goes into {', '.join(LINEAR_SUFFIXES)}")
+        load("tifffile", "tifffile").imwrite(
+            file,
+            hdr,
+            photometric="rgb",
+            compression="zlib",
+            predictor=3,
+            iccprofile=make_icc(primaries, linear=True),
+        )
+    write_bytes(path, file.getvalue(), overwrite=overwrite)
 
 
 def _write_exr(
-    path: Path, hdr: NDArray[np.float32], primaries: PrimariesName, sdr_white: float
+    file: io.BytesIO, hdr: NDArray[np.float32], primaries: PrimariesName, sdr_white: float
 ) -> None:
     openexr = load("OpenEXR", "OpenEXR")
     p = PRIMARIES[primaries]
@@ -83,10 +81,7 @@ def _write_exr(
         "whiteLuminance": float(sdr_white),
     }
     pixels = np.ascontiguousarray(hdr.astype(np.float16) if fits else hdr)
-    try:
-        openexr.File(header, {"RGB": pixels}).write(str(path))
-    except RuntimeError as error:
-        raise MediaError(f"{path.name}: {error}") from error
+    openexr.File(header, {"RGB": pixels}).write(file)
 
 
 def read_linear(
