@@ -40,13 +40,10 @@ PHOTOS = "hdr/photos"
 # libultrahdr clips at PQ's peak: 10000 / 203.
 CLIP = 10000 / 203
 # What libultrahdr accepts and reads as its maker meant it: Apple's is another matter, see below.
+# Android's in BT.709 and Display P3, AndroidX's sample, and one with a map of other rounding.
 ACCEPTED = (
-    "android_desert_palms",
-    "android_desert_sunset",
     "android_desert_wanda",
-    "android_lamps",
     "android_night_highrise",
-    "android_train_station_night",
     "androidx_ultraHDR",
     "glide_small_gainmap",
 )
@@ -134,7 +131,7 @@ def test_real_photo_agrees_with_libultrahdr(shared: Path, name: str) -> None:
     assert np.quantile(difference, 0.99) < 0.01
 
 
-@pytest.mark.parametrize("name", ["android_lamps", "glide_small_gainmap"])
+@pytest.mark.parametrize("name", ["android_desert_wanda", "glide_small_gainmap"])
 def test_smooth_sampling_is_near(shared: Path, name: str) -> None:
     path = shared / PHOTOS / f"{name}.jpg"
     photo = read_photo(path, ReadOptions(sampling="smooth"))
