@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vs_gainmap import bench
+
 BENCH = (sys.executable, "-m", "vs_gainmap.bench", "--sizes", "540p")
 
 
@@ -26,11 +28,15 @@ def test_the_filter_is_timed_beside_zimg(tmp_path: Path) -> None:
     assert row["peak_mb"] is None or 100 < row["peak_mb"] < 20_000
 
 
-def test_what_is_not_installed_is_one_line() -> None:
-    command = [*BENCH, "--backend", "nope"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("bench: ")
-    assert "nope" in line
+def test_a_wrong_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        bench.main(["--backend", "nope"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.endswith("error: backend must be one of torch, ov, ort, ncnn, got 'nope'")
+
+
+def test_what_can_not_run_here_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--sizes", "540p", "--device", "cuda:99"]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("bench: sdr_to_hdr10: device 'cuda:99' is not here")

@@ -26,9 +26,10 @@ import numpy as np
 import vapoursynth as vs
 
 from vs_gainmap import sdr_to_hdr10
-from vs_gainmap.errors import GainMapError
+from vs_gainmap.errors import GainMapError, OptionError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.filters.options import Inference
 from vs_gainmap.video.memory import bound_cache, bound_freed, frames_in_order
 
 SIZES = {"540p": (960, 540), "1080p": (1920, 1080), "2160p": (3840, 2160)}
@@ -197,6 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     given = {name: getattr(args, name) for name in ("device", "dtype", "backend")}
     options = {name: value for name, value in given.items() if value is not None}
+    try:
+        Inference(**options)
+    except OptionError as error:
+        parser.error(str(error))
     cases = [
         Case(size=size, model=model, frames=args.frames, rounds=args.rounds, options=options)
         for size in args.sizes

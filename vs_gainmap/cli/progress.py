@@ -50,7 +50,9 @@ class Progress:
         self._done, self._total, self._size = 0, 0, 0
         self._bar: tqdm[Never] | None = None
         if mode == "bar":
-            self._bar = tqdm(unit=" frames", dynamic_ncols=True, smoothing=0.05)
+            self._bar = tqdm(
+                desc=f"{stage} {name}", unit=" frames", dynamic_ncols=True, smoothing=0.05
+            )
         self._show(due=mode in ("bar", "json"))
 
     def stage(self, name: str) -> None:
