@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 
@@ -34,6 +35,10 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--debug", action="store_true", help="show where an error comes from, not only its message"
     )
+    with suppress(ImportError):
+        import shtab
+
+        shtab.add_argument_to(parser, help="print a completion script for a shell, and exit")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"vs_gainmap.cli.{name}").add_parser(subparsers)
