@@ -12,6 +12,7 @@ import pytest
 from tests.media import BT709, Media, decode, digest, ffmpeg
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.index import scan
+from vs_gainmap.video.pixels import layout_of, to_vapoursynth
 from vs_gainmap.video.random_access import open_clip
 from vs_gainmap.video.source import VideoReader
 
@@ -120,6 +121,21 @@ def test_plain_mpeg4_is_untouched(b_frames: int, tmp_path: Path) -> None:
     with VideoReader(path) as reader:
         found = [digest(frame) for frame in reader.clip.frames(close=True)]
     assert found == decode(path, "yuv420p")
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_mxf_of_long_groups_is_in_order(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "long.mxf"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1")
+    ffmpeg(*source, "-c:v", codec, "-pix_fmt", "yuv420p", "-bf", "2", path)
+    with VideoReader(path) as reader:
+        found = [digest(frame) for frame in reader.clip.frames(close=True)]
+        assert reader.index.average_rate == 25
+    with av.open(str(path)) as container:
+        layout = layout_of("yuv420p")
+        frames = [digest(to_vapoursynth(f, layout)) for f in container.decode(video=0)]
+    assert found == frames
+    assert len(found) == 25
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "concat:x.mp4", "12:30.mp4"])

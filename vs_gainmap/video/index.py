@@ -182,6 +182,9 @@ def scan(path: Path) -> VideoIndex:
             raise MediaError(f"{path}: can't be read: {reason(error)}") from error
         if not pts:
             raise MediaError(f"{path}: the video stream is empty")
+        if container.format.name == "mxf" and reorders and pts == dts:
+            # Decoding times alone, as FFmpeg reads H.264 in MXF.
+            pts = [None] * len(pts)
         times, timed = _times(pts, [] if raw else dts, time_base, average)
         clock.warn_of_missing_end(container)
         if timed:
