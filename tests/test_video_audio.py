@@ -48,16 +48,23 @@ def test_flac_is_the_same_sound(codec: str, suffix: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("codec", "ways"),
+    ("codec", "suffix", "ways"),
     [
-        ("wmav2", r"code it anew with --audio-codec flac \(audio_codec=\"flac\"\), or leave"),
-        ("pcm_bluray", r"code it anew with --audio-codec flac"),
-        ("pcm_alaw", r"write \.mov, or code it anew"),
+        (
+            "wmav2",
+            "mkv",
+            r"code it anew with --audio-codec flac \(audio_codec=.flac.\), or leave",
+        ),
+        ("pcm_bluray", "mkv", r"code it anew with --audio-codec flac"),
+        ("pcm_alaw", "mkv", r"write \.mov, or code it anew"),
+        ("pcm_bluray", "mov", r"write \.mp4 with --audio-codec flac"),
     ],
 )
-def test_what_no_copy_is_possible_for_has_ways_named(codec: str, ways: str, tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match=rf"\({codec}\) can't be stored in \.mkv; {ways}"):
-        run(_make(codec, tmp_path), tmp_path / "out.mkv")
+def test_what_no_copy_is_possible_for_has_ways_named(
+    codec: str, suffix: str, ways: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MediaError, match=rf"\({codec}\) can't be stored in \.{suffix}; {ways}"):
+        run(_make(codec, tmp_path), tmp_path / f"out.{suffix}")
 
 
 def test_a_part_has_its_own_sound(tmp_path: Path) -> None:

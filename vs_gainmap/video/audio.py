@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.containers import Container
 from vs_gainmap.video.timestamps import exact
 
 AudioCodec = Literal["copy", "flac"]
@@ -81,3 +83,14 @@ def check_audio_codec(name: str) -> None:
     """
     if name not in AUDIO_CODECS:
         raise MediaError(f"audio codec must be one of {', '.join(AUDIO_CODECS)}, got {name}")
+
+
+def takes_flac(stream: AudioStream, container: Container) -> bool:
+    """Return whether a container can hold an audio stream as FLAC."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container.format) as out:
+            Recoder(out, stream)
+            out.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True

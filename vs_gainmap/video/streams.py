@@ -19,7 +19,7 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.audio import AudioCodec, Recoder, check_audio_codec
+from vs_gainmap.video.audio import AudioCodec, check_audio_codec, takes_flac
 from vs_gainmap.video.containers import CONTAINERS, Container
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.hdr_metadata.hevc import has_layers
@@ -100,7 +100,7 @@ def plan_streams(
             timecode = stream.metadata["timecode"]
             continue
         if isinstance(stream, AudioStream) and audio_codec != "copy":
-            if not _takes_flac(stream, container):
+            if not takes_flac(stream, container):
                 raise MediaError(f".{container.suffix} can't hold FLAC; write .mkv or .mp4")
             recoded.append(stream.index)
             continue
@@ -109,11 +109,7 @@ def plan_streams(
             continue
         note = f"{source.name}: {stream_name(stream)} can't be stored in .{container.suffix}"
         if stream.type == "audio":
-            others = [CONTAINERS[name] for name in encoder.containers]
-            ways = [f"write .{other.suffix}" for other in others if _fits(stream, other, pictures)]
-            if isinstance(stream, AudioStream) and _takes_flac(stream, container):
-                ways.append('code it anew with --audio-codec flac (audio_codec="flac")')
-            ways.append("leave the audio out with --no-audio (audio=False)")
+            ways = _ways_for_audio(stream, container, encoder)
             raise MediaError(f"{note}; {', or '.join(ways)}")
         notes.append(f"{note}; it is left out")
     return Plan(
@@ -314,14 +310,19 @@ def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -
     return True
 
 
-def _takes_flac(stream: AudioStream, container: Container) -> bool:
-    try:
-        with av.open(io.BytesIO(), "w", format=container.format) as out:
-            Recoder(out, stream)
-            out.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+def _ways_for_audio(stream: Stream, container: Container, encoder: Encoder) -> list[str]:
+    """Return what to do about audio that a container can't hold."""
+    others = [CONTAINERS[name] for name in encoder.containers]
+    copies = [f".{other.suffix}" for other in others if _fits(stream, other, {})]
+    ways = [f"write {' or '.join(copies)}"] if copies else []
+    if isinstance(stream, AudioStream):
+        flac = [other.suffix for other in others if takes_flac(stream, other)]
+        option = '--audio-codec flac (audio_codec="flac")'
+        if container.suffix in flac:
+            ways.append(f"code it anew with {option}")
+        elif flac and not copies:
+            ways.append(f"write .{flac[0]} with {option}")
+    return [*ways, "leave the audio out with --no-audio (audio=False)"]
 
 
 def stream_name(stream: Stream) -> str:
