@@ -14,7 +14,7 @@ from tests.training.small import PRESET, make_pair
 from training.__main__ import main
 from training.evaluation.metrics import pq_psnr
 from training.paper.crop import patch_origins
-from training.paper.layout import LayoutDataset, list_layout, render
+from training.paper.layout import LayoutDataset, list_layout, read_preset, render
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import GainMapError, MediaError
 
@@ -125,4 +125,28 @@ def test_damaged_item_is_one_line(
     with pytest.raises(GainMapError, match=message) as caught:
         list_layout(tmp_path)[0].load(PRESET)
     assert path.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        "{}",
+        '{"sdr_white": 0, "peak": 5}',
+        '{"sdr_white": 203, "peak": Infinity}',
+        '{"sdr_white": 203.5, "peak": 1' + "0" * 400 + "}",
+        '{"sdr_white": "203", "peak": 5}',
+        '{"sdr_white": 203, "peak": 5, "eotf": ["srgb"]}',
+        '{"sdr_white": 203, "peak": 5, "map_scale": 3}',
+        '{"sdr_white": 203, "peak": 5, "min_log_gain": NaN}',
+        '{"sdr_white": 203, "peak": 5, "more": 1}',
+    ],
+)
+def test_what_is_no_preset_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "preset.json").write_text(text)
+    with pytest.raises(MediaError, match="is no preset") as caught:
+        read_preset(tmp_path)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,6 @@ Panoramas and photographs are relative scene light; graded material (PQ, HLG) is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,12 @@ from training.data.exr import read_exr
 from training.data.video import VIDEO_SUFFIXES, spread_frames
 from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
 from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
+from vs_gainmap.untrusted import read_json
 
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".avif", ".heic"}
 STILL_SUFFIXES = {".hdr", ".exr", ".png", *PHOTO_SUFFIXES}
@@ -63,9 +63,8 @@ def read_gain_map_folder(base_path: Path) -> np.ndarray:
     """Read `<name>.ldr.webp` + `.gainmap.webp` + `.metadata.json` (gainmap-js) as linear light."""
     stem = base_path.name.removesuffix(".ldr.webp")
     try:
-        fields = json.loads(base_path.with_name(f"{stem}.metadata.json").read_text())
-        metadata = _gainmap_js(fields)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        metadata = _gainmap_js(read_json(base_path.with_name(f"{stem}.metadata.json")))
+    except (MetadataError, ValueError, KeyError, TypeError) as error:
         raise MediaError(
             f"training: {base_path.name} needs {stem}.metadata.json from gainmap-js: {error!r}"
         ) from error

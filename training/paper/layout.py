@@ -20,12 +20,12 @@ from torch.utils.data import Dataset
 
 from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.photo.input import naming
 from vs_gainmap.photo.read import check_aspect
-from vs_gainmap.untrusted import read_npy_number
+from vs_gainmap.untrusted import read_json, read_npy_number
 
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
 # Folders of patches, as the published crop script names them.
@@ -117,9 +117,9 @@ def read_preset(folder: Path) -> GainMapPreset | None:
     for path in (folder / PRESET_FILE, folder.resolve().parent / PRESET_FILE):
         if path.is_file():
             try:
-                return GainMapPreset(**json.loads(path.read_text()))
-            except (ValueError, TypeError) as error:
-                raise MediaError(f"evaluate: {path} is no preset: {error}") from error
+                return GainMapPreset(**read_json(path))
+            except (MetadataError, TypeError, OverflowError) as error:
+                raise MediaError(f"evaluate: {path} is no preset: {str(error)[:200]}") from error
     return None
 
 
