@@ -33,7 +33,7 @@ from vs_gainmap.video.encoders import (
 )
 from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, scan
 from vs_gainmap.video.memory import is_large
-from vs_gainmap.video.mux import check, mux
+from vs_gainmap.video.mux import check_header, mux
 from vs_gainmap.video.pixels import context_color
 from vs_gainmap.video.streams import Plan, Span, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
@@ -171,7 +171,7 @@ def encode(
         job = EncodingPass(
             clip, row, found, options, clip.fps or (index.average_rate if index else None)
         )
-        check(container, job.track(mastering, None), plan=plan, span=span)
+        check_header(container, job.track(mastering, None), plan=plan, span=span)
 
         def step(done: int, total: int, size: int) -> None:
             if index is not None and done % _CHECK_EVERY == 0:

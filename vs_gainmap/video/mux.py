@@ -126,7 +126,7 @@ def mux(
             finish_matroska(file, track.size, track.aspect)
 
 
-def check(
+def check_header(
     container: Container, track: VideoTrack, *, plan: Plan | None = None, span: Span | None = None
 ) -> None:
     """Write a header to nowhere, to fail now if it fails, not after hours of encoding.

@@ -209,14 +209,14 @@ class VideoReader:
                 with open_indexed(self.index) as container:
                     stream = main_video(container, self.path)
                     stream.thread_type = "AUTO"
-                    seek_to = self._restarted()
+                    start, seek_to = self._restarted()
                     while True:
                         if seek_to is not None:
                             container.seek(seek_to, stream=stream, backward=True)
-                        self._decode_from(self._next, container, stream)
+                        self._decode_from(start, container, stream)
                         with self._changed:
                             self._changed.wait_for(lambda: self._restart or self._closed)
-                        seek_to = self._restarted()
+                        start, seek_to = self._restarted()
                         if self._closed or seek_to is None:
                             break
         except Exception as error:
@@ -226,11 +226,11 @@ class VideoReader:
                 self.error = MediaError(text)
                 self._changed.notify_all()
 
-    def _restarted(self) -> int | None:
-        """Return the time to seek to, for decoding to go on from `_next`."""
+    def _restarted(self) -> tuple[int, int | None]:
+        """Return the frame to decode from, and the time to seek to; None is the beginning."""
         with self._changed:
             self._restart = False
-            return self.index.keyframe_before(self.first + self._next)
+            return self._next, self.index.keyframe_before(self.first + self._next)
 
     def _decode_from(self, start: int, container: InputContainer, stream: VideoStream) -> None:
         index = self.index
