@@ -198,7 +198,10 @@ def test_motion_photo_keeps_its_clip(
     )
 
 
-def test_metadata_of_an_earlier_map_go(tmp_path: Path, predictor: PhotoPredictor) -> None:
+@pytest.mark.parametrize("primary", [True, False])
+def test_metadata_of_an_earlier_map_go(
+    tmp_path: Path, predictor: PhotoPredictor, primary: bool
+) -> None:
     plain = encode_jpeg(scene())
     # An editor dropped the map and kept what described it, as attributes and as elements.
     packet = (
@@ -209,10 +212,13 @@ def test_metadata_of_an_earlier_map_go(tmp_path: Path, predictor: PhotoPredictor
             b"<hdrgm:GainMapMax>3</hdrgm:GainMapMax><Container:Directory>",
         )
     )
+    if not primary:
+        packet = packet.replace(b'"Primary"', b'"GainMap"')
     (tmp_path / "in.jpg").write_bytes(plain[:2] + segment(APP1, XMP + packet) + plain[2:])
     convert_photo(tmp_path / "in.jpg", tmp_path / "out.jpg", predictor, OPTIONS)
     first = parse_jpeg((tmp_path / "out.jpg").read_bytes())
     (gain_map,) = appended_images(first)
+    assert (first.xmp or b"").count(b"<Container:Directory") == 1
     found = read_properties(first.xmp or b"", ITEM)
     assert found["Semantic"] == ["Primary", "GainMap"]
     assert found["Length"] == [str(len(gain_map.stream))]

@@ -159,6 +159,12 @@ def open_image(data: bytes, options: ReadOptions) -> Iterator[Any]:
             yield file
 
 
+def bands(height: int, rows: int = BAND_ROWS) -> Iterator[tuple[int, int]]:
+    """Yield first row and end of bands that bound the memory of what is done with them."""
+    for start in range(0, height, rows):
+        yield start, min(start + rows, height)
+
+
 def as_rgb(pixels: NDArray[Any]) -> Signal:
     """Bring decoded pixels to (H, W, 3): gray becomes color, alpha is left out."""
     if pixels.dtype == np.bool_:

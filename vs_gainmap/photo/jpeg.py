@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
 from vs_gainmap.photo.ifd import read_header, read_ifd
-from vs_gainmap.photo.input import BAND_ROWS, DEFAULTS, Signal, check_size
+from vs_gainmap.photo.input import DEFAULTS, Signal, bands, check_size
 from vs_gainmap.photo.options import ReadOptions
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
@@ -357,12 +357,12 @@ def _decode_repeated(image: JpegImage) -> NDArray[np.uint16]:
     codecs = load("imagecodecs", "imagecodecs")
     coded = codecs.jpeg8_decode(image.bare, outcolorspace="YCBCR", fancyupsampling=False)
     out = np.empty(coded.shape, dtype=np.uint16)
-    for start in range(0, coded.shape[0], BAND_ROWS):
-        y, cb, cr = np.moveaxis(coded[start : start + BAND_ROWS].astype(np.float32), -1, 0)
+    for start, stop in bands(coded.shape[0]):
+        y, cb, cr = np.moveaxis(coded[start:stop].astype(np.float32), -1, 0)
         cb, cr = cb - 128, cr - 128
         # ITU-T T.871, clause 7.
         rgb = np.stack([y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb], -1)
-        out[start : start + BAND_ROWS] = (rgb.clip(0, 255) * 257).round()
+        out[start:stop] = (rgb.clip(0, 255) * 257).round()
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from vs_gainmap.gainmap import (
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.models.inference import Predictor, choose_device, choose_dtype
 from vs_gainmap.models.weights import PHOTO_WEIGHTS, load_weights
-from vs_gainmap.photo.input import BAND_ROWS, Signal
+from vs_gainmap.photo.input import BAND_ROWS, Signal, bands
 from vs_gainmap.photo.picture import Picture
 from vs_gainmap.photo.profile import ColorProfile
 from vs_gainmap.photo.render import resample_rows
@@ -119,7 +118,7 @@ def network_signal(picture: Picture) -> Tensor:
     profile = picture.profile
     height, width = picture.signal.shape[:2]
     out = torch.empty((3, height, width), dtype=torch.float32)
-    for start, stop in _bands(height):
+    for start, stop in bands(height):
         band = picture.signal[start:stop]
         if profile.primaries in NARROW:
             out[:, start:stop] = profile.to_srgb_signal(band)
@@ -137,11 +136,6 @@ def _resize(signal: Tensor, size: tuple[int, int]) -> Tensor:
         signal[None], size=size, mode="bicubic", align_corners=False, antialias=True
     )
     return resized[0].clamp(0.0, 1.0)
-
-
-def _bands(height: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, height, BAND_ROWS):
-        yield start, min(start + BAND_ROWS, height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,7 +161,7 @@ class PredictedPhoto:
     def render(self) -> NDArray[np.float32]:
         """Render the whole photo, (H, W, 3), as stored (the orientation is not applied)."""
         out = np.empty(self.picture.signal.shape, dtype=np.float32)
-        for start, stop in _bands(out.shape[0]):
+        for start, stop in bands(out.shape[0]):
             out[start:stop] = self.hdr_rows(start, stop).movedim(0, -1).numpy()
         return out
 
@@ -204,8 +198,7 @@ def make_gain_map(
     ratios = np.empty((-(-height // scale), -(-width // scale), channels), dtype=np.float32)
     # A band is a whole number of cells, so that no cell crosses its edge.
     rows = max(BAND_ROWS // scale, 1) * scale
-    for start in range(0, height, rows):
-        stop = min(start + rows, height)
+    for start, stop in bands(height, rows):
         pair = torch.stack([profile.to_linear(base[start:stop]), predicted.hdr_rows(start, stop)])
         if channels == 1:
             pair = luminance(pair, profile.primaries)
@@ -227,7 +220,7 @@ def make_gain_map(
 def _quantize(ratios: NDArray[np.float32], metadata: GainMapMetadata) -> NDArray[np.uint8]:
     channels = ratios.shape[2]
     out = np.empty(ratios.shape, dtype=np.uint8)
-    for start, stop in _bands(ratios.shape[0]):
+    for start, stop in bands(ratios.shape[0]):
         band = torch.from_numpy(ratios[start:stop]).movedim(-1, 0)
         codes = (encode_log_gain(band, metadata)[:channels] * 255).round()
         out[start:stop] = codes.movedim(0, -1).numpy()

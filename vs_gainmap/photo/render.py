@@ -13,7 +13,7 @@ from vs_gainmap.color.primaries import PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import apply_gain_map
-from vs_gainmap.photo.input import BAND_ROWS
+from vs_gainmap.photo.input import bands
 from vs_gainmap.photo.options import Sampling
 from vs_gainmap.photo.read import GainMapPhoto
 
@@ -164,8 +164,7 @@ def render_photo(
     """
     height, width = photo.picture.signal.shape[:2]
     out = np.empty((height, width, 3), dtype=np.float32)
-    for start in range(0, height, BAND_ROWS):
-        stop = min(start + BAND_ROWS, height)
+    for start, stop in bands(height):
         band = render_rows(
             photo, start, stop, display_boost=display_boost, primaries=primaries, eotf=eotf
         )

@@ -25,7 +25,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.extras import load
 from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import GainMapMetadata
-from vs_gainmap.photo.input import BAND_ROWS
+from vs_gainmap.photo.input import bands
 from vs_gainmap.photo.iso21496 import VERSION, write_iso
 from vs_gainmap.photo.jpeg import (
     APP0,
@@ -184,11 +184,11 @@ def encode_pq(
         (H, W, 3), 0..2^bits - 1.
     """
     out = np.empty(hdr.shape, dtype=np.uint16)
-    for start in range(0, hdr.shape[0], BAND_ROWS):
-        band = torch.from_numpy(hdr[start : start + BAND_ROWS]).movedim(-1, 0).double()
+    for start, stop in bands(hdr.shape[0]):
+        band = torch.from_numpy(hdr[start:stop]).movedim(-1, 0).double()
         nits = convert_primaries(band, primaries, "bt2020").clamp(min=0.0) * sdr_white
         codes = (pq_inverse_eotf(nits) * ((1 << bits) - 1)).round()
-        out[start : start + BAND_ROWS] = codes.movedim(0, -1).numpy().astype(np.uint16)
+        out[start:stop] = codes.movedim(0, -1).numpy().astype(np.uint16)
     return out
 
 

@@ -227,6 +227,9 @@ def merge_directory(packet: bytes, gain_map_bytes: int) -> bytes:
         for prefix, uri in (("rdf", RDF), ("Container", CONTAINER), ("Item", ITEM)):
             entry.setAttribute(f"xmlns:{prefix}", uri)
         entries[0].parentNode.insertBefore(entry, entries[0].nextSibling)
+    for element in [] if entries else _elements(document.documentElement):
+        if _is(element, CONTAINER, "Directory"):
+            element.parentNode.removeChild(element)
     root.appendChild(description)
     merged = b"".join(node.toxml("utf-8") for node in document.childNodes)
     if len(merged) > MAX_SEGMENT:

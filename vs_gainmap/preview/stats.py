@@ -21,6 +21,8 @@ STATS_SUFFIX = ".stats.json"
 # Two million frames, a day of film.
 MAX_BYTES = 1 << 28
 MAX_SECONDS = 1e9
+# PQ's, and room for rounding.
+MAX_NITS = PQ_PEAK_NITS * 1.01
 MAX_SIDE = 1 << 16
 
 
@@ -99,8 +101,8 @@ def _frame(row: object) -> FrameStats:
     edges = [int(as_number(edge, "active_area", 0, MAX_SIDE)) for edge in area or ()]
     return FrameStats(
         seconds=as_number(row.get("seconds"), "seconds", 0, MAX_SECONDS),
-        max_nits=as_number(row.get("max_nits"), "max_nits", 0, PQ_PEAK_NITS),
-        average_nits=as_number(row.get("average_nits"), "average_nits", 0, PQ_PEAK_NITS),
+        max_nits=as_number(row.get("max_nits"), "max_nits", 0, MAX_NITS),
+        average_nits=as_number(row.get("average_nits"), "average_nits", 0, MAX_NITS),
         active_area=(edges[0], edges[1], edges[2], edges[3]) if edges else None,
         qmax=None if qmax is None else as_number(qmax, "qmax", -MAX_STOPS, MAX_STOPS),
         begins_shot=row.get("begins_shot") is True,
