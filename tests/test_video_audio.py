@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media import X264, ffmpeg
+from tests.media import X264, Media, ffmpeg
 from tests.test_video_convert import run
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import Selection
@@ -75,3 +75,15 @@ def test_a_part_has_its_own_sound(tmp_path: Path) -> None:
     before, after = _samples(whole), _samples(part)
     assert 0.35 < len(after) / 48000 < 0.5
     np.testing.assert_array_equal(before[: len(after)], after)
+
+
+def test_sound_of_no_known_codec_is_a_clear_error(media: Media, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    data = media.plain.read_bytes()
+    source.write_bytes(data.replace(b"mp4a", b"zzzz").replace(b"esds", b"xsds"))
+    message = r"can't be stored in \.mkv; leave the audio out with --no-audio"
+    with pytest.raises(MediaError, match=message):
+        run(source, tmp_path / "out.mkv")
+    with pytest.raises(MediaError, match=r"can't be stored as FLAC in \.mkv"):
+        run(source, tmp_path / "out.mkv", audio_codec="flac")
+    run(source, tmp_path / "out.mkv", audio=False)

@@ -31,12 +31,14 @@ class Recoder:
         source: the audio stream.
 
     Raises:
-        ValueError: the container takes no FLAC.
+        ValueError: the container takes no FLAC, or the audio can't be decoded.
     """
 
     def __init__(self, out: OutputContainer, source: AudioStream) -> None:
         context = source.codec_context
-        rate = context.sample_rate
+        rate = context.sample_rate if context is not None else 0
+        if not rate:
+            raise ValueError("the audio can't be decoded by this PyAV")
         made = out.add_stream("flac", rate=rate)
         if not isinstance(made, AudioStream):
             raise ValueError("flac is no audio encoder")

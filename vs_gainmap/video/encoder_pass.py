@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from fractions import Fraction
@@ -239,6 +240,8 @@ def captured_log(library: str) -> Iterator[list[str]]:
             else:
                 av.logging.set_level(before)
             av.logging.set_skip_repeated(skips)
+            # For lines on their way, which would go to the user otherwise.
+            time.sleep(0.001)
             lines += [text.strip() for _, name, text in logs if name == library]
 
 

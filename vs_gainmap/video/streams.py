@@ -101,7 +101,11 @@ def plan_streams(
             continue
         if isinstance(stream, AudioStream) and audio_codec != "copy":
             if not takes_flac(stream, container):
-                raise MediaError(f".{container.suffix} can't hold FLAC; write .mkv or .mp4")
+                raise MediaError(
+                    f"{source.name}: {stream_name(stream)} can't be stored as FLAC in "
+                    f".{container.suffix}; leave out --audio-codec flac (audio_codec=), or write "
+                    ".mkv or .mp4"
+                )
             recoded.append(stream.index)
             continue
         if _fits(stream, container, pictures):
