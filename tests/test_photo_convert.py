@@ -397,3 +397,16 @@ def test_linear_output_is_upright_and_in_the_primaries_asked_for(
     ours = upright(predictor(read_picture(source)).render(), 6)
     wanted = convert_primaries(torch.from_numpy(ours), "bt709", "bt2020", dim=-1).numpy()
     np.testing.assert_allclose(back, wanted, rtol=2e-3, atol=1e-5)
+
+
+def test_what_no_jpeg_can_hold_is_refused_before_any_work(
+    tmp_path: Path, predictor: PhotoPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PhotoPredictor, "__call__", lambda *_, **__: pytest.fail("predicted"))
+    imagecodecs.imwrite(tmp_path / "long.png", np.zeros((16, 65501, 3), np.uint8))
+    plain = encode_jpeg(scene())
+    packet = write_directory(1).replace(b"</rdf:RDF>", b" " * 64_700 + b"</rdf:RDF>")
+    (tmp_path / "full.jpg").write_bytes(plain[:2] + segment(APP1, XMP + packet) + plain[2:])
+    for name, message in (("long.png", "no side may be longer"), ("full.jpg", "no room")):
+        with pytest.raises(MediaError, match=message):
+            convert_photo(tmp_path / name, tmp_path / "out.jpg", predictor, OPTIONS)

@@ -30,7 +30,7 @@ from vs_gainmap.photo.predict import PhotoPredictor, PredictedPhoto, make_gain_m
 from vs_gainmap.photo.profile import make_icc, profile_from_icc
 from vs_gainmap.photo.read import has_gain_map
 from vs_gainmap.photo.render import upright
-from vs_gainmap.photo.write import BASE_LAYOUTS, assemble, encode_jpeg, write_pq
+from vs_gainmap.photo.write import BASE_LAYOUTS, assemble, check_base, encode_jpeg, write_pq
 
 _log = logging.getLogger(__name__)
 
@@ -99,8 +99,11 @@ def write_hdr_picture(
 ) -> None:
     """Predict HDR for a picture in memory and write it; see `convert_photo`."""
     check_target(target)
-    predicted = predictor(picture, strength=options.strength)
     suffix = target.suffix.lower()
+    if suffix in JPEG_SUFFIXES:
+        height, width = picture.signal.shape[:2]
+        check_base(width, height, picture.jpeg)
+    predicted = predictor(picture, strength=options.strength)
     if suffix in JPEG_SUFFIXES:
         write_bytes(target, make_ultrahdr(predicted, options), overwrite=overwrite)
         return

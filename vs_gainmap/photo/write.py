@@ -47,6 +47,7 @@ from vs_gainmap.photo.xmp import merge_directory, write_directory, write_hdrgm
 MAX_SIDE = 65500
 # CIPA DC-007, 5.2.3.3: dependent on nothing, JPEG, "baseline MP primary image" and undefined.
 MP_PRIMARY, MP_UNDEFINED = 0x030000, 0
+MAX_MPF = (1 << 32) - 1
 MPF_SIZE = 8 + 2 + 3 * 12 + 4 + 2 * 16
 
 # What libultrahdr decodes, and so what HDR viewers do.
@@ -72,11 +73,9 @@ def encode_jpeg(
         icc: profile to embed.
         exif: TIFF data to embed.
 
-    Raises:
-        MediaError: larger than JPEG allows.
+    Returns:
+        The file.
     """
-    if max(pixels.shape[:2]) > MAX_SIDE:
-        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {pixels.shape[:2]}")
     image = load("PIL.Image", "pillow")
     picture = image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     options: dict[str, object] = {"icc_profile": icc} if icc else {}
@@ -85,6 +84,23 @@ def encode_jpeg(
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True, **options)
     return buffer.getvalue()
+
+
+def check_base(width: int, height: int, base: JpegImage | None) -> None:
+    """Refuse a picture that no Ultra HDR JPEG can be made of, before any work.
+
+    Args:
+        width: in pixels.
+        height: in pixels.
+        base: the picture's JPEG; None where it gets a new one.
+
+    Raises:
+        MediaError: larger than JPEG allows, or its own XMP leaves no room.
+    """
+    if max(width, height) > MAX_SIDE:
+        raise MediaError(f"JPEG: no side may be longer than {MAX_SIDE}, got {width}x{height}")
+    if base is not None and base.xmp is not None:
+        merge_directory(base.xmp, MAX_MPF)
 
 
 def assemble(
@@ -103,7 +119,7 @@ def assemble(
         quality: of the map's JPEG.
 
     Raises:
-        MediaError: the base's own XMP leaves no room, or the file would pass 4 GiB.
+        MediaError: see `check_base`, or the file would pass 4 GiB.
     """
     second = _map_stream(gain_map, metadata, quality)
     head, tail = _base_parts(base, len(second))
@@ -148,7 +164,7 @@ def _base_parts(base: JpegImage, map_bytes: int) -> tuple[bytes, bytes]:
 
 def _mpf(first_size: int, second_size: int, second_offset: int) -> bytes:
     """Return the MP index of two images (CIPA DC-007, table 3)."""
-    if first_size + second_size >= 1 << 32:
+    if first_size + second_size > MAX_MPF:
         raise MediaError("JPEG: the file would be larger than MPF can hold")
     fields = (
         struct.pack(">HHI4s", 0xB000, 7, 4, b"0100"),
