@@ -1,4 +1,4 @@
-"""Small media files, made with ffmpeg on first use, and what another decoder says of a file."""
+"""Small media files, made with ffmpeg on first use, and what another decoder makes of a file."""
 
 from __future__ import annotations
 

@@ -67,9 +67,9 @@ def test_variable_frame_rate_and_aspect_are_untouched(media: Media, tmp_path: Pa
     run(media.variable, tmp_path / "out.mp4")
     assert frame_times(tmp_path / "out.mp4") == frame_times(media.variable)
     run(media.variable, tmp_path / "out.mkv")
-    said = [mediainfo(tmp_path / name) for name in ("out.mp4", "out.mkv")]
-    assert [track["pixel_aspect_ratio"] for track in said] == ["1.333", "1.333"]
-    assert [track["frame_rate_mode"] for track in said] == ["VFR", "VFR"]
+    info = [mediainfo(tmp_path / name) for name in ("out.mp4", "out.mkv")]
+    assert [track["pixel_aspect_ratio"] for track in info] == ["1.333", "1.333"]
+    assert [track["frame_rate_mode"] for track in info] == ["VFR", "VFR"]
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].time_base.denominator == 90_000
     default_duration = b"\x23\xe3\x83"

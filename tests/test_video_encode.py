@@ -37,22 +37,24 @@ from vs_gainmap.video.hdr_metadata.hevc import nal_type, parse_sei, split_length
         ("ffv1", "mkv"),
     ],
 )
-def test_every_encoder_and_container_says_hdr10(encoder: str, suffix: str, tmp_path: Path) -> None:
+def test_every_encoder_and_container_declares_hdr10(
+    encoder: str, suffix: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"out.{suffix}"
     made = quick(pq_clip(), path, encoder, mastering=P3)
     assert made.measured
     assert made.light is not None
-    said = mediainfo(path)
-    assert said["hdr_format"].startswith("SMPTE ST 2086")
-    assert said["hdr_format_compatibility"].startswith("HDR10")
-    assert said["mastering_display_color_primaries"] == "Display P3"
-    assert said["mastering_display_luminance"] == "min: 0.0001 cd/m2, max: 1000 cd/m2"
-    assert said["maximum_content_light_level"].split()[0] == str(made.light.max_cll)
-    assert said["maximum_frameaverage_light_level"].split()[0] == str(made.light.max_fall)
-    assert said["color_primaries"] == "BT.2020"
-    assert said["transfer_characteristics"] == "PQ"
-    assert said["matrix_coefficients"] == "BT.2020 non-constant"
-    assert said["frame_rate"] == "23.976"
+    info = mediainfo(path)
+    assert info["hdr_format"].startswith("SMPTE ST 2086")
+    assert info["hdr_format_compatibility"].startswith("HDR10")
+    assert info["mastering_display_color_primaries"] == "Display P3"
+    assert info["mastering_display_luminance"] == "min: 0.0001 cd/m2, max: 1000 cd/m2"
+    assert info["maximum_content_light_level"].split()[0] == str(made.light.max_cll)
+    assert info["maximum_frameaverage_light_level"].split()[0] == str(made.light.max_fall)
+    assert info["color_primaries"] == "BT.2020"
+    assert info["transfer_characteristics"] == "PQ"
+    assert info["matrix_coefficients"] == "BT.2020 non-constant"
+    assert info["frame_rate"] == "23.976"
     text = ffprint(path)
     kind = r"yuv42\dp10le\(tv, bt2020nc/bt2020/smpte2084"
     assert re.search(kind, text), text
@@ -73,14 +75,14 @@ def test_ffprobe_agrees(tmp_path: Path, in_ci: bool) -> None:
     path = tmp_path / "out.mp4"
     made = quick(pq_clip(), path, mastering=P3)
     command = [ffprobe, "-v", "error", "-show_frames", "-read_intervals", "%+#1", str(path)]
-    said = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    info = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert made.light is not None
     # In the coded picture itself, not only in the container.
-    assert f"max_content={made.light.max_cll}" in said
-    assert f"max_average={made.light.max_fall}" in said
-    assert "red_x=34000/50000" in said
-    assert "max_luminance=10000000/10000" in said
-    assert "color_transfer=smpte2084" in said
+    assert f"max_content={made.light.max_cll}" in info
+    assert f"max_average={made.light.max_fall}" in info
+    assert "red_x=34000/50000" in info
+    assert "max_luminance=10000000/10000" in info
+    assert "color_transfer=smpte2084" in info
 
 
 def test_light_levels_are_those_of_the_pixels(tmp_path: Path) -> None:
@@ -219,10 +221,10 @@ def test_hlg_has_no_hdr10_metadata(tmp_path: Path) -> None:
     made = quick(pq_clip(2, _Transfer=18), path, mastering=P3)
     assert made.light is None
     assert made.mastering is None
-    said = mediainfo(path)
-    assert said["transfer_characteristics"] == "HLG"
-    assert "mastering_display_luminance" not in said
-    assert "maximum_content_light_level" not in said
+    info = mediainfo(path)
+    assert info["transfer_characteristics"] == "HLG"
+    assert "mastering_display_luminance" not in info
+    assert "maximum_content_light_level" not in info
 
 
 def test_metadata_of_the_first_frame_is_used(tmp_path: Path) -> None:
@@ -238,9 +240,9 @@ def test_metadata_of_the_first_frame_is_used(tmp_path: Path) -> None:
     assert made.mastering == display
     assert made.light == ContentLight(max_cll=700, max_fall=90)
     assert not made.measured
-    said = mediainfo(tmp_path / "out.mp4")
-    assert said["mastering_display_color_primaries"] == "BT.2020"
-    assert said["mastering_display_luminance"] == "min: 0.0050 cd/m2, max: 4000 cd/m2"
+    info = mediainfo(tmp_path / "out.mp4")
+    assert info["mastering_display_color_primaries"] == "BT.2020"
+    assert info["mastering_display_luminance"] == "min: 0.0050 cd/m2, max: 4000 cd/m2"
 
 
 def test_given_light_levels_win(tmp_path: Path) -> None:
@@ -311,7 +313,7 @@ def test_no_promise_is_above_what_pq_can_say(tmp_path: Path) -> None:
 def test_nothing_is_written_by_an_encoder_without_metadata_but_the_mux_adds_it(
     tmp_path: Path,
 ) -> None:
-    """As with NVENC: x265 is told to write none."""
+    """As with NVENC: x265 has parameters to write none."""
     path = tmp_path / "out.mkv"
     made = quick(pq_clip(), path, mastering=P3, encoder_params="hdr10=0:hdr10-opt=0")
     assert made.light is not None

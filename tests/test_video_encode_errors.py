@@ -62,17 +62,17 @@ def test_parameters_that_the_encoder_passes_over(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_encoder_that_will_not_open_says_why_once(tmp_path: Path) -> None:
+def test_an_encoder_that_will_not_open_has_one_reason(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as found:
         encode(pq_clip(2), tmp_path / "out.mkv", encoder_params="aq-mode=77")
-    said = str(found.value)
-    assert said.count("x265-params") == said.count("aq-mode=77") == 1
-    assert "{" not in said
-    assert said.endswith("Cannot open libx265 encoder")
+    text = str(found.value)
+    assert text.count("x265-params") == text.count("aq-mode=77") == 1
+    assert "{" not in text
+    assert text.endswith("Cannot open libx265 encoder")
 
 
 def test_nvenc_without_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As libavcodec says it where there is no driver."""
+    """As libavcodec logs it where there is no driver."""
 
     def refuse(*_: object) -> None:
         av.logging.log(av.logging.ERROR, "hevc_nvenc", "Cannot load libcuda.so.1")

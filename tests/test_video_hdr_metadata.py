@@ -228,7 +228,7 @@ def test_header_carries_metadata(library: str, codec: str) -> None:
 
 
 @pytest.mark.parametrize("title", ["", "Director's cut, ümlaut"])
-def test_finished_matroska_says_aspect_and_title(title: str, tmp_path: Path) -> None:
+def test_finished_matroska_has_aspect_and_title(title: str, tmp_path: Path) -> None:
     path = tmp_path / "out.mkv"
     with av.open(str(path), "w", format="matroska", options={"write_crc32": "0"}) as out:
         stream = out.add_stream("ffv1", rate=25)

@@ -134,7 +134,7 @@ def test_to_pyav_and_back(clip_format: vs.PresetVideoFormat) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_color_props_say_what_the_stream_says() -> None:
+def test_color_props_are_those_of_the_stream() -> None:
     frame = av.VideoFrame(32, 32, "yuv420p")
     layout = layout_of("yuv420p")
     frame.colorspace = frame.color_trc = frame.color_primaries = 2

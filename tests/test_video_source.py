@@ -210,7 +210,7 @@ def test_unusable_files_are_clear_errors(tmp_path: Path) -> None:
         scan(sound)
 
 
-def test_a_closed_reader_says_so(media: Media) -> None:
+def test_a_closed_reader_is_a_clear_error(media: Media) -> None:
     with VideoReader(media.plain) as reader:
         clip = reader.clip
     with pytest.raises(vs.Error, match="closed"):

@@ -44,7 +44,7 @@ def test_matroska_keeps_everything(media: Media, tmp_path: Path) -> None:
     ]
 
 
-def test_mp4_says_what_it_leaves_out(media: Media, tmp_path: Path) -> None:
+def test_what_mp4_leaves_out_is_noted(media: Media, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     made = run(media.rich, target)
     assert made.notes == (

@@ -55,9 +55,9 @@ def _same_time(at: int) -> Change:
 def _advice(path: Path) -> list[str]:
     with pytest.raises(MediaError, match="its clock jumps back after") as found:
         scan(path)
-    said = str(found.value)
-    assert len(said.splitlines()) == 1
-    return shlex.split(re.search(r"ffmpeg (.*)", said).group(1))
+    text = str(found.value)
+    assert len(text.splitlines()) == 1
+    return shlex.split(re.search(r"ffmpeg (.*)", text).group(1))
 
 
 def _follow(advice: list[str], source: Path, target: Path) -> Path:
@@ -111,7 +111,7 @@ def test_pictures_of_one_time_are_an_error(media: Media, tmp_path: Path) -> None
 
 
 def test_two_pictures_that_look_like_fields_are_an_error(media: Media, tmp_path: Path) -> None:
-    """Packets may be two fields of one picture; that these are two, only the decoder tells."""
+    """Packets may be two fields of one picture; that these are two, only the decoder shows."""
     flat = tmp_path / "flat.mkv"
     ffmpeg("-i", media.plain, "-an", *X264, "-bf", "0", flat)
     with VideoReader(remux(flat, tmp_path / "twice.mkv", _same_time(10))) as reader:
@@ -130,7 +130,7 @@ def test_avi_has_no_times_to_sort_by(media: Media, tmp_path: Path) -> None:
     assert found == decode(media.plain, "yuv420p")
 
 
-def test_holes_are_told_once(
+def test_holes_are_logged_once(
     media: Media, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = tmp_path / "whole.mkv"
@@ -150,7 +150,7 @@ def test_holes_are_told_once(
 
 
 @pytest.mark.parametrize(
-    ("steps", "said"),
+    ("steps", "text"),
     [
         (
             [1] * 20 + [2] + [1] * 20,
@@ -169,17 +169,17 @@ def test_holes_are_told_once(
     ],
 )
 def test_holes_of_a_constant_rate(
-    steps: list[int], said: str | None, caplog: pytest.LogCaptureFixture
+    steps: list[int], text: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     times = list(accumulate(steps, initial=0))
     warn_of_holes(Path("film.mkv"), times, Fraction(1, 1000))
-    assert len(caplog.messages) == (said is not None)
-    assert said is None or said in caplog.messages[0]
+    assert len(caplog.messages) == (text is not None)
+    assert text is None or text in caplog.messages[0]
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])
-def test_a_missing_end_is_told(
+def test_a_missing_end_is_logged(
     suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole, part = tmp_path / f"whole.{suffix}", tmp_path / f"part.{suffix}"
@@ -212,7 +212,7 @@ def test_an_edit_list_cuts_nothing_off(tmp_path: Path, caplog: pytest.LogCapture
     assert caplog.messages == []
 
 
-def test_damage_is_told_once_with_file_and_seconds(
+def test_damage_is_logged_once_with_file_and_seconds(
     media: Media, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def noise(n: int, packet: av.Packet) -> av.Packet:
