@@ -10,6 +10,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pillow_heif
+import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +19,7 @@ from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import save_weights
 from vs_gainmap.photo.bmff import read_boxes, read_items
+from vs_gainmap.photo.input import Signal
 from vs_gainmap.photo.jpeg import parse_jpeg
 from vs_gainmap.photo.options import ReadOptions, Sampling
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
@@ -257,3 +259,44 @@ def relative(
 def stops(ratio: float) -> float:
     """Return log2 of a ratio."""
     return math.log2(ratio)
+
+
+PER_CHANNEL = GainMapMetadata(
+    gain_map_min=(-0.256907, -0.261365, -0.280284),
+    gain_map_max=(1.277177, 1.277203, 1.277969),
+    gamma=(0.953784, 0.941095, 0.919422),
+    base_offset=(1 / 64, 1 / 64, 1 / 64),
+    alternate_offset=(1 / 64, 1 / 64, 1 / 64),
+    alternate_headroom=1.3,
+)
+
+
+HDR_BASE = GainMapMetadata(
+    gain_map_max=(3.0, 3.0, 3.0),
+    base_offset=(1 / 32, 1 / 32, 1 / 32),
+    base_headroom=3.0,
+    alternate_headroom=0.0,
+    base_is_hdr=True,
+)
+
+
+KINDS = pytest.mark.parametrize("metadata", [METADATA, PER_CHANNEL, HDR_BASE])
+
+
+def assert_close(found: GainMapMetadata, wanted: GainMapMetadata) -> None:
+    assert found.base_is_hdr == wanted.base_is_hdr
+    for name in ("gain_map_min", "gain_map_max", "gamma", "base_offset", "alternate_offset"):
+        assert getattr(found, name) == pytest.approx(getattr(wanted, name), abs=2e-6)
+    assert found.base_headroom == pytest.approx(wanted.base_headroom, abs=2e-6)
+    assert found.alternate_headroom == pytest.approx(wanted.alternate_headroom, abs=2e-6)
+
+
+def srgb(signal: Signal) -> NDArray[np.float64]:
+    value = signal / np.iinfo(signal.dtype).max
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+
+
+def ramp() -> np.ndarray:
+    """Return linear light from far below to far above SDR white, (8, 64, 3)."""
+    light = np.geomspace(1e-4, 20, 64)
+    return np.repeat(np.stack([light, light * 0.8, light * 0.6], -1)[None], 8, 0).astype(np.float32)

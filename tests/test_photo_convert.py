@@ -19,6 +19,7 @@ from tests.photo_samples import (
     exif_orientation,
     gray_scene,
     picture_bytes,
+    ramp,
     relative,
     scene,
     ultrahdr,
@@ -64,12 +65,6 @@ OPTIONS = ConvertOptions()
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> PhotoPredictor:
     weights = write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
     return PhotoPredictor(weights, device="cpu", dtype="float32")
-
-
-def ramp() -> np.ndarray:
-    """Return linear light from far below to far above SDR white, (8, 64, 3)."""
-    light = np.geomspace(1e-4, 20, 64)
-    return np.repeat(np.stack([light, light * 0.8, light * 0.6], -1)[None], 8, 0).astype(np.float32)
 
 
 @pytest.mark.parametrize("picture", [gray_scene(), scene()], ids=["gray", "color"])

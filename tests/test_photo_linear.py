@@ -9,13 +9,8 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from tests.photo_samples import ramp
 from vs_gainmap.photo.linear import read_linear, write_linear
-
-
-def ramp() -> np.ndarray:
-    """Return linear light from far below to far above SDR white, (8, 64, 3)."""
-    light = np.geomspace(1e-4, 20, 64)
-    return np.repeat(np.stack([light, light * 0.8, light * 0.6], -1)[None], 8, 0).astype(np.float32)
 
 
 @pytest.mark.parametrize("suffix", [".exr", ".hdr", ".tif"])

@@ -12,12 +12,7 @@ import numpy as np
 import pytest
 from PIL import MpoImagePlugin
 
-from tests.photo_samples import (
-    METADATA,
-    scene,
-    smooth_map,
-    ultrahdr,
-)
+from tests.photo_samples import METADATA, ramp, scene, smooth_map, ultrahdr
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.jpeg import (
     APP1,
@@ -32,12 +27,6 @@ from vs_gainmap.photo.xmp import (
     merge_directory,
     write_directory,
 )
-
-
-def ramp() -> np.ndarray:
-    """Return linear light from far below to far above SDR white, (8, 64, 3)."""
-    light = np.geomspace(1e-4, 20, 64)
-    return np.repeat(np.stack([light, light * 0.8, light * 0.6], -1)[None], 8, 0).astype(np.float32)
 
 
 def test_padding_takes_linear_time() -> None:
