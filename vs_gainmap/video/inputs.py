@@ -108,8 +108,8 @@ def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
         record = bytes(dovi)
         if record[_DOVI_COMPATIBILITY] not in _DOVI_TRANSFERS:
             raise MediaError(
-                f"{path}: is Dolby Vision profile {record[_DOVI_PROFILE]}, HDR already and in "
-                "colors that only a Dolby Vision decoder shows; SDR is wanted"
+                f"{path}: is Dolby Vision profile {record[_DOVI_PROFILE]}, HDR already, in colors "
+                "that only a Dolby Vision decoder can show"
             )
         transfer = _DOVI_TRANSFERS[record[_DOVI_COMPATIBILITY]]
     elif _HDR_SIDE_DATA & set(side_data):
