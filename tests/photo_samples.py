@@ -169,6 +169,7 @@ def with_gain_map(
     iso: bytes | None = None,
     auxiliary: bytes | None = None,
     hidden: bool = False,
+    color: tuple[int, int] | None = None,
     exif: bytes | None = None,
     xmp: bytes | None = None,
 ) -> bytes:
@@ -180,6 +181,7 @@ def with_gain_map(
         iso: metadata of the ``tmap`` item; None for no such item.
         auxiliary: type of the auxiliary image that the map is; None for none.
         hidden: whether the map's item is hidden.
+        color: of the ``tmap`` item, primaries and transfer after H.273.
         exif: TIFF data of the base.
         xmp: packet of the map.
     """
@@ -195,6 +197,9 @@ def with_gain_map(
     if iso is not None:
         items.append((b"tmap", b"", False, b"\0" + iso))
         associations.append(associations[0][:1])
+        if color is not None:
+            properties.append(_box(b"colr", b"nclx", struct.pack(">HHHB", *color, 2, 128)))
+            associations[2].append(len(properties))
         references.append(_box(b"dimg", struct.pack(">HHHH", 3, 2, 1, 2)))
     if auxiliary is not None:
         properties.append(_full(b"auxC", auxiliary + b"\0"))

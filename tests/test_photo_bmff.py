@@ -52,6 +52,20 @@ def test_tone_map_item(tmp_path: Path, kind: str, hidden: bool, auxiliary: bytes
     assert relative(render_photo(photo), render_photo(jpeg)).mean() < 0.03
 
 
+@pytest.mark.parametrize(
+    ("color", "primaries"),
+    [((12, 16), "p3d65"), ((9, 8), "bt2020"), ((2, 2), None), (None, None)],
+)
+def test_primaries_that_the_map_applies_in(
+    tmp_path: Path, color: tuple[int, int] | None, primaries: str | None
+) -> None:
+    base, gain_map = picture_bytes("avif", scene()), picture_bytes("avif", smooth_map(48, 32, 3))
+    for own in (True, False):
+        iso = write_iso(METADATA, use_base_color=own)
+        photo = read_bytes(tmp_path, with_gain_map(base, gain_map, iso=iso, color=color), "a.avif")
+        assert photo.map_primaries == (None if own else primaries)
+
+
 def test_map_of_a_missing_item_is_refused() -> None:
     items = read_items(picture_bytes("avif", scene()))
     for item in (999, 1 << 20):

@@ -99,19 +99,26 @@ class ColorProfile:
 SRGB = ColorProfile()
 
 
+def primaries_from_h273(code: int) -> PrimariesName:
+    """Return the primaries of a code point; unspecified (2) means BT.709.
+
+    Raises:
+        MediaError: a code point that no still picture here should have.
+    """
+    if code != UNSPECIFIED and code not in KNOWN_PRIMARIES:
+        raise MediaError(f"color primaries {code} (H.273) are not supported")
+    return KNOWN_PRIMARIES.get(code, "bt709")
+
+
 def profile_from_h273(primaries: int, transfer: int) -> ColorProfile:
     """Return the profile of H.273 code points (cICP, nclx); unspecified (2) means sRGB.
 
     Raises:
         MediaError: code points that no still picture here should have.
     """
-    if primaries != UNSPECIFIED and primaries not in KNOWN_PRIMARIES:
-        raise MediaError(f"color primaries {primaries} (H.273) are not supported")
     if transfer not in H273_CURVES:
         raise MediaError(f"transfer characteristics {transfer} (H.273) are not supported")
-    return ColorProfile(
-        primaries=KNOWN_PRIMARIES.get(primaries, "bt709"), curve=H273_CURVES[transfer]
-    )
+    return ColorProfile(primaries=primaries_from_h273(primaries), curve=H273_CURVES[transfer])
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vs_gainmap.color.h273 import UNSPECIFIED
 from vs_gainmap.color.primaries import Primaries, PrimariesName
 from vs_gainmap.errors import MediaError, MetadataError, NoGainMapError
 from vs_gainmap.extras import load
@@ -31,7 +32,7 @@ from vs_gainmap.photo.iso21496 import read_iso
 from vs_gainmap.photo.jpeg import JpegImage, appended_images, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.options import ReadOptions, Sampling
 from vs_gainmap.photo.picture import Picture, read_bmff, read_picture
-from vs_gainmap.photo.profile import profile_from_h273, profile_from_icc
+from vs_gainmap.photo.profile import primaries_from_h273, profile_from_icc
 from vs_gainmap.photo.xmp import read_hdrgm
 
 MAX_PACKETS = 8
@@ -180,14 +181,15 @@ def _read_bmff(data: bytes, options: ReadOptions) -> GainMapPhoto:
     picture = read_bmff(data, options)
     gain_map = pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     check_aspect(*picture.signal.shape[1::-1], *gain_map.shape[1::-1])
-    color = items.color_of(tone_map.item)
-    alternate = profile_from_h273(*color).primaries if color else None
+    # The alternate's transfer is of no consequence: the map leads to linear light.
+    color = None if parsed.use_base_color else items.color_of(tone_map.item)
+    color = None if color is not None and color[0] == UNSPECIFIED else color
     return GainMapPhoto(
         picture=picture,
         gain_map=gain_map,
         metadata=parsed.metadata,
         source="iso21496",
-        map_primaries=None if parsed.use_base_color else alternate,
+        map_primaries=primaries_from_h273(color[0]) if color else None,
     )
 
 
