@@ -29,13 +29,14 @@ from training.evaluation.items import items_from_layout, items_from_video
 from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import downsample, to_sdr_clip, upsample
 from training.pairs import Pair
-from training.paper.layout import read_preset, write_pair, write_preset
+from training.paper.layout import read_preset, write_pair
 from vs_gainmap import apply, predict
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError, WeightsError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.weights import load_weights, save_weights
+from vs_gainmap.photo.dataset import write_preset
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
 

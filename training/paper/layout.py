@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +22,14 @@ from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
+from vs_gainmap.photo.dataset import PARTS, PRESET_FILE, write_parts
 from vs_gainmap.photo.input import naming
 from vs_gainmap.photo.read import check_aspect
 from vs_gainmap.untrusted import read_json, read_npy_number
 
-PARTS = ("image", "gainmap", "metadata", "thumbnail")
 # Folders of patches, as the published crop script names them.
 PATCH_PARTS = ("image_sp", "gainmap_sp")
 PATCH = re.compile(r"_s\d{3,}$")
-PRESET_FILE = "preset.json"
-
-
-def write_rgb(signal: Tensor, path: Path) -> None:
-    """Write (3, H, W) in 0..1 as an 8-bit PNG."""
-    rgb = (signal.clamp(0, 1) * 255).round().byte().numpy().transpose(1, 2, 0)
-    cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1]))
 
 
 def read_rgb(path: Path) -> Tensor:
@@ -94,18 +86,15 @@ def write_pair(pair: Pair, stem: str, folder: Path, preset: GainMapPreset) -> No
     qmax = robust_qmax(log_gain, pair.sdr_signal, preset) * preset.max_log_gain
     span = max(qmax - preset.min_log_gain, 1e-3)
     gain_map = ((log_gain - preset.min_log_gain) / span).clamp(0.0, 1.0)
-    small = shrink(gain_map, preset.map_scale)[0]
-    write_rgb(pair.sdr_signal, folder / "image" / f"{stem}.png")
-    coded = (small * 255).round().byte().numpy()
-    cv2.imwrite(str(folder / "gainmap" / f"{stem}.png"), coded)
-    np.save(folder / "metadata" / f"{stem}.npy", np.float32(qmax))
-    write_rgb(make_thumbnail(pair.sdr_signal[None])[0], folder / "thumbnail" / f"{stem}.png")
-
-
-def write_preset(folder: Path, preset: GainMapPreset) -> None:
-    """Write the preset of a data set into its folder."""
-    fields = {name: getattr(preset, name) for name in GainMapPreset.__dataclass_fields__}
-    (folder / PRESET_FILE).write_text(json.dumps(fields, indent=1))
+    small = shrink(gain_map, preset.map_scale)
+    write_parts(
+        folder,
+        stem,
+        picture=pair.sdr_signal,
+        gain_map=small,
+        qmax=qmax,
+        thumbnail=make_thumbnail(pair.sdr_signal[None])[0],
+    )
 
 
 def read_preset(folder: Path) -> GainMapPreset | None:

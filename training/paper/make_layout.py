@@ -11,10 +11,11 @@ from tqdm import tqdm
 from training.config import PresetConfig
 from training.data.views import View, read_index
 from training.pairs import Film, make_pair
-from training.paper.layout import write_pair, write_preset
+from training.paper.layout import write_pair
 from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
+from vs_gainmap.photo.dataset import write_preset
 
 # Option of each split's size.
 OPTION = {"train": "count", "test": "test"}

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.errors import GainMapError, MediaError
@@ -29,6 +28,7 @@ from vs_gainmap.photo.render import resample_rows, upright
 from vs_gainmap.photo.write import npy_bytes, png_bytes
 
 SMOOTH = ReadOptions(sampling="smooth")
+PRESET_FILE = "preset.json"
 PARTS = ("image", "gainmap", "metadata", "thumbnail")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".avif", ".heic", ".heif")
 # The published loader joins files by the first seven letters of their name.
@@ -66,15 +66,46 @@ def write_item(photo: GainMapPhoto, stem: str, folder: Path, preset: GainMapPres
     thumbnail = functional.interpolate(
         picture, size=(THUMBNAIL_SIZE, THUMBNAIL_SIZE), mode="bicubic", antialias=True
     )
-    write_bytes(folder / "image" / f"{stem}.png", _png(picture[0, :, :height, :width]))
-    write_bytes(folder / "gainmap" / f"{stem}.png", _png(small))
-    write_bytes(folder / "thumbnail" / f"{stem}.png", _png(thumbnail[0]))
+    write_parts(
+        folder,
+        stem,
+        picture=picture[0, :, :height, :width],
+        gain_map=small,
+        qmax=qmax,
+        thumbnail=thumbnail[0],
+    )
+
+
+def write_parts(
+    folder: Path, stem: str, *, picture: Tensor, gain_map: Tensor, qmax: float, thumbnail: Tensor
+) -> None:
+    """Write the four files of one picture.
+
+    Args:
+        folder: with the four parts in it.
+        stem: of the files.
+        picture: (3, H, W), SDR signal, 0..1.
+        gain_map: (1, h, w), 0..1.
+        qmax: stops.
+        thumbnail: (3, 256, 256), SDR signal, 0..1.
+
+    Raises:
+        MediaError: a file can't be written.
+    """
+    for part, planes in (("image", picture), ("gainmap", gain_map), ("thumbnail", thumbnail)):
+        codes = (planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
+        pixels = codes[..., 0] if codes.shape[2] == 1 else codes
+        write_bytes(folder / part / f"{stem}.png", png_bytes(pixels))
     write_bytes(folder / "metadata" / f"{stem}.npy", npy_bytes(qmax))
 
 
-def _png(planes: torch.Tensor) -> bytes:
-    codes: NDArray[np.uint8] = (planes.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()
-    return png_bytes(codes[..., 0] if codes.shape[2] == 1 else codes)
+def write_preset(folder: Path, preset: GainMapPreset) -> None:
+    """Write the preset of a data set into its folder.
+
+    Raises:
+        MediaError: it can't be written.
+    """
+    write_bytes(folder / PRESET_FILE, json.dumps(asdict(preset), indent=1).encode())
 
 
 def make_dataset(
@@ -123,5 +154,5 @@ def make_dataset(
         names[stem] = path.relative_to(source).as_posix()
         counts[split] += 1
     write_bytes(out / "names.json", json.dumps(names, indent=1).encode())
-    write_bytes(out / "preset.json", json.dumps(asdict(preset), indent=1).encode())
+    write_preset(out, preset)
     return counts["train"], counts["test"], left_out

@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -209,9 +210,9 @@ def encode_pq(
 
 
 def png_bytes(pixels: NDArray[Any]) -> bytes:
-    """Return a PNG of (H, W) or (H, W, 3), 8 or 16 bits."""
-    data: bytes = load("imagecodecs", "imagecodecs").png_encode(np.ascontiguousarray(pixels))
-    return data
+    """Return a PNG of gray (H, W) or R, G, B (H, W, 3), 8 or 16 bits."""
+    _, data = cv2.imencode(".png", pixels if pixels.ndim == 2 else pixels[..., ::-1])
+    return data.tobytes()
 
 
 def npy_bytes(value: float) -> bytes:

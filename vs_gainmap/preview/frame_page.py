@@ -11,9 +11,10 @@ import torch
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import props
 from vs_gainmap.filters.false_color import NitsScale, StopsScale, scale_top
+from vs_gainmap.photo.write import png_bytes
 from vs_gainmap.preview.frames import PreviewFrame
 from vs_gainmap.preview.page import PICTURES, PLOTS, Figure, Page, require
-from vs_gainmap.preview.pictures import avif, legend, png, shrink, tone_map, ultra_hdr
+from vs_gainmap.preview.pictures import avif, legend, shrink, tone_map, ultra_hdr
 from vs_gainmap.preview.scopes import histogram, waveform
 
 SHEET_WIDTH = 320
@@ -52,7 +53,7 @@ def write_preview(
     if sheet:
         page.heading("Contact sheet")
         strip = legend(StopsScale(*sheet[0].stops_range), SHEET_WIDTH)
-        page.figures([("scale of the gain maps, stops", png(strip), "image/png")])
+        page.figures([("scale of the gain maps, stops", png_bytes(strip), "image/png")])
         page.columns([_thumbnails(frame) for frame in sheet])
     # One scale for all of them, so that they compare.
     peak = scale_top(max((float(x.found[props.FRAME_MAX_NITS]) for x in frames), default=0.0))
@@ -81,9 +82,9 @@ def _thumbnails(frame: PreviewFrame) -> list[Figure]:
     )
     light = f"{top:.0f} cd/m², average {average:.0f}"
     return [
-        (f"{frame.seconds:.2f} s: SDR", png(shrink(frame.sdr, size)), "image/png"),
-        (f"gain map, Qmax {qmax:+.2f} stops", png(stops), "image/png"),
-        (f"HDR, tone-mapped: {light}", png(tone_map(nits, frame.sdr_white)), "image/png"),
+        (f"{frame.seconds:.2f} s: SDR", png_bytes(shrink(frame.sdr, size)), "image/png"),
+        (f"gain map, Qmax {qmax:+.2f} stops", png_bytes(stops), "image/png"),
+        (f"HDR, tone-mapped: {light}", png_bytes(tone_map(nits, frame.sdr_white)), "image/png"),
         ("HDR (PQ)", avif(nits), "image/avif"),
     ]
 
@@ -99,12 +100,12 @@ def _figures(frame: PreviewFrame, peak: float) -> list[Figure]:
     signal = torch.from_numpy(np.ascontiguousarray(frame.sdr)).movedim(-1, 0).float() / 255
     sdr_pq = pq_inverse_eotf(SDR_EOTFS[frame.eotf](signal) * frame.sdr_white).numpy()
     return [
-        ("SDR", png(frame.sdr), "image/png"),
-        ("gain map, stops", png(painted_stops), "image/png"),
-        ("HDR, tone-mapped for this page", png(tone_map(nits, frame.sdr_white)), "image/png"),
+        ("SDR", png_bytes(frame.sdr), "image/png"),
+        ("gain map, stops", png_bytes(painted_stops), "image/png"),
+        ("HDR, tone-mapped for this page", png_bytes(tone_map(nits, frame.sdr_white)), "image/png"),
         ("HDR as it is (PQ)", avif(nits), "image/avif"),
         ("HDR as Ultra HDR JPEG", jpeg, "image/jpeg"),
-        ("light, max(R, G, B), cd/m²", png(painted_nits), "image/png"),
+        ("light, max(R, G, B), cd/m²", png_bytes(painted_nits), "image/png"),
         ("waveform of SDR", waveform(sdr_pq, peak), "image/png"),
         ("waveform of HDR", waveform(frame.pq, peak), "image/png"),
         ("histogram of HDR", histogram(frame.pq, peak), "image/png"),

@@ -62,12 +62,6 @@ def tone_map(nits: torch.Tensor, sdr_white: float) -> Rgb:
     return np.asarray((signal * 255).round().byte().movedim(0, -1).numpy())
 
 
-def png(picture: Rgb) -> bytes:
-    """Return (H, W, 3) R, G, B as a PNG."""
-    _, data = cv2.imencode(".png", picture[..., ::-1])
-    return bytes(data)
-
-
 def avif(nits: torch.Tensor) -> bytes:
     """Return (3, H, W), BT.2020, cd/m2 as an AVIF in PQ."""
     with tempfile.TemporaryDirectory() as folder:

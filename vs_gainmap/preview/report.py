@@ -17,9 +17,10 @@ from vs_gainmap.filters.false_color import scale_top
 from vs_gainmap.filters.measure import measure
 from vs_gainmap.filters.temporal import distance, find_cuts, signature
 from vs_gainmap.hdr10 import LightMeter
+from vs_gainmap.photo.write import png_bytes
 from vs_gainmap.preview.metadata import complete_hdr, metadata_rows
 from vs_gainmap.preview.page import Hover, Page
-from vs_gainmap.preview.pictures import png, square_size, tone_map
+from vs_gainmap.preview.pictures import square_size, tone_map
 from vs_gainmap.preview.scopes import new_figure, nits_axis, to_svg
 from vs_gainmap.preview.stats import STATS_SUFFIX, FrameStats
 from vs_gainmap.video.pixels import sample_aspect
@@ -212,7 +213,7 @@ def _thumbnails(
             pq = torch.from_numpy(np.stack([np.asarray(frame[p]) for p in range(3)]))
         picture = tone_map(pq_eotf(pq), 203.0)
         caption = f"{frames[n].seconds:.2f} s: {frames[n].max_nits:.0f} cd/m²"
-        figures.append((caption, png(picture), "image/png"))
+        figures.append((caption, png_bytes(picture), "image/png"))
     return figures
 
 
