@@ -19,10 +19,9 @@ from torch.nn import functional
 from vs_gainmap.errors import GainMapError, MediaError
 from vs_gainmap.files import write_bytes
 from vs_gainmap.gainmap import PRESETS, GainMapPreset, decode_gain_map
-from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.photo.extract import as_sdr_base
 from vs_gainmap.photo.options import ReadOptions
-from vs_gainmap.photo.predict import network_signal
+from vs_gainmap.photo.predict import make_thumbnail, network_signal
 from vs_gainmap.photo.read import GainMapPhoto, read_photo
 from vs_gainmap.photo.render import resample_rows, upright
 from vs_gainmap.photo.write import npy_bytes, png_bytes
@@ -62,17 +61,14 @@ def write_item(photo: GainMapPhoto, stem: str, folder: Path, preset: GainMapPres
     size = (signal.shape[1], signal.shape[0])
     full = resample_rows((log_gain / qmax)[..., None].numpy(), size, 0, size[1])
     small = functional.avg_pool2d(full[None, :, :height, :width], preset.map_scale)[0]
-    picture = torch.from_numpy(signal).movedim(-1, 0)[None]
-    thumbnail = functional.interpolate(
-        picture, size=(THUMBNAIL_SIZE, THUMBNAIL_SIZE), mode="bicubic", antialias=True
-    )
+    picture = torch.from_numpy(signal).movedim(-1, 0)
     write_parts(
         folder,
         stem,
-        picture=picture[0, :, :height, :width],
+        picture=picture[:, :height, :width],
         gain_map=small,
         qmax=qmax,
-        thumbnail=thumbnail[0],
+        thumbnail=make_thumbnail(picture),
     )
 
 

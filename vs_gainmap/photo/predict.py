@@ -95,7 +95,7 @@ class PhotoPredictor:
         scale = self.preset.map_scale
         size = (-(-height // scale), -(-width // scale))
         small = _resize(signal, size)
-        thumbnail = _resize(signal, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
+        thumbnail = make_thumbnail(signal)
         gain_map, qmax_norm = self._predictor(list(small.numpy()), list(thumbnail.numpy()))
         log_gain = network_log_gain(
             torch.from_numpy(gain_map)[None, None],
@@ -126,6 +126,11 @@ def network_signal(picture: Picture) -> Tensor:
             linear = convert_primaries(profile.to_linear(band), profile.primaries, "bt709")
             out[:, start:stop] = srgb_inverse_eotf(linear.clamp(0.0, 1.0))
     return out
+
+
+def make_thumbnail(signal: Tensor) -> Tensor:
+    """Resize the whole picture for the global features: (3, H, W) to (3, 256, 256), 0..1."""
+    return _resize(signal, (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
 
 
 def _resize(signal: Tensor, size: tuple[int, int]) -> Tensor:
