@@ -9,7 +9,6 @@ Example:
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
     from vs_gainmap.video import encode, open_clip
 
-__version__ = version("vs-gainmap")
+__version__: str
 
 __all__ = [
     "ContentLight",
@@ -55,6 +54,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        # Slower to import than all else that a program needs before it can take a Ctrl-C.
+        return import_module("importlib.metadata").version("vs-gainmap")
     if name not in __all__:
         raise AttributeError(f"module 'vs_gainmap' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
