@@ -94,7 +94,6 @@ def _train(args: argparse.Namespace) -> None:
 
     from training.config import TrainingError, load_config
     from training.train import train
-    from vs_gainmap.models import GridNet
     from vs_gainmap.models.weights import load_weights
 
     if args.threads:
@@ -103,8 +102,6 @@ def _train(args: argparse.Namespace) -> None:
     initial = None
     if args.initial is not None:
         initial = load_weights(args.initial, preset=config.preset.build()).model
-        if isinstance(initial, GridNet):
-            initial = initial.with_peaks()
         initial.requires_grad_(True)
     try:
         train(config, args.out, initial=initial)
@@ -126,6 +123,21 @@ def _add_train(commands: Any) -> None:
     )
 
 
+def _mix(args: argparse.Namespace) -> None:
+    from training.config import PresetConfig
+    from training.data.mix import draw_table
+
+    print(draw_table(args.views, PresetConfig().build(), count=args.count, held_out=args.held_out))
+
+
+def _add_mix(commands: Any) -> None:
+    command = commands.add_parser("mix", help="gain by SDR luma of what training draws")
+    command.set_defaults(run=_mix)
+    command.add_argument("views", type=Path, help="folder that `render` wrote")
+    command.add_argument("--count", type=int, default=1000, help="pairs")
+    _add_held_out(command)
+
+
 def _evaluate(args: argparse.Namespace) -> None:
     from training.evaluate_command import evaluate
 
@@ -139,14 +151,13 @@ def _add_evaluate(commands: Any) -> None:
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--views", type=Path, help="held-out views, every operator")
     source.add_argument("--video", type=Path, nargs="+", help="HDR video, every operator")
-    source.add_argument("--photos", type=Path, help="folder of gain map photos")
+    source.add_argument(
+        "--real", type=Path, help="folder of NAME.hdr.png and NAME.OPERATOR.sdr.png"
+    )
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
     command.add_argument("--preset", help="for weights that carry none")
     command.add_argument(
         "--count", type=int, default=4, help="views an operator, or runs of 3 frames a video"
-    )
-    command.add_argument(
-        "--survey", type=int, default=0, help="more views of each film, more frames of each video"
     )
     command.add_argument(
         "--subtitles", action="store_true", help="on every view, and how light they come out"
@@ -155,7 +166,9 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument("--map-scale", type=int, help="other than the preset's")
     command.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
     command.add_argument("--no-libplacebo", action="store_true")
-    command.add_argument("--out", type=Path, required=True, help="gets report.html and .json")
+    command.add_argument(
+        "--out", type=Path, required=True, help="gets report.html and .json, or sheet.png"
+    )
     _add_held_out(command)
 
 
@@ -234,6 +247,7 @@ def main(argv: list[str] | None = None) -> int:
     _add_dataset(commands)
     _add_crop(commands)
     _add_train(commands)
+    _add_mix(commands)
     _add_evaluate(commands)
     _add_flicker(commands)
     _add_export(commands)

@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from training.config import Config, ConfigError, TrainingError
+from training.data.pairs import PairDataset
 from training.data.scenes import INDEX
+from training.data.splits import split_views
+from training.data.store import PairStore, fill
 from training.data.views import View, read_index
 from training.memory import keep_memory
-from training.pairs import PairDataset
-from training.validate import split_views
 from vs_gainmap.errors import GainMapError, MediaError
 
 Item = dict[str, Tensor]
@@ -73,10 +74,9 @@ def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], st
         config.preset.build(),
         crop=config.data.crop,
         seed=config.run.seed,
-        length=config.run.steps * config.data.batch * world,
-        film=config.data.film,
-        vary=config.data.vary,
-        mix=config.data.mix,
+        length=config.data.pairs or config.run.steps * config.data.batch * world,
+        every=config.data.every,
+        measured=config.model.kind == "grid",
     )
     return pairs, held_out, digest
 
@@ -133,17 +133,30 @@ def _check_sizes(views: list[View], config: Config) -> None:
 
 
 def endless(
-    dataset: Dataset[Item], config: Config, start: int, rank: int, world: int
+    dataset: Dataset[Item], config: Config, out: Path, start: int, rank: int, world: int
 ) -> Iterator[Item]:
     """Yield batches from number `start` on; each of `world` processes takes its share.
 
-    A share is a run of items, so that films stay whole.
+    Args:
+        dataset: of pairs.
+        config: of the run. Where it has `data.pairs`, these are made first.
+        out: of the run, which gets them.
+        start: number of the first batch.
+        rank: of the process.
+        world: how many processes there are.
 
     Raises:
         TrainingError: a picture can't be read, or a worker died.
     """
-    batch = config.data.batch
-    order = _Order(batch, start * world + rank, config.run.steps * world, world)
+    batch, number = config.data.batch, start * world + rank
+    if config.data.pairs:
+        white = config.preset.sdr_white
+        folder = out / f"pairs-{rank}"
+        count = config.data.pairs
+        fill(folder, load(dataset, range(count), config.data.workers), count, sdr_white=white)
+        store = PairStore(folder, sdr_white=white)
+        yield from store.batches(batch, seed=config.run.seed, start=number, step=world)
+    order = _Order(batch, number, config.run.steps * world, world)
     yield from load(dataset, order, config.data.workers, batch=batch)
 
 

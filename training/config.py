@@ -9,7 +9,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from training.mixes import MixName
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
 from vs_gainmap.errors import GainMapError
 from vs_gainmap.gainmap import GainMapPreset
@@ -41,7 +40,7 @@ class PresetConfig:
     peak: float = 1000 / 203
     map_scale: int = 2
     eotf: str = "gamma22"
-    min_log_gain: float = -2.0
+    min_log_gain: float = 0.0
 
     def __post_init__(self) -> None:
         _at_least(self, "preset", 1, "sdr_white", "peak", "map_scale")
@@ -87,9 +86,9 @@ class DataConfig:
     the first that has some. `held_out` names them, by shell patterns such as "night_*"; see
     `held_out.choose_held_out`. Crops must be even; 0 takes the whole picture. Views are
     shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
-    `film` pictures in a row share what a film shares: operator, its settings, color space,
-    encoding and mastering peak; a batch must hold whole films. `vary` makes new scenes of
-    the views (`training.vary`). `mix` says which operators and encodings make the SDR.
+    `pairs` is how many pairs are made; they are kept beside the checkpoint and drawn again and
+    again. 0 makes new ones for every step. Of each, every `every`th pixel of every `every`th row
+    is scored; GMNet needs all.
     """
 
     source: Literal["views", "layout"] = "views"
@@ -97,36 +96,26 @@ class DataConfig:
     held_out: tuple[str, ...] = ()
     crop: int = 128
     shrink: int = 1
-    film: int = 1
-    vary: bool = False
-    mix: MixName = "video"
+    pairs: int = 0
+    every: int = 1
     batch: int = 8
     workers: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, "data", 0, "crop", "workers")
-        _at_least(self, "data", 1, "shrink", "film", "batch")
+        _at_least(self, "data", 0, "crop", "workers", "pairs")
+        _at_least(self, "data", 1, "shrink", "every", "batch")
         if self.crop % 2:
             raise ConfigError(f"config: data.crop must be even, got {self.crop}")
-        if self.batch % self.film:
+        if 0 < self.pairs < self.batch:
             raise ConfigError(
-                f"config: data.batch must be a multiple of data.film, got {self.batch} "
-                f"and {self.film}"
+                f"config: data.pairs must be 0, or data.batch = {self.batch} or more, "
+                f"got {self.pairs}"
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """Weights of the terms; see `loss.py`.
-
-    `teacher` names weights (a bundled set or a file) that say what a picture's level is likely
-    to be: a share `taught` of the `pq` and `log_gain` terms is then measured against them.
-    Every `every`th pixel of every `every`th row is scored (`thin.py`); GMNet needs all.
-    """
-
-    teacher: str = ""
-    taught: float = 0.7
-    every: int = 1
+    """Weights of the terms; see `loss.py`."""
 
     pq: float = 10.0
     log_gain: float = 0.3
@@ -136,9 +125,6 @@ class LossConfig:
     title: float = 0.0
     qmax: float = 0.3
     outside: float = 0.1
-
-    def __post_init__(self) -> None:
-        _at_least(self, "loss", 1, "every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,15 +191,15 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if self.loss.title and not (self.data.vary and self.data.source == "views"):
+        if self.loss.title and self.data.source != "views":
             raise ConfigError(
-                f"config: loss.title must be 0 where data.vary is false or data.source is "
+                f"config: loss.title must be 0 where data.source is "
                 f'"layout", got {self.loss.title}: there are no titles'
             )
-        if self.loss.every > 1 and self.model.kind != "grid":
+        if self.data.every > 1 and self.model.kind != "grid":
             raise ConfigError(
-                f'config: loss.every must be 1 where model.kind is "{self.model.kind}", '
-                f"got {self.loss.every}"
+                f'config: data.every must be 1 where model.kind is "{self.model.kind}", '
+                f"got {self.data.every}"
             )
 
 

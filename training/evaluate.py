@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.pairs import make_thumbnail, robust_qmax, true_log_gain
 from training.evaluation.baselines import Baseline
 from training.evaluation.metrics import Scorer, errors_inside
 from training.evaluation.resample import downsample, upsample
-from training.pairs import make_thumbnail, robust_qmax, true_log_gain
 from training.paper.layout import shrink
 from training.validate import run_network, to_nits
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
@@ -31,9 +31,8 @@ class Item:
 
     `sdr_signal` (3, H, W), 0..1; `truth` (3, H, W), BT.2020, cd/m2; `sequence` names the run of
     consecutive frames that a frame belongs to, None for stills; of one that `follows` another
-    only the change is measured. `survey` (K, 3, 256, 256), thumbnails of other pictures of the
-    same film; `thumbnail` (3, 256, 256), where it is not that of `sdr_signal`. `title` (1, H, W),
-    bool, where a title's letters are.
+    only the change is measured. `thumbnail` (3, 256, 256), where it is not that of `sdr_signal`.
+    `title` (1, H, W), bool, where a title's letters are.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Item:
     truth: Tensor
     sequence: str | None = None
     follows: bool = False
-    survey: Tensor | None = None
     thumbnail: Tensor | None = None
     title: Tensor | None = None
 
@@ -82,7 +80,7 @@ def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
     @torch.inference_mode()
     def run(item: Item) -> Output:
         small, thumbnail = downsample(item.sdr_signal, scale), make_thumbnail(item.sdr_signal[None])
-        gain_map, qmax_norm = run_network(weights.model, small, thumbnail, item.survey)
+        gain_map, qmax_norm = run_network(weights.model, small, thumbnail)
         gain_map = upsample(gain_map, item.sdr_signal)
         light = render_hdr(item.sdr_signal[None], gain_map, qmax_norm, preset)
         return Output(nits=to_nits(light, preset)[0], qmax_norm=float(qmax_norm))
@@ -101,7 +99,7 @@ def published_method(weights: Weights, *, map_scale: int | None = None) -> Metho
     def run(item: Item) -> Output:
         signal = item.sdr_signal
         seen = make_thumbnail(signal[None]) if item.thumbnail is None else item.thumbnail[None]
-        gain_map, qmax_norm = weights.model(shrink(signal, scale)[None], seen)
+        gain_map, qmax_norm = run_network(weights.model, shrink(signal, scale)[None], seen)
         gain_map = functional.interpolate(
             gain_map, size=signal.shape[-2:], mode="bilinear", align_corners=False
         )

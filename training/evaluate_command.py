@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
+from training.data.splits import split_views
 from training.data.views import read_index
 from training.evaluate import (
     Item,
@@ -29,11 +30,10 @@ from training.evaluation.items import (
     items_from_views,
 )
 from training.evaluation.metrics import Scorer
-from training.evaluation.photos import as_it_is, for_photos, items_from_photos
+from training.evaluation.real import Real, measure_real, real_pairs, real_table, write_sheet
 from training.evaluation.report import WorstCases, write_html
 from training.evaluation.subtitled import subtitled
 from training.paper.layout import read_preset
-from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.weights import load_weights
@@ -46,17 +46,12 @@ def evaluate(args: argparse.Namespace) -> None:
     """Measure and write the report.
 
     Raises:
-        MediaError: there is nothing to measure on, or `--survey` where no film is, or
-            `--subtitles` where no view is.
+        MediaError: there is nothing to measure on, or `--subtitles` where no view is.
         WeightsError: weights are for another display than the truth's.
     """
-    if args.survey and not (args.views or args.video):
-        raise MediaError("evaluate: --survey is for --views and --video; others show no film")
     if args.subtitles and not args.views:
         raise MediaError("evaluate: --subtitles is for --views")
     sets = [load_weights(name, preset=args.preset) for name in args.weights]
-    if args.photos is not None:
-        sets = [for_photos(each) for each in sets]
     named = name_sets(sets)
     first = next(iter(named))
     preset, whose = sets[0].preset, first
@@ -65,13 +60,14 @@ def evaluate(args: argparse.Namespace) -> None:
     check_light(named, preset, whose)
 
     make = network_method if args.layout is None else published_method
-    # Views stand for frames that are at map size already, and so do photos made small.
-    scale = args.map_scale or (1 if args.views or args.photos else None)
+    # Views stand for frames that are at map size already.
+    scale = args.map_scale or (1 if args.views else None)
     methods: dict[str, Method] = {name: make(each, map_scale=scale) for name, each in named.items()}
-    if args.photos is not None:
-        methods["SDR as it is"] = as_it_is(preset)
     for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
         methods[name] = baseline_method(baseline, preset.peak_nits)
+    if args.real is not None:
+        _evaluate_real(args, methods, first, preset)
+        return
     methods["oracle map"] = oracle_method(preset)
     scorer = Scorer(
         peak_nits=preset.peak_nits,
@@ -98,17 +94,27 @@ def evaluate(args: argparse.Namespace) -> None:
     write_html(rows, worst, args.out / "report.html", base=BASE, title=title)
 
 
+def _evaluate_real(
+    args: argparse.Namespace, methods: dict[str, Method], first: str, preset: GainMapPreset
+) -> None:
+    """Print every method's table on real pairs, and write a sheet of the first one's worst."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[Real]] = {name: [] for name in methods}
+    for item in real_pairs(args.real):
+        for name, method in methods.items():
+            rows[name].append(measure_real(item, method, preset.peak_nits))
+    for name, mine in rows.items():
+        print(f"{name}\n{real_table(mine)}\n")
+    write_sheet(rows[first], args.out / "sheet.png")
+
+
 def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
     if args.layout is not None:
         return items_from_layout(args.layout, preset)
-    if args.photos is not None:
-        return items_from_photos(args.photos, preset)
     if args.views is not None:
         _, held_out = split_views(read_index(args.views), held_out=args.held_out)
-        items = items_from_views(held_out, preset, args.count, args.survey)
+        items = items_from_views(held_out, preset, args.count)
         return subtitled(items, preset) if args.subtitles else items
     # What every set can halve, and half of that again.
     step = 2 * max(4, args.map_scale or 0)
-    return items_from_video(
-        args.video, preset, count=args.count, lines=args.lines, survey=args.survey, step=step
-    )
+    return items_from_video(args.video, preset, count=args.count, lines=args.lines, step=step)

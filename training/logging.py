@@ -22,8 +22,6 @@ def open_examples(held_out: list[View], config: Config) -> list[Example]:
         held_out,
         config.preset.build(),
         per_operator=config.run.validation_views,
-        survey=config.data.film - 1,
-        mix=config.data.mix,
     )
 
 

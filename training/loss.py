@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from training.config import LossConfig
-from training.pairs import true_log_gain
+from training.data.pairs import true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
@@ -27,7 +27,6 @@ def gain_map_loss(
     batch: dict[str, Tensor],
     preset: GainMapPreset,
     weights: LossConfig,
-    taught: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Compute the weighted sum ("total") and each term.
 
@@ -46,9 +45,6 @@ def gain_map_loss(
         batch: `sdr`, `hdr`, `qmax` and, for `title`, `title` as `PairDataset` has them.
         preset: range and EOTF.
         weights: of the terms; zero leaves one out.
-        taught: (N, 1, H, W), a teacher's log gain in stops, of which `pq` and `log_gain` take
-            the share that `weights` say. The truth's level is noise to a network that sees
-            one picture; a teacher that has seen many more of them knows its mean.
     """
     sdr, hdr = batch["sdr"], batch["hdr"]
     low, high = preset.min_log_gain, preset.max_log_gain
@@ -61,18 +57,12 @@ def gain_map_loss(
         target = pq_inverse_eotf((hdr * preset.sdr_white).clamp(min=FLOOR_NITS))
         if weights.pq:
             terms["pq"] = _mean_and_rms(signal - target)
-            if taught is not None:
-                lesson = pq_bt2020(light * torch.exp2(taught), preset)
-                terms["pq"] = terms["pq"].lerp(_mean_and_rms(signal - lesson), weights.taught)
         if weights.title:
             error = (signal - target).abs().mean(dim=1, keepdim=True)
             terms["title"] = (batch["title"] * error).sum() / batch["title"].sum().clamp(min=1.0)
     if weights.log_gain:
         seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
         terms["log_gain"] = (seen * (log_gain - truth).abs()).mean()
-        if taught is not None:
-            lesson = (seen * (log_gain - taught).abs()).mean()
-            terms["log_gain"] = terms["log_gain"].lerp(lesson, weights.taught)
     if weights.product:
         # Published for min = 0: L1 of qmax * map, both normalised by log2(peak).
         terms["product"] = (log_gain - truth).abs().mean() / (high - low)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch import Tensor, nn
+from torch import nn
 
 from training.batches import endless, open_data
 from training.checkpoint import (
@@ -34,14 +33,11 @@ from training.config import (
     OptimizerConfig,
     TrainingError,
 )
-from training.films import draw_among
 from training.logging import Board, open_examples
 from training.loss import gain_map_loss
 from training.memory import keep_memory
-from training.thin import thin
-from vs_gainmap.gainmap import GainMapPreset, network_log_gain
+from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import GMNet, GridNet, Model
-from vs_gainmap.models.weights import load_weights
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
@@ -68,7 +64,8 @@ def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> Model:
     torch.manual_seed(seed)
     qmax = 0.8
     low, high = preset.min_log_gain, preset.max_log_gain
-    neutral = -low / (qmax * high - low)
+    # A quarter of a stop: what SDR lost of its mid-tones.
+    neutral = (0.25 - low) / (qmax * high - low)
     if config.kind == "grid":
         grid = GridNet(config.channels)
         grid.set_start(neutral, qmax)
@@ -152,7 +149,6 @@ def train(
         # Only now: the optimizer's state goes where the weights are, and they have just moved.
         restore(state, bare, average, bare_optimizer)
     saved = start
-    teacher = load_teacher(config, preset, fabric.device)
     examples = open_examples(held_out, config) if fabric.is_global_zero else []
     if not held_out:
         say("train: no held-out scene in the data, so nothing is validated on the way")
@@ -160,29 +156,21 @@ def train(
     end = min(stop_at or config.run.steps, config.run.steps)
 
     rank = fabric.global_rank
-    batches = endless(dataset, config, start, rank, fabric.world_size)
+    batches = endless(dataset, config, out, start, rank, fabric.world_size)
     for step in range(start, end):
-        batch = thin(fabric.to_device(next(batches)), config.loss.every, step)
+        batch = fabric.to_device(next(batches))
         sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)
-        thumbnail = batch["thumbnail"].contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config.run.steps, config.optimizer)
-        taught = None
-        if teacher is not None:
-            with torch.no_grad():
-                taught = teach(teacher, batch, preset)
         # Dropout, too, is a function of the step.
         torch.manual_seed(hash((config.run.seed, step, rank)))
         if isinstance(bare, GridNet):
-            among = draw_among(config, step, rank).to(sdr) if config.data.film > 1 else None
-            gain_map, qmax_norm = model(sdr, thumbnail, among, batch.get("window"))
+            gain_map, qmax_norm = model(sdr, batch["small"], batch["statistics"], batch["window"])
         else:
-            gain_map, qmax_norm = model(sdr, thumbnail)
+            gain_map, qmax_norm = model(sdr, batch["thumbnail"])
         # A flat map means a dead local branch: watch it beside the loss.
         spread = gain_map.detach().float().std(dim=(1, 2, 3)).mean()
-        terms = gain_map_loss(
-            gain_map.float(), qmax_norm.float(), batch, preset, config.loss, taught
-        )
+        terms = gain_map_loss(gain_map.float(), qmax_norm.float(), batch, preset, config.loss)
         fabric.backward(terms["total"])
         longest = config.optimizer.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(model.parameters(), longest)
@@ -229,35 +217,6 @@ def _start(config: Config) -> Fabric:
 
 def _say_nothing(_: str) -> None:
     """Stand in for `print` where another process does the talking."""
-
-
-def load_teacher(config: Config, preset: GainMapPreset, device: torch.device) -> Model | None:
-    """Load the network that teaches the level, where there is to be one.
-
-    Raises:
-        ConfigError: it was trained for another preset.
-        WeightsError: there is none, or it is damaged.
-    """
-    if not config.loss.teacher:
-        return None
-    weights = load_weights(config.loss.teacher)
-    # It sees the crop at the map's own size, whatever that is of the frame.
-    if replace(weights.preset, map_scale=preset.map_scale) != preset:
-        raise ConfigError(
-            f"train: the teacher {config.loss.teacher} was trained for {weights.preset}, "
-            f"this run is for {preset}"
-        )
-    return weights.model.to(device)
-
-
-def teach(teacher: Model, batch: dict[str, Tensor], preset: GainMapPreset) -> Tensor:
-    """Return the teacher's log gain of a batch's crops: (N, 1, H, W), stops."""
-    if isinstance(teacher, GridNet):
-        seen = teacher.analyze(batch["thumbnail"])
-        gain_map = teacher.predict(batch["sdr"], seen, batch["window"])
-        return network_log_gain(gain_map, seen.qmax_norm, preset)
-    gain_map, qmax_norm = teacher(batch["sdr"], batch["thumbnail"])
-    return network_log_gain(gain_map, qmax_norm, preset)
 
 
 def _check_initial(initial: Model, built: Model) -> None:

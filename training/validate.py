@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.splits import choose_held_out
+from training.data.operators import OPERATORS
+from training.data.pairs import make_pair, make_thumbnail
 from training.data.views import View
 from training.evaluation.metrics import delta_e_itp, pq_psnr
-from training.mixes import MIXES
-from training.pairs import Film, make_pair, make_thumbnail
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, gamma22_inverse_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr
-from vs_gainmap.models import GridNet, Model
+from vs_gainmap.models import Model
 
 VALIDATION_SEED = 2390
 
@@ -31,8 +29,6 @@ class Example:
     scene: str
     sdr_signal: Tensor
     hdr: Tensor
-    survey: Tensor | None = None
-    """(K, 3, 256, 256): thumbnails of other scenes of the same film."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,41 +42,18 @@ class Score:
     scaling_delta_e: float
 
 
-def split_views(
-    views: list[View],
-    *,
-    scenes: Collection[str] | None = None,
-    held_out: Collection[str] = (),
-) -> tuple[list[View], list[View]]:
-    """Return views of training scenes and of held-out scenes.
-
-    Args:
-        views: of one folder.
-        scenes: names of all scenes of the data set, where it has more folders than this one.
-        held_out: shell patterns of the scenes to hold out; see `held_out.choose_held_out`.
-    """
-    names = {view.scene for view in views} if scenes is None else scenes
-    chosen = choose_held_out(names, held_out)
-    train = [view for view in views if view.scene not in chosen]
-    return train, [view for view in views if view.scene in chosen]
-
-
 def make_examples(
     views: list[View],
     preset: GainMapPreset,
     *,
     per_operator: int,
-    survey: int = 0,
-    mix: str = "video",
 ) -> list[Example]:
     """Make the same examples every time: `per_operator` views of different scenes for each.
 
     Args:
         views: of held-out scenes.
         preset: SDR white and peak of the truth.
-        per_operator: examples, and films, an operator.
-        survey: how many more pictures of the same film come along as thumbnails.
-        mix: whose operators.
+        per_operator: examples an operator.
 
     Raises:
         MediaError: there are no views.
@@ -94,22 +67,19 @@ def make_examples(
         scenes.setdefault(view.scene, []).append(view)
     names = sorted(scenes)
     examples = []
-    for row, operator in enumerate(MIXES[mix].operators):
+    for row, operator in enumerate(OPERATORS):
         for column in range(per_operator):
             rng = np.random.default_rng([VALIDATION_SEED, row, column])
             scene = row * per_operator + column
             choices = scenes[names[scene % len(names)]]
             view = _any(choices, rng)
-            film = Film.draw(rng, operator=operator, mix=mix)
-            pair = make_pair(view, rng, preset, film)
-            others = [_any(scenes[names[(scene + 1 + k) % len(names)]], rng) for k in range(survey)]
+            pair = make_pair(view, rng, preset, operator=operator)
             examples.append(
                 Example(
                     operator=operator,
                     scene=view.scene,
                     sdr_signal=pair.sdr_signal.half(),
                     hdr=pair.hdr.half(),
-                    survey=_survey(others, rng, preset, film),
                 )
             )
     return examples
@@ -119,43 +89,18 @@ def _any(views: list[View], rng: np.random.Generator) -> View:
     return views[int(rng.integers(len(views)))]
 
 
-def _survey(
-    views: list[View], rng: np.random.Generator, preset: GainMapPreset, film: Film
-) -> Tensor | None:
-    if not views:
-        return None
-    pictures = [make_pair(view, rng, preset, film).sdr_signal for view in views]
-    return torch.cat([make_thumbnail(picture[None]) for picture in pictures]).half()
-
-
-def run_network(
-    model: Model, sdr_signal: Tensor, thumbnail: Tensor, survey: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Run a network, with other pictures of the film where there are some and it can.
-
-    The network may be on a GPU; what it says comes back to where `sdr_signal` is.
-    """
+def run_network(model: Model, sdr_signal: Tensor, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a network; it may be on a GPU, what it predicts comes back to where `sdr_signal` is."""
     place = next(model.parameters()).device
-    signal, thumbnail = sdr_signal.to(place), thumbnail.to(place)
-    if survey is None or not isinstance(model, GridNet):
-        gain_map, qmax_norm = model(signal, thumbnail)
-    else:
-        others = survey.to(place).float()
-        heard = model.gather(model.testify(torch.cat([thumbnail, others])))
-        features = model.analyze(thumbnail, heard)
-        gain_map, qmax_norm = model.predict(signal, features), features.qmax_norm
-    return gain_map.to(sdr_signal.device), qmax_norm.to(sdr_signal.device)
+    features = model.analyze(thumbnail.to(place))
+    gain_map = model.predict(sdr_signal.to(place), features)  # type: ignore[arg-type]
+    return gain_map.to(sdr_signal.device), features.qmax_norm.to(sdr_signal.device)
 
 
 @torch.inference_mode()
-def predict_nits(
-    model: Model, sdr_signal: Tensor, preset: GainMapPreset, survey: Tensor | None = None
-) -> Tensor:
-    """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2.
-
-    `survey`, thumbnails of other pictures of the film, is used by models that can.
-    """
-    gain_map, qmax_norm = run_network(model, sdr_signal, make_thumbnail(sdr_signal), survey)
+def predict_nits(model: Model, sdr_signal: Tensor, preset: GainMapPreset) -> Tensor:
+    """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2."""
+    gain_map, qmax_norm = run_network(model, sdr_signal, make_thumbnail(sdr_signal))
     light = render_hdr(sdr_signal, gain_map.float(), qmax_norm.float(), preset)
     return to_nits(light, preset)
 
@@ -185,7 +130,7 @@ def validate(model: Model, examples: list[Example], preset: GainMapPreset) -> li
     for example in examples:
         signal = example.sdr_signal.float()[None]
         truth = example.hdr.float()[None] * preset.sdr_white
-        predicted = predict_nits(model, signal, preset, example.survey)
+        predicted = predict_nits(model, signal, preset)
         scaled = to_nits(SDR_EOTFS[preset.eotf](signal), preset)
         rows.append(
             (

@@ -27,9 +27,9 @@ from torch import Tensor
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))  # `training` is not installed
 
+from training.data.grade import roll_off  # noqa: E402
+from training.data.operators import Libplacebo, Light  # noqa: E402
 from training.data.sources import read_still  # noqa: E402
-from training.grade import roll_off  # noqa: E402
-from training.operators import Light, Spline  # noqa: E402
 from vs_gainmap.color.primaries import convert_primaries, luminance  # noqa: E402
 from vs_gainmap.color.transfer import (  # noqa: E402
     bt1886_inverse_eotf,
@@ -102,7 +102,7 @@ SHOTS = (
 
 def tone_map(nits: Tensor) -> Tensor:
     """Make SDR of the master: (3, H, W), BT.709, for a BT.1886 display, 0..1."""
-    linear = Spline(average_known=False)(Light(rgb=nits, peak_nits=PEAK_NITS))
+    linear = Libplacebo(peak="known")(Light(rgb=nits, peak_nits=PEAK_NITS))
     return bt1886_inverse_eotf(convert_primaries(linear, "bt2020", "bt709").clamp(0.0, 1.0))
 
 

@@ -12,8 +12,8 @@ import torch
 
 from training.__main__ import main
 from training.config import Config, build
+from training.data.pairs import Pair
 from training.data.scenes import render_views
-from training.pairs import Pair
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.gainmap import GainMapPreset
@@ -70,8 +70,8 @@ def make_views(folder: Path) -> Path:
 
 
 def seen(folder: Path) -> dict[str, Any]:
-    """Return the [data] of a run on views: films, variations, whole pictures."""
-    return {"source": "views", "folder": str(folder), "crop": 0, "film": 2, "vary": True}
+    """Return the [data] of a run on views: whole pictures."""
+    return {"source": "views", "folder": str(folder), "crop": 0}
 
 
 def error_line(capsys: pytest.CaptureFixture[str], command: list[str]) -> str:
@@ -92,12 +92,11 @@ def command_of(layout: Path, out: Path, **changes: str) -> list[str]:
         "data.workers": "0",
         "model.channels": "8",
         "model.blocks": "1",
-        "loss.teacher": '""',
         "run.precision": '"32-true"',
         "run.accelerator": '"cpu"',
         "run.steps": "2",
         **{name.replace("__", "."): text for name, text in changes.items()},
     }
     overrides = [f"{name}={text}" for name, text in values.items()]
-    config = str(CONFIGS / "video.toml")
+    config = str(CONFIGS / "gmnet.toml")
     return ["train", config, "--out", str(out), "--set", *overrides]

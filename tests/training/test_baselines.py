@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.data.operators import Light
+from training.data.operators.itu import Bt2446C
 from training.evaluation.baselines import (
     baselines,
     bt2446a_inverse,
@@ -15,8 +17,6 @@ from training.evaluation.baselines import (
     libplacebo_inverse,
     scaling,
 )
-from training.operators import Light
-from training.operators.itu import Bt2446C
 from vs_gainmap.errors import MediaError
 
 

@@ -20,7 +20,7 @@ from training.config import (
     build,
     to_dict,
 )
-from training.pairs import PairDataset
+from training.data.pairs import PairDataset
 
 
 def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
@@ -62,15 +62,17 @@ def test_views_may_lie_in_several_folders(tmp_path: Path) -> None:
         open_data(build(Config, {"data": {"source": "layout", "folder": names}}), 1)
 
 
-def test_processes_share_a_step_film_by_film() -> None:
-    config = build(Config, {"data": {"batch": 4, "film": 2, "workers": 0}, "run": {"steps": 5}})
+def test_processes_share_a_step() -> None:
+    config = build(Config, {"data": {"batch": 4, "workers": 0}, "run": {"steps": 5}})
 
     class Numbers(Dataset[dict[str, torch.Tensor]]):
         def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
             return {"n": torch.tensor(index)}
 
     def numbers(start: int, rank: int, world: int) -> list[list[int]]:
-        return [batch["n"].tolist() for batch in endless(Numbers(), config, start, rank, world)]
+        return [
+            batch["n"].tolist() for batch in endless(Numbers(), config, Path(), start, rank, world)
+        ]
 
     assert numbers(3, 0, 1) == [[12, 13, 14, 15], [16, 17, 18, 19]]
     assert numbers(3, 1, 2) == [[28, 29, 30, 31], [36, 37, 38, 39]]
@@ -129,7 +131,7 @@ def test_an_error_in_a_worker_is_one_line(views: Path, tmp_path: Path, workers: 
     for path in tmp_path.glob("*.npy"):
         path.unlink()
     with pytest.raises(TrainingError) as caught:
-        next(endless(pairs, config, 0, 0, 1))
+        next(endless(pairs, config, tmp_path, 0, 0, 1))
     line = str(caught.value)
     assert "No such file" in line
     assert ".npy" in line

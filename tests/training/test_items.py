@@ -1,4 +1,4 @@
-"""What is measured is what users get: the filters' way up, surveys, runs of video, the layout."""
+"""What is measured is what users get: the filters' way up, runs of video, the layout."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.__main__ import main
+from training.data.pairs import Pair
 from training.evaluate import (
     Item,
     Output,
@@ -28,7 +29,6 @@ from training.evaluate import (
 from training.evaluation.items import items_from_layout, items_from_video
 from training.evaluation.metrics import Scorer, pq_psnr
 from training.evaluation.resample import downsample, to_sdr_clip, upsample
-from training.pairs import Pair
 from training.paper.layout import read_preset, write_pair
 from vs_gainmap import apply, predict
 from vs_gainmap.color.primaries import convert_primaries
@@ -121,16 +121,6 @@ def test_flicker_is_change_inside_a_run_not_from_scene_to_scene(tmp_path: Path) 
     assert methods["swings"]["flicker"] > 3
     # A run is one picture for all else.
     assert sum("pq_psnr" in row.values for row in rows) == 2 * len(items) / 3
-
-
-def test_the_survey_of_a_video_is_of_its_other_frames(tmp_path: Path) -> None:
-    path = tmp_path / "film.mkv"
-    film(path, (300, 500, 400), 10)
-    item = next(items_from_video([path], PRESET, count=1, survey=3))
-    assert item.survey is not None
-    assert item.survey.shape == (3, 3, 256, 256)
-    assert len({round(float(picture.mean()), 2) for picture in item.survey}) == 3
-    assert next(items_from_video([path], PRESET, count=1)).survey is None
 
 
 @pytest.fixture
@@ -227,10 +217,8 @@ def test_sets_of_the_same_name_stay_apart(tiny_weights: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        (["--photos", "none", "--survey", "4"], "--survey is for --views and --video"),
-        (["--layout", "none", "--survey", "4"], "--survey is for --views and --video"),
         (["--video", "none.mkv", "--subtitles"], "--subtitles is for --views"),
-        (["--photos", "none"], "no folder none with photos"),
+        (["--real", "none"], "no NAME.OPERATOR.sdr.png in none"),
         (["--layout", "none"], "no pictures in none"),
         (["--video", "none.mkv"], "none.mkv: no such file"),
     ],

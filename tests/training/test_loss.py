@@ -11,8 +11,8 @@ from training.config import (
     Config,
     LossConfig,
 )
+from training.data.pairs import true_log_gain
 from training.loss import gain_map_loss
-from training.pairs import true_log_gain
 from vs_gainmap.gainmap import GainMapPreset
 
 

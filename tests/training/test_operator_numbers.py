@@ -9,13 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
-from training.operators import OPERATORS, PHOTO_OPERATORS, Light, Operator
-from training.operators.camera import Bilateral, Camera, LocalKnee, LocalReinhard
-from training.operators.film import AcesHill, AcesNarkowicz, Drago, FfmpegReinhard, Filmic, Reinhard
+from training.data.operators import OPERATORS, Light, Operator
+from training.data.operators.camera import Camera, LocalKnee
+from training.data.operators.film import (
+    AcesHill,
+    AcesNarkowicz,
+    Filmic,
+    Reinhard,
+)
 
 PEAKS = (600.0, 1000.0, 4000.0)
 LEVELS = (0.5, 5.0, 26.0, 100.0, 203.0, 480.0)
@@ -110,38 +114,27 @@ def camera(nits: float) -> float:
     low, high = 0.0, 1e6
     for _ in range(200):
         m = (low + high) / 2
-        low, high = (m, high) if (top + m) / top / (1 + m) > 0.16 else (low, m)
+        low, high = (m, high) if (top + m) / top / (1 + m) > 0.1 else (low, m)
     return min(x / (x + m) * (top + m) / top, 1.0)
 
 
 Formula = Callable[[float, float], float]
 # Of each usual setting in `OPERATORS`, in its order, for grey and the master's peak.
 USUAL: dict[str, list[Formula]] = {
-    "clip": [
-        lambda n, _: min(n / 203, 1),
-        lambda n, _: min(n / 100, 1),
-    ],
-    "bt2390": [lambda n, p: bt2390(n, p, 203)] * 3 + [lambda n, p: bt2390(n, p, 100)] * 2,
+    "clip": [lambda n, _: min(n / 203, 1)],
     "bt2446a": [bt2446a, lambda n, _: bt2446a(n, 1000)],
     "bt2446c": [lambda n, _: bt2446c(n)],
     "hable": [lambda n, p: hable(n / 100) / hable(p / 100)],
-    "ffmpeg_reinhard": [lambda n, p: n / (n + 100) * (p + 100) / p],
-    "mobius": [lambda n, p: mobius(n / 100, p / 100)],
-    "reinhard": [
-        lambda n, _: n / (n + 203),
-        lambda n, _: n / (n + 203),
-        lambda n, _: n / (n + 100),
-        lambda n, _: n / (n + 100),
-    ],
+    "mobius": [lambda n, p: mobius(n / 203, p / 100)],
+    "reinhard": [lambda n, _: n / (n + 203)] * 3,
     "filmic": [lambda n, _: min(hable(2 * n / 203) / hable(11.2), 1)],
     "aces_narkowicz": [lambda n, _: aces_narkowicz(0.6 * n / 203)],
     "aces_hill": [lambda n, _: aces_hill(1.4 * n / 203)],
-    "soft_knee": [lambda n, p: knee(n / 203, 0.7, p / 203)] * 2
-    + [lambda n, p: knee(n / 100, 0.7, p / 100)],
+    "soft_knee": [lambda n, p: knee(n / 203, 0.7, p / 203)],
     "camera": [lambda n, _: camera(n)],
 }
 # Those whose curve follows what else is in the picture are measured below.
-BY_PICTURE = {"spline", "drago", "bilateral", "local_reinhard"}
+BY_PICTURE = {"libplacebo", "local_knee"}
 CASES = [
     pytest.param(entry.usual[k], formula, id=f"{name}-{k}")
     for name, entry in OPERATORS.items()
@@ -179,9 +172,6 @@ def test_usual_settings_are_their_sources(
         (Reinhard(), 1000.0, 0.83126),
         (Reinhard(burn=4.0), 812.0, 1.0),
         (Reinhard(burn=4.0), 203.0, 0.53125),
-        # vf_tonemap.c: 1 / (1 + 1) * (10 + 1) / 10 at 100 cd/m2 of 1000.
-        (FfmpegReinhard(), 100.0, 0.55),
-        (FfmpegReinhard(), 1000.0, 1.0),
         # Hable: F(2) / F(11.2) = 0.357430 / 0.725128; white is at 11.2 / 2 times 203.
         (Filmic(), 203.0, 0.492920),
         (Filmic(white=4.0), 406.0, 1.0),
@@ -191,34 +181,12 @@ def test_usual_settings_are_their_sources(
         # Hill at 1.4: 1.994319 / 2.772321; it never gets beyond 1 / 0.983729.
         (AcesHill(exposure=1.4), 203.0, 0.719368),
         (AcesHill(exposure=1.0), 203.0, 0.619115),
-        (Camera(), 26.0, 0.16),
+        (Camera(), 26.0, 0.1),
         (Camera(), 812.0, 1.0),
     ],
 )
 def test_end_points(operator: Operator, nits: float, expected: float) -> None:
     assert greys(operator, (0.0, nits), 1000.0) == pytest.approx([0, expected], abs=1e-4)
-
-
-@pytest.mark.parametrize("peak", PEAKS)
-def test_spline_hits_white_at_any_peak(peak: float) -> None:
-    for operator in OPERATORS["spline"].usual:
-        out = greys(operator, (0.0, 1.0, 20.0, 100.0, peak), peak)
-        assert out[0] == 0
-        assert out[-1] == pytest.approx(1, abs=1e-3)
-        assert sorted(out) == out
-
-
-@pytest.mark.parametrize("peak", PEAKS)
-def test_drago_by_its_equation(peak: float) -> None:
-    # Eq. 4 with Ldmax = 100, bias 0.85; world adaptation is the log-average, here of one grey.
-    nits = 80.0
-    adaptation = math.exp(math.log(nits + 0.01))
-    x, top = nits / adaptation, peak / adaptation
-    power = math.log(0.85) / math.log(0.5)
-    expected = math.log(x + 1) / math.log(2 + 8 * (x / top) ** power) / math.log10(top + 1)
-    assert greys(Drago(), (nits,), peak) == pytest.approx([expected], abs=1e-4)
-    # 100 % is at the peak, whatever else is in the picture.
-    assert greys(Drago(), (peak, 1.0, 0.0), peak)[::2] == pytest.approx([1.0, 0.0], abs=1e-4)
 
 
 def halves(first: float, second: float) -> torch.Tensor:
@@ -232,21 +200,6 @@ def ends(operator: Operator, picture: torch.Tensor, peak: float = 1000.0) -> lis
     return [float(out[32, 4]), float(out[32, -5])]
 
 
-def test_bilateral_compresses_a_base_of_ten_stops_to_five() -> None:
-    # Durand and Dorsey 2002: the base's brightest is white, its range is scaled, detail is none.
-    assert ends(Bilateral(), halves(1000.0, 1000 / 1024)) == pytest.approx([1, 2**-5], rel=0.01)
-    # A base of fewer stops is not stretched.
-    assert ends(Bilateral(), halves(800.0, 100.0)) == pytest.approx([1, 1 / 8], rel=0.01)
-
-
-def test_local_reinhard_divides_by_one_plus_the_surround() -> None:
-    # Eq. 2 and 9: the log-average of 400 and 25 is 100, so L is 0.72 and 0.045.
-    expected = [0.72 / 1.72, 0.045 / 1.045]
-    assert ends(LocalReinhard(), halves(400.0, 25.0)) == pytest.approx(expected, rel=2e-3)
-    # A flat picture comes out at 0.18 / 1.18, whatever its light.
-    assert ends(LocalReinhard(), halves(600.0, 600.0)) == pytest.approx([0.152542] * 2, rel=1e-3)
-
-
 @pytest.mark.parametrize("peak", PEAKS)
 def test_local_knee_bends_flat_light_as_a_knee_does(peak: float) -> None:
     for start in (0.4, 0.6):
@@ -255,14 +208,3 @@ def test_local_knee_bends_flat_light_as_a_knee_does(peak: float) -> None:
         assert made == pytest.approx([1.0, 0.9 * start], rel=5e-3)
         (middle, _) = ends(operator, halves(300.0, 300.0), peak)
         assert middle == pytest.approx(knee(300 / 203, start, peak / 203), rel=5e-3)
-
-
-@pytest.mark.parametrize("name", sorted(PHOTO_OPERATORS))
-def test_usual_settings_for_photos_stay_in_order(name: str) -> None:
-    ramp = (torch.linspace(0, 1, 128, dtype=torch.float32) ** 3 * 1000).expand(3, 1, -1)
-    for operator in PHOTO_OPERATORS[name].usual:
-        out = operator(Light(rgb=ramp.contiguous(), peak_nits=1000.0))
-        assert np.isfinite(out.numpy()).all()
-        assert (out[1, 0].diff() > -1e-3).all()
-        assert out[1, 0, 0] == pytest.approx(0, abs=1e-3)
-        assert out[1, 0, -1] > 0.75

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from training.data.encodings import DISPLAY_POWERS, bt709_oetf, encode_sdr
-from training.data.scenes import Camera, log_average, perspective, render_views
-from training.data.sources import Still, read_still
-from training.data.views import read_index
-from training.degrade import Degradation, jpeg_round_trip, limited_8bit
-from training.grade import Grade, Master, quantize_pq, roll_off
-from training.operators import PHOTO_OPERATORS
-from training.pairs import (
-    FILM_STREAM,
-    Film,
+from training.data.augment import Title
+from training.data.degrade import Degradation, jpeg_round_trip, limited_8bit
+from training.data.encodings import PLAYER, SRGB, Encoding
+from training.data.grade import Grade, Levels, Master, quantize_pq, roll_off
+from training.data.pairs import (
     PairDataset,
     make_pair,
     make_thumbnail,
@@ -25,11 +22,14 @@ from training.pairs import (
     show,
     true_log_gain,
 )
-from training.vary import Title
+from training.data.scenes import Camera, log_average, perspective, render_views
+from training.data.sources import Still, read_still
+from training.data.views import read_index
 from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.models.gridnet import GridNet
 
 PRESET = GainMapPreset(sdr_white=203.0, peak=1000 / 203, map_scale=2, min_log_gain=-2.0)
 
@@ -129,17 +129,13 @@ def test_pq_rounding_is_of_ten_bits() -> None:
     )
 
 
-@pytest.mark.parametrize("encoding", ["bt1886", "gamma22", "srgb", "bt709"])
-def test_encodings_run_from_black_to_white(encoding: str) -> None:
+@pytest.mark.parametrize("encoding", [PLAYER, SRGB, Encoding(power=2.2)])
+def test_encodings_run_from_black_to_white(encoding: Encoding) -> None:
     x = torch.linspace(0, 1, 101, dtype=torch.float64)
-    y = encode_sdr(x, encoding)  # type: ignore[arg-type]
+    y = encoding(x)
     assert y[0] == 0
     assert y[-1].item() == pytest.approx(1.0, abs=1e-9)
     assert (y.diff() > 0).all()
-
-
-def test_bt709_oetf_of_18_percent() -> None:
-    assert bt709_oetf(torch.tensor(0.18)).item() == pytest.approx(0.40901, abs=1e-4)
 
 
 def test_limited_range_rounding_hits_the_codes() -> None:
@@ -214,27 +210,17 @@ def test_thumbnail_is_of_the_whole_picture() -> None:
     assert thumbnail[..., 156:].min() > 0.95
 
 
-def test_a_film_shares_how_its_sdr_was_made(cache: Path) -> None:
-    pairs = PairDataset(read_index(cache), PRESET, crop=0, seed=3, length=64, film=8)
-    films = [Film.draw(np.random.default_rng([3, n, FILM_STREAM])) for n in range(8)]
-    assert len({film.name for film in films}) > 3  # they differ from one another
-    seen = [pairs[n]["sdr"] for n in range(2)]
-    assert not torch.equal(seen[0], seen[1])  # pictures of one film are their own
-    again = PairDataset(read_index(cache), PRESET, crop=0, seed=3, length=64, film=8)
-    torch.testing.assert_close(again[1]["sdr"], seen[1])
-
-
 def test_an_item_says_where_its_title_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views = read_index(cache)
     letters = torch.zeros(1, 64, 96)
     letters[:, 10:30, 20:60] = 1.0
     title = Title(letters=letters, signal=(1.0, 1.0, 1.0), card=False)
     monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
-    monkeypatch.setattr("training.pairs.draw_fade", lambda _: 1.0)
+    monkeypatch.setattr("training.data.pairs.draw_fade", lambda _: 1.0)
     for drawn in (title, None):
         monkeypatch.setattr(Title, "draw", lambda *_, drawn=drawn: drawn)
         for crop in (0, 32):
-            pairs = PairDataset(views, PRESET, crop=crop, seed=3, length=4, vary=True)
+            pairs = PairDataset(views, PRESET, crop=crop, seed=3, length=4)
             item = pairs[1]
             assert item["title"].shape == (1, *item["sdr"].shape[1:])
             if drawn is None:
@@ -251,24 +237,51 @@ def test_a_fade_is_one_of_signal_and_a_dim_scene_is_dark_before_its_grade(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     views = read_index(cache)
-    film = Film.draw(np.random.default_rng(0), operator="clip")
 
     def pair(*, dim: float = 1.0, fade: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
-        monkeypatch.setattr("training.pairs.draw_dim", lambda _: dim)
-        monkeypatch.setattr("training.pairs.draw_fade", lambda _: fade)
+        monkeypatch.setattr("training.data.pairs.draw_dim", lambda _: dim)
+        monkeypatch.setattr("training.data.pairs.draw_fade", lambda _: fade)
         monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
+        monkeypatch.setattr(Encoding, "draw", lambda _: PLAYER)
         rng = np.random.default_rng(2)
-        sdr, hdr, *_ = make_pair(views[0], rng, PRESET, film, vary_with=views)
+        sdr, hdr, *_ = make_pair(views[0], rng, PRESET, operator="clip", augment_with=views)
         return sdr, hdr
 
     whole, half, dark = pair(), pair(fade=0.5), pair(dim=0.25)
     assert torch.allclose(half[0], whole[0] / 2, atol=2.5 / 219)
-    assert torch.allclose(half[1], whole[1] * 0.5 ** DISPLAY_POWERS[film.encoding])
+    assert torch.allclose(half[1], whole[1] * 0.5**PLAYER.power)
     shadows = (whole[1] > 0.01) & (whole[1] < 0.2)
     assert float((dark[1] / whole[1])[shadows].median()) == pytest.approx(0.25, rel=0.1)
 
 
-def test_photographs_are_srgb_and_made_by_operators_of_their_own() -> None:
-    films = [Film.draw(np.random.default_rng(n), mix="photo") for n in range(40)]
-    assert {film.encoding for film in films} == {"srgb"}
-    assert {film.name for film in films} == set(PHOTO_OPERATORS)
+def test_a_view_with_an_sdr_picture_is_mostly_used_with_that(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = read_index(cache)[0]
+    height, width = view.load().shape[-2:]
+    cv2.imwrite(str(tmp_path / "own.png"), np.full((height, width, 3), 102, np.uint8))
+    own = replace(view, sdr=tmp_path / "own.png", levels=Levels(view=0.18, scene=0.18))
+    monkeypatch.setattr(Degradation, "draw", lambda _: Degradation())
+    pairs = [make_pair(own, np.random.default_rng(n), PRESET) for n in range(20)]
+    theirs = [pair for pair in pairs if pair.operator == "own"]
+    assert 10 < len(theirs) < 20
+    assert torch.allclose(theirs[0].sdr_signal, torch.tensor(0.4), atol=0.01)
+    truth = view.load().clamp(max=PRESET.peak)
+    assert any(torch.allclose(theirs[0].hdr, t, rtol=1e-3) for t in (truth, truth.flip(-1)))
+
+
+def test_a_lattice_of_pixels_keeps_its_place(cache: Path) -> None:
+    """GridNet predicts the same for every second pixel with the others and without."""
+    views = read_index(cache)
+    torch.manual_seed(0)
+    model = GridNet(channels=8, hidden=16).eval().requires_grad_(False)
+    torch.nn.init.normal_(model.places[-1].weight)  # type: ignore[arg-type]
+    whole = PairDataset(views, PRESET, crop=0, seed=1, length=4, measured=True)[2]
+    part = PairDataset(views, PRESET, crop=0, seed=1, length=4, every=2, measured=True)[2]
+    assert part["sdr"].shape[-1] * 2 == whole["sdr"].shape[-1]
+    made = [
+        model(*(item[k][None] for k in ("sdr", "small", "statistics", "window")))[0]
+        for item in (whole, part)
+    ]
+    taken = [made[0][..., top::2, left::2] for top in (0, 1) for left in (0, 1)]
+    assert min(float((each - made[1]).abs().max()) for each in taken) < 1e-5

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from training.__main__ import main
-from training.data.splits import HELD_OUT_SCENES, choose_held_out
+from training.data.splits import HELD_OUT_SCENES, choose_held_out, split_views
 from training.data.views import View, read_index
 from training.paper.layout import list_layout
-from training.validate import make_examples, split_views
+from training.validate import make_examples
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -15,19 +15,10 @@ from training.config import (
     Config,
     OptimizerConfig,
     TrainingError,
-    build,
 )
-from training.evaluate import published_method
-from training.evaluation.items import items_from_layout
-from training.evaluation.metrics import Scorer, pq_psnr
-from training.export import export
-from training.films import ALONE, draw_among
-from training.paper.layout import LayoutDataset
 from training.train import build_model, learning_rate, train
-from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.models import GMNet, GridNet
-from vs_gainmap.models.weights import load_weights, save_weights
+from vs_gainmap.models.weights import save_weights
 
 
 def test_schedule_warms_up_and_decays() -> None:
@@ -47,47 +38,6 @@ def test_network_starts_at_zero_stops() -> None:
     stops = low + gain_map * (qmax * high - low)
     assert stops.abs().mean() < 0.6
     assert qmax.item() == pytest.approx(0.8, abs=0.3)
-
-
-def test_overfits_two_pictures(layout: Path, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config = tiny(layout, steps=100)
-    model = train(config, tmp_path)
-    weights_path = tmp_path / "tiny.safetensors"
-    digest = export([tmp_path / CHECKPOINT], weights_path)
-    assert len(digest) == 64
-    weights = load_weights(weights_path)
-    assert weights.preset == config.preset.build()
-    state = weights.model.state_dict()
-    assert all(torch.allclose(v, state[k], atol=2e-3) for k, v in model.state_dict().items())
-
-    item = LayoutDataset(layout / "train", PRESET, crop=32, seed=0, length=1)[0]
-    with torch.inference_mode():
-        gain_map, qmax = model(item["sdr"][None], item["thumbnail"][None])
-    stops = (PRESET.min_log_gain + gain_map * (qmax * 2 - PRESET.min_log_gain)).clamp(-1, 2)
-    light = SDR_EOTFS["gamma22"](item["sdr"]) * torch.exp2(stops[0])
-    wide = convert_primaries(light, "bt709", "bt2020").clamp(min=0)
-    plain = convert_primaries(SDR_EOTFS["gamma22"](item["sdr"]), "bt709", "bt2020").clamp(min=0)
-    assert pq_psnr(wide * 203, item["hdr"] * 203) > 36
-    assert pq_psnr(plain * 203, item["hdr"] * 203) < 32
-
-    first = next(items_from_layout(layout / "test", PRESET))
-    scorer = Scorer(peak_nits=PRESET.peak_nits, published=True)
-    assert scorer(published_method(weights)(first).nits, first.truth)["norm_psnr"] > 20
-
-
-def test_pictures_are_judged_with_some_of_their_own_film() -> None:
-    config = build(Config, {"data": {"batch": 8, "film": 4}})
-    among = torch.stack([draw_among(config, step) for step in range(50)])
-    torch.testing.assert_close(among.sum(2), torch.ones(50, 8))
-    assert float(among[:, :4, 4:].abs().max()) == 0
-    assert float(among[:, 4:, :4].abs().max()) == 0
-    assert float(torch.diagonal(among, dim1=1, dim2=2).min()) > 0
-    sizes = (among > 0).sum(2).unique().tolist()
-    assert sizes == [1, 2, 3, 4]
-    alone = float(((among > 0).sum(2) == 1).float().mean())
-    assert ALONE < alone < ALONE + 0.3
-    torch.testing.assert_close(draw_among(config, 7), among[7])
 
 
 def test_each_set_counts(layout: Path, tmp_path: Path) -> None:

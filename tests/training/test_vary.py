@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.grade import draw_subtitles
-from training.vary import (
+from training.data.augment import (
     CARDS,
     DIMMED,
     FADED,
@@ -20,6 +19,7 @@ from training.vary import (
     draw_dim,
     draw_fade,
 )
+from training.data.grade import draw_subtitles
 from vs_gainmap.color.primaries import luminance
 
 

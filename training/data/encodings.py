@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 from torch import Tensor
 
-from vs_gainmap.color.transfer import (
-    bt709_oetf,
-    bt1886_inverse_eotf,
-    gamma22_inverse_eotf,
-    srgb_inverse_eotf,
-)
+from vs_gainmap.color.transfer import srgb_inverse_eotf
 
-Encoding = Literal["bt1886", "gamma22", "srgb", "bt709"]
-# Video is mastered for BT.1886 displays, and zscale, libplacebo and players encode for one;
-# photographs and web video are sRGB or 2.2; the camera's OETF of BT.709 turns up where
-# software takes it for the display's curve. No picture tells which it was, and between 2.4 and
-# 2.2 lie half a stop in the shadows: every tenth that goes elsewhere costs all the others.
-VIDEO_ENCODINGS: dict[Encoding, float] = {
-    "bt1886": 0.85,
-    "gamma22": 0.08,
-    "srgb": 0.05,
-    "bt709": 0.02,
-}
-# Photographs carry a profile that says so.
-PHOTO_ENCODINGS: dict[Encoding, float] = {"srgb": 1.0}
-# What a fade of the signal does to the light of the display that it is coded for.
-DISPLAY_POWERS: dict[Encoding, float] = {"bt1886": 2.4, "gamma22": 2.2, "srgb": 2.2, "bt709": 2.4}
+# Share of BT.1886 with a black level, of a pure power, and of sRGB.
+BLACK_LEVEL, PURE_POWER = 0.65, 0.15
 
 
-def encode_sdr(linear: Tensor, encoding: Encoding) -> Tensor:
-    """Encode linear SDR light, 0..1, as a signal, 0..1."""
-    curves = {
-        "bt1886": bt1886_inverse_eotf,
-        "gamma22": gamma22_inverse_eotf,
-        "srgb": srgb_inverse_eotf,
-        "bt709": bt709_oetf,
-    }
-    return curves[encoding](linear)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """The inverse EOTF of ITU-R BT.1886, with the display's black level, or that of sRGB."""
+
+    power: float = 2.4
+    black: float = 0.0
+    """Light of the display's black, as a share of its white."""
+    srgb: bool = False
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw: mostly BT.1886 at a contrast of a few hundred to a thousand, as players have it.
+
+        No picture tells which it was. Between pure powers of 2.2 and 2.4 lies half a stop in the
+        shadows; the black level and sRGB's straight foot make more of it there.
+        """
+        kind = rng.random()
+        if kind < BLACK_LEVEL:
+            black = math.exp(rng.uniform(math.log(0.0015), math.log(0.006)))
+            return cls(power=rng.uniform(2.3, 2.8), black=black)
+        if kind < BLACK_LEVEL + PURE_POWER:
+            return cls(power=2.2 if rng.random() < 0.8 else 2.4)
+        return cls(power=2.2, srgb=True)
+
+    def __call__(self, linear: Tensor) -> Tensor:
+        """Encode linear light, 0..1, as a signal, 0..1."""
+        if self.srgb:
+            return srgb_inverse_eotf(linear)
+        foot = self.black ** (1 / self.power)
+        return (linear.clamp(min=self.black) ** (1 / self.power) - foot) / (1 - foot)
+
+
+SRGB = Encoding(power=2.2, srgb=True)
+# What players make for an SDR display of 1000:1.
+PLAYER = Encoding(black=0.001)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.grade import Levels
 from training.data.sources import Still, find_sources, read_source
-from training.lighting import Levels
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
 
@@ -100,20 +100,21 @@ def _rotation(axis: int, angle: float) -> np.ndarray:
     return matrix
 
 
-def random_window(picture: Tensor, rng: np.random.Generator, width: int, height: int) -> Tensor:
-    """Cut a random window of the wanted aspect out of a photograph, and resize it."""
+def draw_window(picture: Tensor, rng: np.random.Generator, aspect: float) -> tuple[slice, slice]:
+    """Draw a window of an aspect in a photograph: rows and columns."""
     ph, pw = picture.shape[-2:]
-    scale = min(pw / width, ph / height)
-    take = scale * rng.uniform(0.6, 1.0)
-    w, h = max(int(width * take), 2), max(int(height * take), 2)
+    take = min(pw / aspect, ph) * rng.uniform(0.6, 1.0)
+    w, h = max(int(aspect * take), 2), max(int(take), 2)
     x, y = int(rng.integers(0, pw - w + 1)), int(rng.integers(0, ph - h + 1))
-    window = np.ascontiguousarray(picture[:, y : y + h, x : x + w].numpy().transpose(1, 2, 0))
-    filtering = cv2.INTER_AREA if w > width else cv2.INTER_LINEAR
-    return torch.from_numpy(
-        np.ascontiguousarray(
-            cv2.resize(window, (width, height), interpolation=filtering).transpose(2, 0, 1)
-        )
-    )
+    return slice(y, y + h), slice(x, x + w)
+
+
+def resize(picture: Tensor, width: int, height: int) -> Tensor:
+    """Resize (3, H, W): averaged where it gets smaller, bilinear where larger."""
+    planes = np.ascontiguousarray(picture.numpy().transpose(1, 2, 0))
+    filtering = cv2.INTER_AREA if planes.shape[1] > width else cv2.INTER_LINEAR
+    resized = cv2.resize(planes, (width, height), interpolation=filtering)
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))
 
 
 def log_average(linear: Tensor, *, panorama: bool = False) -> float:
@@ -161,10 +162,14 @@ def render_still(
     rows: list[dict[str, object]] = []
     scene = 0.0 if still.graded else log_average(still.linear, panorama=still.panorama)
     for number in range(first, first + views):
+        sides = [still.linear] if still.sdr is None else [still.linear, still.sdr]
         if still.panorama:
-            view = perspective(still.linear, Camera.draw(rng), width, height)
+            camera = Camera.draw(rng)
+            shown = [perspective(side, camera, width, height) for side in sides]
         else:
-            view = random_window(still.linear, rng, width, height)
+            window = (slice(None), *draw_window(still.linear, rng, width / height))
+            shown = [resize(side[window], width, height) for side in sides]
+        view = shown[0]
         name = f"{still.name}_{number:05d}.npy"
         stored = as_stored(view, graded=still.graded)
         if stored is not None:
@@ -173,6 +178,10 @@ def render_still(
             levels = Levels.known(view=log_average(view), scene=scene)
             if levels is not None:
                 row |= {"level": levels.view, "scene_level": levels.scene}
+            if still.sdr is not None:
+                row["sdr"] = f"{name.removesuffix('.npy')}.png"
+                bgr = (shown[1].flip(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+                cv2.imwrite(str(out / f"{name.removesuffix('.npy')}.png"), bgr.contiguous().numpy())
             rows.append(row)
     return rows
 
@@ -194,7 +203,8 @@ def render_views(
     Args:
         folders: searched for HDR pictures, each once.
         out: gets ``<scene>_<nnnnn>.npy``, float16 (3, height, width), BT.2020, and the index.
-        views: of each panorama; photographs get a quarter as many, frames of a video one.
+        views: of each panorama and gain map photo; other photographs get a quarter as many, frames
+            of a video one.
         width: of a view.
         height: of a view.
         seed: of the cameras.
@@ -213,7 +223,9 @@ def render_views(
         before = len(rows)
         try:
             for still in read_source(path, video_frames=video_frames):
-                count = views if still.panorama else 1 if still.graded else max(views // 4, 1)
+                # A camera's own pairs are few and worth most.
+                many = still.panorama or still.sdr is not None
+                count = views if many else 1 if still.graded else max(views // 4, 1)
                 rows += render_still(
                     still, out, rng, first=len(rows), views=count, width=width, height=height
                 )

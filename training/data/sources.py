@@ -20,7 +20,9 @@ from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primari
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapMetadata, Triple, apply_gain_map
+from vs_gainmap.photo.extract import as_sdr_base
 from vs_gainmap.photo.options import ReadOptions
+from vs_gainmap.photo.predict import network_signal
 from vs_gainmap.photo.read import read_photo
 from vs_gainmap.photo.render import render_photo
 from vs_gainmap.untrusted import read_json
@@ -38,12 +40,15 @@ class Still:
         linear: (3, H, W), float32, BT.2020, at least 0; in cd/m2 when `graded`, else relative.
         graded: whether it is a finished picture for a display.
         panorama: whether it is equirectangular.
+        sdr: the SDR picture that a camera made of it, (3, H, W), 0..1, sRGB signal, whose white is
+            1.0 of `linear`; None where there is none.
     """
 
     name: str
     linear: Tensor
     graded: bool
     panorama: bool
+    sdr: Tensor | None = None
 
 
 def _to_tensor(rgb: np.ndarray) -> Tensor:
@@ -93,9 +98,11 @@ def _gainmap_js(fields: dict[str, list[float]]) -> GainMapMetadata:
     )
 
 
-def read_gain_map_photo(path: Path) -> np.ndarray:
-    """Read a gain map photo (Ultra HDR, ISO 21496-1, Adobe, Apple) in full, in BT.709."""
-    return render_photo(read_photo(path, ReadOptions(sampling="smooth")), primaries="bt709")
+def read_gain_map_photo(path: Path) -> tuple[np.ndarray, Tensor]:
+    """Read a gain map photo (Ultra HDR, ISO 21496-1, Adobe, Apple): light in BT.709, and SDR."""
+    photo = as_sdr_base(read_photo(path, ReadOptions(sampling="smooth")))
+    light = render_photo(photo, primaries="bt709", turn=False)
+    return light, network_signal(photo.picture)
 
 
 def read_pq_png(path: Path) -> np.ndarray:
@@ -129,6 +136,7 @@ def read_still(path: Path) -> Still:
     suffix = path.suffix.lower()
     graded = suffix == ".png"
     source: PrimariesName | Primaries = "bt2020" if graded else "bt709"
+    sdr: Tensor | None = None
     if suffix == ".hdr":
         rgb = read_radiance(path)
     elif suffix == ".exr":
@@ -136,7 +144,7 @@ def read_still(path: Path) -> Still:
     elif path.name.endswith(".ldr.webp"):
         rgb = read_gain_map_folder(path)
     elif suffix in PHOTO_SUFFIXES:
-        rgb = read_gain_map_photo(path)
+        rgb, sdr = read_gain_map_photo(path)
     elif graded:
         rgb = read_pq_png(path)
     else:
@@ -150,6 +158,7 @@ def read_still(path: Path) -> Still:
         linear=linear,
         graded=graded,
         panorama=not graded and abs(width / height - 2) < 0.02,
+        sdr=sdr,
     )
 
 

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
+from training.data.views import View
+
 # Whole panoramas (and photographs) that are for validation and test only.
 HELD_OUT_SCENES = frozenset(
     {
@@ -58,3 +60,22 @@ def _place(scene: str) -> float:
     """Return where a name's hash lies, 0..1."""
     digest = hashlib.sha256(scene.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split_views(
+    views: list[View],
+    *,
+    scenes: Collection[str] | None = None,
+    held_out: Collection[str] = (),
+) -> tuple[list[View], list[View]]:
+    """Return views of training scenes and of held-out scenes.
+
+    Args:
+        views: of one folder.
+        scenes: names of all scenes of the data set, where it has more folders than this one.
+        held_out: shell patterns of the scenes to hold out; see `choose_held_out`.
+    """
+    names = {view.scene for view in views} if scenes is None else scenes
+    chosen = choose_held_out(names, held_out)
+    train = [view for view in views if view.scene not in chosen]
+    return train, [view for view in views if view.scene in chosen]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.grade import Levels
 from training.data.scenes import INDEX
-from training.lighting import Levels
 from vs_gainmap.errors import MediaError
 
 # Shrunk views that each loading process keeps in memory: at 192x128, 0.15 MB each.
@@ -42,6 +43,7 @@ class View:
         scene: its name; see `splits`.
         graded: in cd/m2; otherwise relative light.
         levels: light levels where 1.0 is diffuse white; None where unknown.
+        sdr: the SDR picture that came with it, .png; None where none did.
         shrink: side of the squares of pixels that are averaged when it is loaded.
     """
 
@@ -49,6 +51,7 @@ class View:
     scene: str
     graded: bool
     levels: Levels | None = None
+    sdr: Path | None = None
     shrink: int = 1
 
     def load(self) -> Tensor:
@@ -60,6 +63,21 @@ class View:
         if self.shrink == 1:
             return _read(self.path)
         return _read_shrunk(self.path, self.shrink).float()
+
+    def load_sdr(self) -> Tensor | None:
+        """Return the SDR picture that came with the view, (3, H, W), 0..1, or None.
+
+        Raises:
+            MediaError: it is not there, or damaged.
+        """
+        if self.sdr is None:
+            return None
+        bgr = cv2.imread(str(self.sdr), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise MediaError(f"training: {self.sdr} can't be read")
+        rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
+        signal = torch.from_numpy(rgb).float() / 255
+        return functional.avg_pool2d(signal[None], self.shrink)[0] if self.shrink > 1 else signal
 
 
 def read_index(folder: Path) -> list[View]:
@@ -78,6 +96,7 @@ def read_index(folder: Path) -> list[View]:
             scene=row["scene"],
             graded=row["graded"],
             levels=Levels(view=row["level"], scene=row["scene_level"]) if "level" in row else None,
+            sdr=folder / row["sdr"] if "sdr" in row else None,
         )
         for row in rows
     ]

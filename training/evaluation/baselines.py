@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.operators.base import TINY
-from training.operators.itu import method_c_nits
+from training.data.operators.base import TINY
+from training.data.operators.itu import method_c_nits
 from vs_gainmap.color.primaries import convert_primaries, luminance, rgb_to_xyz_matrix
 from vs_gainmap.color.transfer import (
     REFERENCE_WHITE_NITS,

@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.encodings import PLAYER
+from training.data.grade import Master
+from training.data.operators import OPERATORS, Operator
+from training.data.pairs import Conversion, show
 from training.data.video import read_frames
 from training.data.views import View
 from training.evaluate import Item
-from training.grade import Master
-from training.operators import OPERATORS, Operator
-from training.pairs import make_sdr, make_thumbnail, show
 from training.paper.layout import list_layout, render
 from training.validate import make_examples, to_nits
 from vs_gainmap.gainmap import GainMapPreset
@@ -23,24 +23,17 @@ from vs_gainmap.video.index import scan
 
 # Frames of a run: two changes, and one more picture of the same place is hardly another picture.
 RUN = 3
-# A survey's pictures become thumbnails: they are no larger than it takes.
-SURVEY_LINES = 288
 # Mean difference of SDR signals across which there is a cut, and no flicker.
 CUT = 0.1
 
 
-def items_from_views(
-    views: list[View], preset: GainMapPreset, per_operator: int, survey: int = 0
-) -> Iterator[Item]:
+def items_from_views(views: list[View], preset: GainMapPreset, per_operator: int) -> Iterator[Item]:
     """Yield held-out views through every operator, as validation has them."""
-    for number, example in enumerate(
-        make_examples(views, preset, per_operator=per_operator, survey=survey)
-    ):
+    for number, example in enumerate(make_examples(views, preset, per_operator=per_operator)):
         yield Item(
             name=f"{example.scene}_{number:03d}",
             operator=example.operator,
             sdr_signal=example.sdr_signal.float(),
-            survey=example.survey,
             truth=example.hdr.float() * preset.sdr_white,
         )
 
@@ -80,7 +73,6 @@ def items_from_video(
     lines: int = 0,
     step: int = 8,
     seed: int = 0,
-    survey: int = 0,
     length: int = RUN,
 ) -> Iterator[Item]:
     """Yield frames of HDR video through every operator at its usual settings.
@@ -92,22 +84,14 @@ def items_from_video(
         lines: larger frames are shrunk to this height, in light; 0 leaves them.
         step: sides are cut to multiples of it.
         seed: 1 swaps the color space that each operator works in.
-        survey: how many more pictures of the same file come along as thumbnails.
         length: frames of a run, between which flicker is measured.
     """
     for row, path in enumerate(paths):
         runs = read_runs(path, places=count, length=length, lines=lines, step=step)
-        others = []
-        if survey:
-            small = min(lines or SURVEY_LINES, SURVEY_LINES)
-            others = [p for (p,) in read_runs(path, places=survey, lines=small, step=step)]
-        pictures = [*others, *(p for run in runs for p in run)]
-        peak = max(300.0, *(float(p.max()) for p in pictures))
+        peak = max(300.0, *(float(p.max()) for run in runs for p in run))
         settings = [(name, o) for name, entry in OPERATORS.items() for o in entry.usual]
         for column, (name, operator) in enumerate(settings):
             wide = (row + column + seed) % 2 == 0
-            heard = [sdr_of(Master(nits=p, peak_nits=peak), operator, wide) for p in others]
-            seen = torch.cat([make_thumbnail(p[None]) for p in heard]) if heard else None
             for place, frames in enumerate(runs):
                 before: Tensor | None = None
                 for nits in frames:
@@ -122,15 +106,14 @@ def items_from_video(
                         truth=show(master, preset, rolled=False) * preset.sdr_white,
                         sequence=f"{path.stem}/{name}/{column}/{place}" if length > 1 else None,
                         follows=before is not None,
-                        survey=seen,
                     )
                     before = signal
 
 
 def sdr_of(master: Master, operator: Operator, wide: bool) -> Tensor:
     """Return the SDR that an operator makes of a master, (3, H, W), 0..1, in steps of 8 bits."""
-    signal = make_sdr(master, operator, wide=wide, encoding="bt1886")
-    return (signal * 255).round() / 255
+    convert = Conversion(name="", operator=operator, encoding=PLAYER, wide=wide)
+    return (convert(master) * 255).round() / 255
 
 
 def _shrink(picture: Tensor, lines: int) -> Tensor:

@@ -13,25 +13,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.data.encodings import DISPLAY_POWERS
+from training.data.degrade import rgb_to_ycbcr
+from training.data.encodings import PLAYER
+from training.data.grade import Grade, Master, quantize_pq
+from training.data.operators import OPERATORS
+from training.data.pairs import Conversion, show
 from training.data.scenes import Camera, log_average, perspective
 from training.data.sources import Still, find_sources, read_still, scene_name
 from training.data.splits import choose_held_out
 from training.data.video import VIDEO_SUFFIXES
-from training.degrade import rgb_to_ycbcr
-from training.grade import Grade, Master, quantize_pq
-from training.operators import OPERATORS
-from training.pairs import make_sdr, show
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
 RATE = 24
 # Scenes take these operators in turn, at their usual settings.
-SHOT_OPERATORS = ("bt2390", "bt2446a", "hable", "clip")
+SHOT_OPERATORS = ("libplacebo", "camera", "reinhard", "clip")
 # Factors on a scene's light: of a flash, and of a dark shot.
 FLASH, DARK = 6.0, 0.045
 # A fade is made in the signal; this is what it does to the light of a BT.1886 display.
-FADE_GAMMA = DISPLAY_POWERS["bt1886"]
+FADE_GAMMA = PLAYER.power
 CUT = "cut"
 
 
@@ -132,7 +132,8 @@ class Scene:
         view = perspective(self.panorama, _camera(self.yaw + turn), *self.size)
         nits = quantize_pq(self.grade(view * self.exposure * light))
         master = Master(nits=nits, peak_nits=self.grade.peak_nits)
-        sdr = make_sdr(master, OPERATORS[self.operator].usual[0], wide=False, encoding="bt1886")
+        operator = OPERATORS[self.operator].usual[0]
+        sdr = Conversion(name=self.operator, operator=operator, encoding=PLAYER)(master)
         return sdr, show(master, self.preset, rolled=False) * self.preset.sdr_white
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from training.data.grade import draw_subtitles
 from training.evaluate import Item
-from training.grade import draw_subtitles
 from vs_gainmap.color.transfer import bt1886_eotf
 from vs_gainmap.gainmap import GainMapPreset
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
+from training.data.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.gainmap import GainMapPreset, render_hdr

@@ -9,10 +9,10 @@ import numpy as np
 from tqdm import tqdm
 
 from training.config import PresetConfig
+from training.data.pairs import make_pair
+from training.data.splits import split_views
 from training.data.views import View, read_index
-from training.pairs import Film, make_pair
 from training.paper.layout import write_pair
-from training.validate import split_views
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.photo.dataset import write_preset
@@ -70,7 +70,7 @@ def make_layout(
             rng = np.random.default_rng([seed, split == "test", index])
             view: View = rows[int(rng.integers(len(rows)))]
             write_pair(
-                make_pair(view, rng, preset, Film.draw(rng)),
+                make_pair(view, rng, preset),
                 f"{index + 1:07d}",
                 out / split,
                 preset,

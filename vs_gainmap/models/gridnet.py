@@ -1,34 +1,25 @@
 """GridNet: the fast model. A thumbnail becomes tone curves on a bilateral grid, and Qmax.
 
-A gain map is nearly a tone curve that varies slowly over the picture, so the network looks at
-the thumbnail alone: at its histograms, which tell the operator that made the SDR, and at its
-layout through a few strided convolutions. One picture says little about the operator, but a whole
-film was made by one: pictures from all over it (a survey) testify, and what they say on average
-and at its strongest is judged beside each picture's own: few pictures have the highlights that
-tell a clip from a roll-off, and a mean alone drowns them. Its output is a grid of curves over
-luma (a bilateral grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral
-Learning", SIGGRAPH 2017), sliced with each pixel's own luma, plus one curve over max(RGB).
-Slicing costs a few operations a pixel, whatever the size, and edges stay where the luma has
-them.
+A gain map is nearly a tone curve that varies slowly over the picture, so the network sees the
+thumbnail alone: its histograms, which say most about the operator that made the SDR, and its
+layout through a few strided convolutions. Its output is a grid of curves over luma (a bilateral
+grid, Chen et al., SIGGRAPH 2007; predicted as in Gharbi et al., "Deep Bilateral Learning",
+SIGGRAPH 2017), sliced with each pixel's own luma, plus one curve over max(RGB). Slicing costs a
+few operations a pixel, whatever the size, and edges stay where the luma has them.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.models.statistics import STATISTICS, luma, statistics
 
 BINS = 16
 CELLS = 16
-# Pictures among which the strongest is looked for. A maximum grows with their number, so a larger
-# survey is taken in groups of about as many.
-PEAK_OF = 32
 
 
 class GridFeatures(NamedTuple):
@@ -48,14 +39,10 @@ class GridNet(nn.Module):
     Args:
         channels: width of the convolutions at their end.
         hidden: width of the perceptron.
-        peaks: whether the survey's strongest testimony is heard beside the mean; sets made before
-            there was one don't.
     """
 
-    def __init__(self, channels: int = 64, hidden: int = 192, *, peaks: bool = True) -> None:
+    def __init__(self, channels: int = 64, hidden: int = 192) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.peaks = peaks
         narrow, middle = channels * 3 // 8, channels * 3 // 4
         # The thumbnail is halved first: 128 -> 64 -> 32 -> 16.
         self.layout = nn.Sequential(
@@ -68,18 +55,12 @@ class GridNet(nn.Module):
             nn.Conv2d(channels, channels, 3, 1, 1),
             nn.ReLU(inplace=True),
         )
-        self.normalize = nn.BatchNorm1d(STATISTICS, affine=False, momentum=0.01)
-        self.witness = nn.Sequential(
+        self.code = nn.Sequential(
             nn.Linear(STATISTICS + channels, hidden),
             nn.GELU(),
             nn.Dropout(0.1),
             nn.Linear(hidden, hidden),
             nn.GELU(),
-        )
-        self.judge = nn.Sequential(
-            nn.Linear(hidden + self.survey_size, hidden),
-            nn.GELU(),
-            nn.Dropout(0.1),
         )
         self.curves = nn.Linear(hidden, 2 * BINS + 1)
         self.context = nn.Linear(hidden, channels)
@@ -101,145 +82,46 @@ class GridNet(nn.Module):
             RuntimeError: names or shapes do not fit.
         """
         hidden, channels = state["curves.weight"].shape[1], state["context.weight"].shape[0]
-        model = cls(channels, hidden, peaks=state["judge.0.weight"].shape[1] == 3 * hidden)
+        model = cls(channels, hidden)
         model.load_state_dict(state, strict=True)
         return model
 
-    @property
-    def survey_size(self) -> int:
-        """Return the length of what `gather` makes."""
-        return (2 if self.peaks else 1) * self.hidden
-
-    def with_peaks(self) -> GridNet:
-        """Return a network that says what this one says, and can learn to hear the strongest."""
-        if self.peaks:
-            return self
-        state = self.state_dict()
-        known = state["judge.0.weight"]
-        state["judge.0.weight"] = torch.cat(
-            [known, known.new_zeros(known.shape[0], self.hidden)], 1
-        )
-        return GridNet.from_state_dict(state)
-
     def set_start(self, map_value: float, qmax_norm: float) -> None:
-        """Let an untrained network say this map value everywhere, and this Qmax."""
+        """Let an untrained network predict this map value everywhere, and this Qmax."""
         with torch.no_grad():
             self.curves.bias[:BINS].fill_(map_value)
             self.curves.bias[2 * BINS].fill_(qmax_norm)
 
-    def see(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
-        """Look at a picture: all that is judged and testified comes of this.
-
-        Args:
-            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1.
-
-        Returns:
-            Its layout, (N, channels, CELLS, CELLS), and statistics, (N, STATISTICS).
-        """
-        small, measured = self._measure(thumbnail)
-        return self.layout(small), measured
-
-    def say(self, measured: Tensor, layout_mean: Tensor) -> Tensor:
-        """Return what pictures testify, (N, hidden), of statistics and each layout's mean."""
-        said: Tensor = self.witness(torch.cat([self.normalize(measured), layout_mean], dim=1))
-        return said
-
-    def _look(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
-        seen, measured = self.see(thumbnail)
-        return seen, self.say(measured, seen.mean(dim=(2, 3)))
-
-    def _measure(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a thumbnail of half the size, and its statistics."""
-        small = functional.avg_pool2d(thumbnail, 2)
-        return small, statistics(small)
-
-    def testify(self, thumbnail: Tensor) -> Tensor:
-        """Return what a picture says of how its film was made.
-
-        Args:
-            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1.
-
-        Returns:
-            (N, hidden), for `gather`.
-        """
-        return self._look(thumbnail)[1]
-
-    def gather(self, testimonies: Tensor) -> Tensor:
-        """Return the survey of a film: what its pictures say on average, and at its strongest.
-
-        Args:
-            testimonies: (N, hidden), from `testify`, of pictures in the film's order.
-
-        Returns:
-            (1, survey_size): the mean, and beside it the strongest of each value among `PEAK_OF`
-            pictures, averaged over as many groups as there are, each spread over the film.
-        """
-        mean = testimonies.mean(0, keepdim=True)
-        if not self.peaks:
-            return mean
-        groups = max(round(len(testimonies) / PEAK_OF), 1)
-        peaks = [testimonies[first::groups].amax(0) for first in range(groups)]
-        return torch.cat([mean, torch.stack(peaks).mean(0, keepdim=True)], dim=1)
-
-    def gather_among(self, testimonies: Tensor, among: Tensor) -> Tensor:
-        """Return one survey a row of `among`; see `analyze`."""
-        mean = among.to(testimonies) @ testimonies
-        if not self.peaks:
-            return mean
-        left_out = (among == 0).unsqueeze(-1)
-        peaks = testimonies.unsqueeze(0).masked_fill(left_out, -math.inf).amax(1)
-        return torch.cat([mean, peaks], dim=1)
-
-    def analyze(
-        self,
-        thumbnail: Tensor,
-        survey: Tensor | None = None,
-        among: Tensor | None = None,
-    ) -> GridFeatures:
-        """Judge a picture.
+    @staticmethod
+    def measure(thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """Measure a thumbnail; there are no weights in this.
 
         Args:
             thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1, of the whole picture.
-            survey: (N or 1, survey_size), of the film, from `gather`; None knows this picture
-                alone.
-            among: (N, N), for training: row n weighs the batch's testimonies for picture n,
-                and sums to 1; those of no weight are not in the survey, whose place it takes.
+
+        Returns:
+            It at half the size, (N, 3, 128, 128), and its statistics, (N, STATISTICS).
+        """
+        small = functional.avg_pool2d(thumbnail, 2)
+        return small, statistics(small)
+
+    def analyze(self, thumbnail: Tensor) -> GridFeatures:
+        """Predict curves and Qmax.
+
+        Args:
+            thumbnail: (N, 3, 256, 256), SDR signal, full range, 0..1, of the whole picture.
 
         Returns:
             Curves and normalised Qmax; those of several pictures may be averaged.
         """
-        seen, own = self._look(thumbnail)
-        if among is not None:
-            survey = self.gather_among(own, among)
-        elif survey is None:
-            survey = self._alone(own)
-        return self.judge_seen(seen, own, survey)
+        return self.analyze_measured(*self.measure(thumbnail))
 
-    def analyze_twice(self, thumbnail: Tensor, survey: Tensor) -> tuple[GridFeatures, GridFeatures]:
-        """Judge a picture with the survey and without; it is looked at once.
-
-        Args:
-            thumbnail: as for `analyze`.
-            survey: as for `analyze`.
-        """
-        seen, own = self._look(thumbnail)
-        return self.judge_seen(seen, own, survey), self.judge_seen(seen, own, self._alone(own))
-
-    def _alone(self, own: Tensor) -> Tensor:
-        """Return the survey of a film of one picture, for each."""
-        return torch.cat([own, own], dim=1) if self.peaks else own
-
-    def judge_seen(self, seen: Tensor, own: Tensor, survey: Tensor) -> GridFeatures:
-        """Judge pictures by what was seen of them, what they say, and their film's survey.
-
-        Args:
-            seen: (N, channels, CELLS, CELLS), layouts, from `see`.
-            own: (N, hidden), from `say`.
-            survey: (N or 1, survey_size), from `gather`.
-        """
-        code = self.judge(torch.cat([own, survey.expand(len(own), -1)], dim=1))
+    def analyze_measured(self, small: Tensor, measured: Tensor) -> GridFeatures:
+        """Predict curves and Qmax of what `measure` returns."""
+        layout = self.layout(small)
+        code = self.code(torch.cat([measured, layout.mean(dim=(2, 3))], dim=1))
         level, curve, qmax_norm = self.curves(code).split([BINS, BINS, 1], dim=1)
-        local = self.places(functional.relu(seen + self.context(code)[:, :, None, None]))
+        local = self.places(functional.relu(layout + self.context(code)[:, :, None, None]))
         # The grid's own mean is the curve's business.
         local = local - local.mean(dim=(2, 3), keepdim=True)
         return GridFeatures(
@@ -288,7 +170,7 @@ class GridNet(nn.Module):
             sdr_signal: (N, 3, H, W), full range, 0..1.
             features: from `analyze`, of the same pictures.
             rows: (N, H, W), where each pixel is, -1 at the picture's upper edge, 1 at its lower.
-            columns: likewise, from left to right.
+            columns: (N, H, W), -1 at its left edge, 1 at its right.
 
         Returns:
             As `predict`.
@@ -311,27 +193,18 @@ class GridNet(nn.Module):
         return sliced + added
 
     def forward(
-        self,
-        sdr_signal: Tensor,
-        thumbnail: Tensor,
-        among: Tensor | None = None,
-        window: Tensor | None = None,
+        self, sdr_signal: Tensor, small: Tensor, measured: Tensor, window: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Judge and slice.
+        """Analyze what was measured, and slice: the part that is trained.
 
         Args:
             sdr_signal: (N, 3, H, W), full range, 0..1.
-            thumbnail: (N, 3, 256, 256), of the whole pictures.
-            among: see `analyze`.
+            small: (N, 3, 128, 128), from `measure`.
+            measured: (N, STATISTICS), from `measure`.
             window: see `predict`.
 
         Returns:
             The map (N, 1, H, W) and qmax_norm (N, 1, 1, 1).
-
-        Raises:
-            ValueError: the thumbnail is not 256x256.
         """
-        if thumbnail.shape[-2:] != (THUMBNAIL_SIZE, THUMBNAIL_SIZE):
-            raise ValueError(f"GridNet: the thumbnail must be 256x256, got {thumbnail.shape[-2:]}")
-        features = self.analyze(thumbnail, among=among)
+        features = self.analyze_measured(small, measured)
         return self.predict(sdr_signal, features, window), features.qmax_norm

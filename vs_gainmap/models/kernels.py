@@ -53,7 +53,9 @@ class CompiledGridNet(GridNet):
         made.layout.to(memory_format=torch.channels_last)
         return made
 
-    def _measure(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+    @staticmethod
+    def measure(thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """Measure a thumbnail; see `GridNet.measure`."""
         count, _, height, width = thumbnail.shape
         small = thumbnail.new_empty(count, 3, height // 2, width // 2)
         measured = thumbnail.new_empty(count, STATISTICS)

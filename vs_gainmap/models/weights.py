@@ -43,18 +43,12 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="5881a88d073a8cbafe0cf1ab038d8e17afc9cf23684b6b7eaab4f3bc5f5a27d1",
-        about="the fast model for general video: white at 203 cd/m2, peak 1000 cd/m2",
-    ),
-    "photo": WeightsEntry(
-        file="gridnet_photo.safetensors",
-        sha256="5ae26f3410184d9edbe8cbbe1ad627e78fc7d7e3943ed40ad8cae49bf36fe2d5",
-        about="the fast model for photographs: SDR as cameras make it",
+        sha256="8d61f155cd2cf300a97a54805a43d1cfffa02cf0851280b70fa5a7d5891f21b6",
+        about="the fast model, for video and photos: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }
 
 DEFAULT_WEIGHTS = "video"
-PHOTO_WEIGHTS = "photo"
 # The set that each name of `model=` stands for.
 MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
 MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vs_gainmap.color.primaries import convert_primaries, luminance
-from vs_gainmap.color.transfer import srgb_inverse_eotf
+from vs_gainmap.color.transfer import SDR_EOTFS, srgb_eotf, srgb_inverse_eotf
 from vs_gainmap.errors import AlreadyHdrError, MediaError
 from vs_gainmap.gainmap import (
     GainMapMetadata,
@@ -25,7 +25,7 @@ from vs_gainmap.gainmap import (
 )
 from vs_gainmap.models.gmnet import THUMBNAIL_SIZE
 from vs_gainmap.models.inference import Predictor, choose_device, choose_dtype
-from vs_gainmap.models.weights import PHOTO_WEIGHTS, load_weights
+from vs_gainmap.models.weights import MODEL_WEIGHTS, load_weights
 from vs_gainmap.photo.input import BAND_ROWS, Signal, bands
 from vs_gainmap.photo.picture import Picture
 from vs_gainmap.photo.profile import ColorProfile
@@ -39,13 +39,15 @@ OFFSET = 1 / 64
 # One channel serves three of which some are near black in a saturated color: a large offset
 # would lift those, and hold down the bright one.
 ONE_CHANNEL_OFFSET = 1 / 1024
+# Light that counts as black where two curves are compared, as a share of SDR white.
+BLACK = 1e-5
 
 
 class PhotoPredictor:
     """A network with its preset, ready for photos; safe to call from several threads.
 
     Args:
-        weights: a bundled name or a path; None takes "photo".
+        weights: a bundled name or a path; None takes "fast".
         preset: see `vs_gainmap.models.weights.load_weights`.
         device: see `vs_gainmap.models.inference.choose_device`.
         dtype: see `vs_gainmap.models.inference.choose_dtype`.
@@ -66,7 +68,7 @@ class PhotoPredictor:
         num_streams: int = 1,
     ) -> None:
         if weights is None:
-            weights = PHOTO_WEIGHTS
+            weights = MODEL_WEIGHTS["fast"]
         loaded = load_weights(weights, preset=preset)
         self.preset = loaded.preset
         where = choose_device(device)
@@ -101,12 +103,33 @@ class PhotoPredictor:
             torch.from_numpy(gain_map)[None, None],
             torch.full((1, 1, 1, 1), qmax_norm),
             self.preset,
-        )
+        )[0, 0]
+        log_gain = log_gain + _curve_difference(small, self.preset)
+        log_gain = log_gain.clamp(self.preset.min_log_gain, self.preset.max_log_gain)
         return PredictedPhoto(
             picture=picture,
-            log_gain=scale_log_gain(log_gain[0, 0], self.preset, strength).numpy()[..., None],
+            log_gain=scale_log_gain(log_gain, self.preset, strength).numpy()[..., None],
             preset=self.preset,
         )
+
+
+def _curve_difference(signal: Tensor, preset: GainMapPreset) -> Tensor:
+    """Return by how many stops the preset's EOTF makes SDR brighter than the sRGB curve does.
+
+    A photo is decoded as its profile says, and the network's gain counts from its own EOTF: the
+    two differ in the shadows.
+
+    Args:
+        signal: (3, H, W), sRGB-coded, 0..1.
+        preset: of the network.
+
+    Returns:
+        (H, W).
+    """
+    before, after = (
+        luminance(eotf(signal), "bt709")[0] + BLACK for eotf in (srgb_eotf, SDR_EOTFS[preset.eotf])
+    )
+    return torch.log2(after / before)
 
 
 def network_signal(picture: Picture) -> Tensor:

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.operators.base import TINY, Light, Spread, draw_spread, mix, spread
+from training.data.operators.base import TINY, Light, mix
 from vs_gainmap.color.primaries import luminance, rgb_to_xyz_matrix
-from vs_gainmap.color.tone_map import eetf
 from vs_gainmap.color.transfer import bt1886_eotf, bt1886_inverse_eotf
 
 
@@ -29,32 +28,7 @@ class HardClip:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw white: reference white, or within half a stop of it."""
-        if rng.random() < 0.5:
-            return cls()
-        return cls(white_nits=203.0 * 2 ** rng.uniform(-0.5, 0.5))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bt2390:
-    """ITU-R BT.2390-11, clause 5.4: the EETF to an SDR display of `target_nits`."""
-
-    target_nits: float = 203.0
-    over: Spread = "max"
-
-    def __call__(self, light: Light) -> Tensor:
-        """Map with the source peak that the metadata say."""
-
-        def curve(nits: Tensor) -> Tensor:
-            mapped = eetf(nits, source_peak=light.peak_nits, target_peak=self.target_nits)
-            return mapped / self.target_nits
-
-        return spread(light, curve, self.over)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a display of 203 cd/m2, seldom of 100 or in between."""
-        target = 203.0 if rng.random() < 0.8 else rng.uniform(100, 203)
-        return cls(target_nits=target, over=draw_spread(rng))
+        return cls(white_nits=203.0 * 2 ** rng.uniform(0.0, 0.6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

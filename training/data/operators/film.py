@@ -1,4 +1,4 @@
-"""Global operators of players, games and film: Reinhard, Hable, Moebius, ACES fits, spline."""
+"""Global operators of converters and games: Reinhard, Hable, Moebius, ACES fits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.operators.base import TINY, Light, Spread, draw_spread, mix, scalar, spread
+from training.data.operators.base import TINY, Light, Spread, draw_spread, mix, scalar, spread
 from vs_gainmap.color.primaries import luminance
-from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
 FfmpegCurve = Literal["hable", "mobius", "reinhard", "gamma", "linear"]
 
@@ -87,13 +86,6 @@ class FfmpegHable(Ffmpeg):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FfmpegReinhard(Ffmpeg):
-    """``tonemap=reinhard`` with its default parameter."""
-
-    curve: FfmpegCurve = "reinhard"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FfmpegMobius(Ffmpeg):
     """``tonemap=mobius`` with its default parameter."""
 
@@ -128,11 +120,9 @@ class Filmic:
 class Reinhard:
     """Reinhard et al., "Photographic Tone Reproduction", SIGGRAPH 2002, eq. 3 and 4.
 
-    With `key` the picture is exposed so that its log-average becomes `key` (eq. 2); without,
-    `white_nits` is 1. `burn` is the light, in units of 1, that becomes white (eq. 4).
+    `white_nits` is 1; `burn` is the light, in units of it, that becomes white (eq. 4).
     """
 
-    key: float | None = None
     white_nits: float = 203.0
     burn: float = math.inf
     over: Spread = "luminance"
@@ -140,8 +130,6 @@ class Reinhard:
     def __call__(self, light: Light) -> Tensor:
         """Map x to x (1 + x / burn^2) / (1 + x)."""
         scale = 1 / self.white_nits
-        if self.key is not None:
-            scale = self.key / light.adaptation()
 
         def curve(nits: Tensor) -> Tensor:
             x = nits * scale
@@ -153,8 +141,7 @@ class Reinhard:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw simple or extended, exposed by key or by a fixed white."""
         return cls(
-            key=rng.uniform(0.09, 0.3) if rng.random() < 0.1 else None,
-            white_nits=float(rng.choice((100.0, 203.0, 203.0, 203.0))),
+            white_nits=203.0 * 2 ** rng.uniform(-0.2, 0.4),
             burn=rng.uniform(4, 10) if rng.random() < 0.4 else math.inf,
             over=draw_spread(rng),
         )
@@ -211,91 +198,3 @@ class AcesHill:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw the exposure around 1.4, which keeps middle grey."""
         return cls(exposure=rng.uniform(0.8, 2.0))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drago:
-    """Drago et al., "Adaptive Logarithmic Mapping", Eurographics 2003, eq. 4."""
-
-    bias: float = 0.85
-
-    def __call__(self, light: Light) -> Tensor:
-        """Map luminance in units of the world adaptation level."""
-        adaptation = light.adaptation()
-        top = max(light.peak_nits / adaptation, 1.0)
-        power = math.log(self.bias) / math.log(0.5)
-
-        def curve(nits: Tensor) -> Tensor:
-            x = (nits / adaptation).clamp(max=top)
-            return torch.log1p(x) / torch.log(2 + 8 * (x / top) ** power)
-
-        at_peak = scalar(curve, light.peak_nits)
-        return spread(light, lambda nits: curve(nits) / at_peak, "luminance")
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw the bias from the authors' 0.7 to 0.9."""
-        return cls(bias=rng.uniform(0.7, 0.9))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spline:
-    """Two polynomials that meet at a knee in PQ, after the default of libplacebo and mpv.
-
-    The knee follows the average light (SMPTE ST 2094-10's idea), or stands at 40 % of the
-    range without it. Below it a parabola, above it a cubic that ends flat at the peak.
-    """
-
-    target_nits: float = 203.0
-    contrast: float = 0.5
-    average_known: bool = True
-    over: Spread = "luminance"
-
-    def __call__(self, light: Light) -> Tensor:
-        """Map with black at zero on both sides."""
-        top_in = _pq(light.peak_nits)
-        top_out = _pq(self.target_nits)
-        if top_in <= top_out:
-            return (light.rgb / self.target_nits).clamp(0.0, 1.0)
-        knee_in, knee_out = self._knee(light, top_in, top_out)
-        ratio = min(max(1.5 * (light.peak_nits / self.target_nits - 1), 0.2), 1.2)
-        slope = (knee_out / knee_in) ** ((1 - self.contrast) * ratio)
-        low = (slope * knee_in - knee_out) / knee_in**2
-        span, rise = top_in - knee_in, top_out - knee_out
-        cubic = (slope * span - rise) / (2 * span**3)
-        square = -3 * (slope * span - rise) / (2 * span**2)
-
-        def curve(nits: Tensor) -> Tensor:
-            x = pq_inverse_eotf(nits).clamp(max=top_in) - knee_in
-            y = torch.where(x > 0, ((cubic * x + square) * x + slope) * x, (low * x + slope) * x)
-            return pq_eotf((y + knee_out).clamp(0.0, top_out)) / self.target_nits
-
-        return spread(light, curve, self.over)
-
-    def _knee(self, light: Light, top_in: float, top_out: float) -> tuple[float, float]:
-        average = float(pq_inverse_eotf(light.luminance()).mean())
-        knee_in = average if self.average_known else 0.4 * top_in
-        knee_in = min(max(knee_in, 0.1 * top_in), 0.8 * top_in)
-        share = knee_in / top_in
-        tuning = 1 - _smoothstep(0.8, 0.4, share) * _smoothstep(0.1, 0.4, share)
-        adaptation = 0.4 + 0.6 * tuning
-        knee_out = knee_in + adaptation * (share * top_out - knee_in)
-        return knee_in, min(max(knee_out, 0.1 * top_out), 0.8 * top_out)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw with and without scene averages."""
-        return cls(
-            target_nits=203.0 if rng.random() < 0.85 else 100.0,
-            average_known=bool(rng.random() < 0.6),
-            over="luminance" if rng.random() < 0.6 else "max",
-        )
-
-
-def _pq(nits: float) -> float:
-    return float(pq_inverse_eotf(torch.tensor(nits, dtype=torch.float64)))
-
-
-def _smoothstep(edge0: float, edge1: float, x: float) -> float:
-    t = min(max((x - edge0) / (edge1 - edge0), 0.0), 1.0)
-    return t * t * (3 - 2 * t)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.grade import draw_letters, draw_subtitles
+from training.data.grade import draw_letters, draw_subtitles
 from vs_gainmap.color.primaries import convert_primaries, luminance
 
 # Where the knots of a tone scale stand: stops from the picture's log-average.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.operators.base import TINY, Light, Spread, draw_spread, spread
+from training.data.operators.base import Light, Spread, draw_spread, spread
 from vs_gainmap.color.primaries import luminance
 
 
@@ -59,7 +59,7 @@ class SoftKnee:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw white around 203 cd/m2 and a knee from half to nearly white."""
         return cls(
-            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0, 0.3), -1, 0.6)),
+            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0.35, 0.25), 0.0, 1.0)),
             knee=rng.uniform(0.4, 0.9),
             source=rng.uniform(2, 6) if rng.random() < 0.4 else None,
             over=draw_spread(rng),
@@ -91,8 +91,8 @@ class LocalKnee:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw white around 203 cd/m2, as exposure differs, and a low knee."""
         return cls(
-            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0, 0.3), -0.6, 1.0)),
-            knee=rng.uniform(0.2, 0.7),
+            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),
+            knee=rng.uniform(0.15, 0.5),
             sigma=rng.uniform(0.01, 0.03),
         )
 
@@ -106,7 +106,7 @@ class Camera:
     """
 
     grey_nits: float = 26.0
-    grey: float = 0.16
+    grey: float = 0.1
     contrast: float = 1.3
     white: float = 4.0
     saturation: float = 1.1
@@ -133,62 +133,10 @@ class Camera:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw mid-tones a stop up or down of where reference white puts them."""
         return cls(
-            grey_nits=26.0 * 2 ** float(np.clip(rng.normal(0.2, 0.35), -0.8, 1.2)),
-            grey=rng.uniform(0.11, 0.2),
-            contrast=rng.uniform(1.0, 1.6),
-            white=rng.uniform(1.5, 6),
-            saturation=rng.uniform(0.8, 1.3),
+            grey_nits=26.0,
+            grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.35, 0.25), 0.0, 1.0)),
+            contrast=rng.uniform(0.95, 1.35),
+            white=math.exp(rng.uniform(math.log(4.0), math.log(20.0))),
+            saturation=rng.uniform(0.85, 1.2),
             over=draw_spread(rng),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bilateral:
-    """Durand and Dorsey, "Fast Bilateral Filtering", SIGGRAPH 2002: compress the base layer.
-
-    `stops` is the contrast that the base layer keeps; detail stays as it is.
-    """
-
-    stops: float = 5.0
-    sigma: float = 0.02
-    white_share: float = 0.99
-
-    def __call__(self, light: Light) -> Tensor:
-        """Split log luminance into base and detail; scale the base."""
-        y = light.luminance().clamp(min=0.005)
-        log_y = torch.log2(y)[0]
-        base = base_layer(log_y, stops=1.3, sigma=self.sigma)
-        low, high = (float(torch.quantile(base, q)) for q in (0.02, self.white_share))
-        factor = min(self.stops / max(high - low, 0.1), 1.0)
-        # A film's picture that is darker than usual stays somewhat darker.
-        white = high - math.log2(light.log_average() / light.adaptation())
-        log_out = (base - white) * factor + (log_y - base)
-        return (light.rgb * (torch.exp2(log_out) / y)).clamp(0.0, 1.0)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a base of 4 to 6.5 stops."""
-        return cls(stops=rng.uniform(4.0, 6.5), sigma=rng.uniform(0.01, 0.025))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalReinhard:
-    """Reinhard et al. 2002, eq. 9, with one surround: dodging and burning, as phones do."""
-
-    key: float = 0.18
-    sigma: float = 0.04
-
-    def __call__(self, light: Light) -> Tensor:
-        """Divide light by 1 plus its blurred surround."""
-        y = light.luminance()
-        scale = self.key / light.adaptation()
-        x = y * scale
-        spatial = self.sigma * max(x.shape)
-        surround = torch.from_numpy(cv2.GaussianBlur(x[0].numpy(), (0, 0), spatial))[None]
-        surround = torch.minimum(surround, 2 * x)  # no dark halo around small lamps
-        return (light.rgb * (x / (1 + surround) / y.clamp(min=TINY))).clamp(0.0, 1.0)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a key of 0.12 to 0.3."""
-        return cls(key=rng.uniform(0.12, 0.3), sigma=rng.uniform(0.02, 0.06))

@@ -1,28 +1,36 @@
 """Grade scene light as an HDR10 master: exposure, contrast, saturation, highlight roll-off.
 
-Real masters keep mid-tones where SDR has them or somewhat above (ITU-R BT.2408-7, clause 2:
-reference white at 203 cd/m2 in live production; films put it at about 100 to 200) and
-let highlights roll off at the mastering peak.
+Masters have diffuse white at 203 cd/m2 (ITU-R BT.2408-7, clause 2) or somewhat above, and let
+highlights roll off at the mastering peak.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.lighting import Lighting
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
-MASTERING_PEAKS = (600.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0, 4000.0)
+MASTERING_PEAKS = (1000.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0)
 
 # Log-averages that a colorist leaves a picture at, cd/m2.
 DARKEST, LIGHTEST = 0.5, 200.0
+# Where diffuse white is, cd/m2, and the share of pictures that keep it in its place.
+WHITES, PLACED = (203.0, 400.0), 0.5
+# How far a shot is from that place, and, where a colorist goes by mood instead, the usual
+# log-average and how far shots are from it; nepers.
+SHOT_SPREAD = 0.5
+MOOD_NITS, MOOD_SPREAD = 17.0, 0.9
+# How much of what sets a view apart from its scene's level a shot keeps, at least.
+LEAST_KEPT = 0.3
+# What a picture's own scale may say of a level; beyond, its 1.0 is no diffuse white.
+DARKEST_LEVEL, LIGHTEST_LEVEL = 1e-4, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +41,40 @@ class Master:
     peak_nits: float
 
 
-def draw_peak(rng: np.random.Generator) -> float:
-    """Draw the peak of a film's grade: at or somewhat below its mastering display's, cd/m2."""
-    return float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """How light a view is where 1.0 is diffuse white, as log-averages of luminance.
+
+    OpenEXR puts diffuse white at 1.0 (middle grey at 0.18), gain map photos put SDR white
+    there, and who publishes a panorama exposes it so that it looks right with display white
+    there: snow at noon has 0.2 to 0.5, streets at night have 0.02 to 0.07.
+    """
+
+    view: float
+    scene: float
+    """Of the whole panorama or photograph that the view is out of."""
+
+    @classmethod
+    def known(cls, *, view: float, scene: float) -> Levels | None:
+        """Return levels, or None where a picture's scale is another than that."""
+        if DARKEST_LEVEL < scene < LIGHTEST_LEVEL and view > 0 and math.isfinite(view):
+            return cls(view=view, scene=scene)
+        return None
+
+
+def draw_average(levels: Levels | None, rng: np.random.Generator) -> float:
+    """Draw the log-average of a shot, cd/m2.
+
+    Half of the shots keep diffuse white in its place, so that snow is lighter than a street at
+    night; in the others, and for pictures whose scale is unknown, a shot is as light as the mood
+    wants it.
+    """
+    if levels is None or rng.random() >= PLACED:
+        return float(np.exp(rng.normal(math.log(MOOD_NITS), MOOD_SPREAD)))
+    white = float(np.exp(rng.uniform(*np.log(WHITES))))
+    # A camera is exposed for the scene or anew for the shot, or something between the two.
+    level = levels.scene * math.pow(levels.view / levels.scene, rng.uniform(LEAST_KEPT, 1.0))
+    return white * level * float(np.exp(rng.normal(0.0, SHOT_SPREAD)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,53 +97,24 @@ class Grade:
     hard: bool = False
 
     @classmethod
-    def draw(
-        cls, rng: np.random.Generator, *, peak_nits: float, average_nits: float | None = None
-    ) -> Grade:
-        """Draw a grade as films and broadcasts have it, dark scenes included.
+    def draw(cls, rng: np.random.Generator, *, average_nits: float) -> Grade:
+        """Draw a grade.
 
         Args:
             rng: of everything drawn.
-            peak_nits: of the film.
-            average_nits: log-average to reach, see `lighting.Lighting`; None draws any film's.
+            average_nits: log-average to reach, see `draw_average`.
         """
-        if average_nits is None:
-            average_nits = Lighting.draw(rng).draw_average(None, rng)
         warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
         return cls(
             average_nits=min(max(average_nits, DARKEST), LIGHTEST),
-            peak_nits=peak_nits,
-            contrast=rng.uniform(0.85, 1.35),
+            # At the peak of the mastering display or somewhat below.
+            peak_nits=float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0),
+            contrast=rng.uniform(1.0, 1.6),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
             balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),
-            knee_nits=math.exp(rng.uniform(math.log(80), math.log(500))),
+            knee_nits=math.exp(rng.uniform(math.log(250), math.log(1000))),
             black_nits=max(rng.normal(0.0, 0.02), -0.02) if rng.random() < 0.5 else 0.0,
             hard=bool(rng.random() < 0.25),
-        )
-
-    def toward(self, look: Grade, share: float) -> Grade:
-        """Return a grade on the way to a film's look; its light and its peak stay.
-
-        Args:
-            look: what the film's shots have in common.
-            share: of the way, 0..1.
-        """
-
-        def between(own: float, common: float) -> float:
-            return own + share * (common - own)
-
-        red, green, blue = (
-            own ** (1 - share) * common**share
-            for own, common in zip(self.balance, look.balance, strict=True)
-        )
-        return replace(
-            self,
-            contrast=between(self.contrast, look.contrast),
-            saturation=between(self.saturation, look.saturation),
-            balance=(red, green, blue),
-            knee_nits=self.knee_nits ** (1 - share) * look.knee_nits**share,
-            black_nits=between(self.black_nits, look.black_nits),
-            hard=look.hard if share > 0.5 else self.hard,
         )
 
     def __call__(self, linear: Tensor) -> Tensor:

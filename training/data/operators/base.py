@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self, runtime_checkable
@@ -25,34 +24,15 @@ class Light:
 
     `rgb` is (3, H, W), cd/m2, not negative, in `primaries`; `peak_nits` is the source peak
     that the operator is told (MaxCLL or the mastering display's maximum).
-
-    Operators that expose for what they see were made for single pictures. In film, adaptation
-    lags behind and makes up for a part of what a shot is darker or lighter than the film (Kang
-    et al., "High Dynamic Range Video", SIGGRAPH 2003; Krawczyk et al., "Perceptual Effects in
-    Real-Time Tone Mapping", SCCG 2005): `usual_nits` is the film's usual log-average (None:
-    a single picture), `adapting` that part, 0..1, as a share of stops.
     """
 
     rgb: Tensor
     peak_nits: float
     primaries: PrimariesName = "bt2020"
-    usual_nits: float | None = None
-    adapting: float = 1.0
 
     def luminance(self) -> Tensor:
         """Return (1, H, W), cd/m2."""
         return luminance(self.rgb, self.primaries)
-
-    def log_average(self) -> float:
-        """Return the picture's own log-average, cd/m2, at least 0.02 (Reinhard et al. 2002)."""
-        return max(float(torch.exp(torch.log(self.luminance() + 0.01).mean())), 0.02)
-
-    def adaptation(self) -> float:
-        """Return the log-average that is exposed for, cd/m2."""
-        own = self.log_average()
-        if self.usual_nits is None:
-            return own
-        return math.pow(own, self.adapting) * math.pow(self.usual_nits, 1 - self.adapting)
 
 
 @runtime_checkable

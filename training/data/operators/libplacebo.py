@@ -1,0 +1,168 @@
+"""Tone mapping as libplacebo does it: mpv, FFmpeg's ``libplacebo`` filter and players built on it.
+
+After libplacebo's ``tone_mapping.c`` and ``shaders/colorspace.c``: a curve over the intensity of
+ICtCp, both sides in PQ, black at 1000:1 on the SDR side; color is desaturated with intensity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.operators.base import Light, mix
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
+
+Peak = Literal["unknown", "known", "detected"]
+
+SDR_NITS = 203.0
+# What libplacebo takes a display's contrast for where nobody says.
+CONTRAST = 1000.0
+# The source peak where there are no metadata, cd/m2.
+UNKNOWN_NITS = 5000.0
+LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]], dtype=torch.float64) / (
+    4096
+)
+ICTCP = (
+    torch.tensor(
+        [[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]], dtype=torch.float64
+    )
+    / 4096
+)
+# Knee of the spline, as shares of the range of PQ: lowest, usual and highest, and how far it is
+# from the source's brightness to the same share of the SDR's range.
+KNEE_LEAST, KNEE_USUAL, KNEE_MOST, KNEE_ADAPTATION = 0.1, 0.4, 0.8, 0.4
+SLOPE_TUNING, SLOPE_OFFSET = 1.5, 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libplacebo:
+    """libplacebo's tone mapping to an SDR display of 203 cd/m2.
+
+    `peak` says where the source peak comes from: "unknown" is `UNKNOWN_NITS`, "known" the
+    metadata, "detected" the picture itself, its average too, which the spline follows.
+    `contrast` is the spline's. With the defaults this comes within 36 to 38 dB of the SDR that
+    libplacebo makes.
+    """
+
+    curve: Literal["bt2390", "spline"] = "spline"
+    peak: Peak = "detected"
+    contrast: float = 1.2
+    source_black: float = 0.02
+    sdr_black: float = SDR_NITS / CONTRAST
+
+    def __call__(self, light: Light) -> Tensor:
+        """Map intensity, desaturate, and go to the primaries that the light came in."""
+        rgb = convert_primaries(light.rgb, light.primaries, "bt2020").clamp(min=0.0)
+        ictcp = mix(ICTCP, pq_inverse_eotf(mix(LMS, rgb)))
+        before = ictcp[:1].clamp(min=1e-6)
+        low, high, average = self._range(light, before)
+        bottom, top = _pq(self.sdr_black), _pq(SDR_NITS)
+        x = before.clamp(low, high)
+        if high <= top:
+            after = x
+        elif self.curve == "bt2390":
+            after = bt2390(x, low=low, high=high, bottom=bottom, top=top)
+        else:
+            after = spline(
+                x, low=low, high=high, bottom=bottom, top=top, average=average, c=self.contrast
+            )
+        after = after.clamp(bottom, top)
+        shrink = torch.minimum(before / after, _hull(after) / _hull(before)).clamp(max=1.0)
+        mapped = torch.cat([after, ictcp[1:] * shrink])
+        lms = pq_eotf(mix(torch.linalg.inv(ICTCP), mapped).clamp(0.0, 1.0))
+        out = convert_primaries(mix(torch.linalg.inv(LMS), lms), "bt2020", light.primaries)
+        return (out / SDR_NITS).clamp(0.0, 1.0)
+
+    def _range(self, light: Light, intensity: Tensor) -> tuple[float, float, float | None]:
+        low = _pq(self.source_black)
+        if self.peak == "unknown":
+            return low, _pq(UNKNOWN_NITS), None
+        if self.peak == "known":
+            return low, _pq(light.peak_nits), None
+        peak = float(pq_inverse_eotf(light.rgb.amax(dim=0)).flatten().quantile(0.9999))
+        return low, max(peak, _pq(SDR_NITS)), float(intensity.mean())
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Self:
+        """Draw the curve and where the peak comes from: players detect it, converters don't."""
+        source_black = float(np.exp(rng.uniform(np.log(1e-3), np.log(0.05))))
+        if rng.random() < 0.35:
+            peak: Peak = "unknown" if rng.random() < 0.7 else "known"
+            black = float(np.exp(rng.uniform(np.log(0.01), np.log(0.08))))
+            return cls(curve="bt2390", peak=peak, source_black=source_black, sdr_black=black)
+        return cls(
+            peak="detected" if rng.random() < 0.5 else "known",
+            contrast=rng.uniform(1.0, 1.6),
+            source_black=source_black,
+            sdr_black=float(np.exp(rng.uniform(np.log(0.1), np.log(0.6)))),
+        )
+
+
+def bt2390(x: Tensor, *, low: float, high: float, bottom: float, top: float) -> Tensor:
+    """Map PQ by the EETF of ITU-R BT.2390-11, clause 5.4.1, as libplacebo has it."""
+    span = high - low
+    black, white = (bottom - low) / span, (top - low) / span
+    knee = 2 * white - 1
+    e = (x - low) / span
+    t = ((e - knee) / (1 - knee)).clamp(min=0.0)
+    t2, t3 = t * t, t * t * t
+    bent = (2 * t3 - 3 * t2 + 1) * knee + (t3 - 2 * t2 + t) * (1 - knee) + (3 * t2 - 2 * t3) * white
+    e = torch.where(e < knee, e, bent)
+    power = min(1 / black, 4.0) if black > 0 else 4.0
+    lift = black * (1 - e).clamp(min=0.0) ** power
+    gain = 1 / (1 + black / white * (1 - white) ** power)
+    return (gain * (e + lift - black) + black) * span + low
+
+
+def spline(
+    x: Tensor,
+    *,
+    low: float,
+    high: float,
+    bottom: float,
+    top: float,
+    average: float | None,
+    c: float,
+) -> Tensor:
+    """Map PQ by a parabola below a knee and a cubic above it, libplacebo's default.
+
+    `average` is the picture's, None where it is not detected; `c` the contrast at the knee.
+    """
+    least, most = (low + share * (high - low) for share in (KNEE_LEAST, KNEE_MOST))
+    knee = low + KNEE_USUAL * (high - low) if average is None else average
+    knee = min(max(knee, least), most)
+    share = (knee - low) / (high - low)
+    tuning = 1 - _smoothstep(KNEE_MOST, KNEE_USUAL, share) * _smoothstep(
+        KNEE_LEAST, KNEE_USUAL, share
+    )
+    adaptation = KNEE_ADAPTATION + (1 - KNEE_ADAPTATION) * tuning
+    out = knee + adaptation * (bottom + share * (top - bottom) - knee)
+    least, most = (bottom + part * (top - bottom) for part in (KNEE_LEAST, KNEE_MOST))
+    out = min(max(out, least), most)
+    ratio = min(max(SLOPE_TUNING * (high / top - 1), SLOPE_OFFSET), 1 + SLOPE_OFFSET)
+    slope = ((out - bottom) / (knee - low)) ** ((1 - c) * ratio)
+    below, above, down, up = low - knee, high - knee, bottom - out, top - out
+    square = (down - slope * below) / below**2
+    cubic = (slope * above - up) / (2 * above**3)
+    bend = -3 * (slope * above - up) / (2 * above**2)
+    y = x - knee
+    return out + torch.where(y > 0, ((cubic * y + bend) * y + slope) * y, (square * y + slope) * y)
+
+
+def _hull(intensity: Tensor) -> Tensor:
+    """Return about how much color PQ has room for at an intensity."""
+    return ((intensity - 6) * intensity + 9) * intensity
+
+
+def _pq(nits: float) -> float:
+    return float(pq_inverse_eotf(torch.tensor(nits, dtype=torch.float64)))
+
+
+def _smoothstep(edge0: float, edge1: float, x: float) -> float:
+    t = min(max((x - edge0) / (edge1 - edge0), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
