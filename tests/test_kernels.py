@@ -49,7 +49,7 @@ PICTURES = {
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_statistics_are_pytorchs(quick: GridNet, name: str) -> None:
-    small, measured = quick._measure(PICTURES[name])
+    small, measured = quick.measure(PICTURES[name])
     halved = functional.avg_pool2d(PICTURES[name], 2)
     torch.testing.assert_close(small, halved, atol=1e-6, rtol=0, check_stride=False)
     torch.testing.assert_close(measured, statistics(halved), atol=1e-6, rtol=0)
@@ -85,7 +85,7 @@ def test_what_is_no_number_stays_inside(quick: GridNet) -> None:
     picture[..., 3, 5], picture[..., 100, :] = torch.nan, torch.inf
     with torch.inference_mode():
         features = quick.analyze(noise(1, 3, 256, 256))
-        quick._measure(picture)
+        quick.measure(picture)
         got = quick.predict(picture, features)
     assert torch.isfinite(got[..., 4:90, :]).all()
 
@@ -128,6 +128,6 @@ def test_a_predictor_agrees_with_the_model(fast: GridNet) -> None:
         [np.asarray(plane) for plane in thumbnail.numpy()],
     )
     with torch.inference_mode():
-        gain_map, qmax_norm = fast(picture[None], thumbnail[None])
+        gain_map, qmax_norm = fast(picture[None], *fast.measure(thumbnail[None]))
     np.testing.assert_allclose(got.gain_map, gain_map[0, 0], atol=1e-5)
     assert got.qmax_norm == pytest.approx(qmax_norm.item(), abs=1e-5)

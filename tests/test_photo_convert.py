@@ -26,7 +26,8 @@ from tests.photo_samples import (
     write_weights,
 )
 from vs_gainmap import predict
-from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.transfer import gamma22_eotf, srgb_eotf
 from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.convert import convert_photo
 from vs_gainmap.photo.input import as_bytes
@@ -114,7 +115,16 @@ def test_photo_and_video_predict_the_same(tmp_path: Path) -> None:
     photo = PhotoPredictor(weights, device="cpu", dtype="float32")(
         read_picture(tmp_path / "in.png")
     )
-    np.testing.assert_allclose(photo.log_gain[..., 0], video.clip(0, np.log2(5)), atol=2e-3)
+    # A photo's light is its profile's, sRGB, and a video's that of a gamma of 2.2.
+    signal = torch.nn.functional.interpolate(
+        torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None],
+        size=video.shape,
+        mode="bicubic",
+        antialias=True,
+    )[0].clamp(0, 1)
+    light = [luminance(eotf(signal), "bt709")[0].numpy() for eotf in (gamma22_eotf, srgb_eotf)]
+    want = video.clip(0, np.log2(5)) + np.log2((light[0] + 1e-5) / (light[1] + 1e-5))
+    np.testing.assert_allclose(photo.log_gain[..., 0], want.clip(0, np.log2(5)), atol=2e-3)
 
 
 def test_base_stays_byte_for_byte(tmp_path: Path, predictor: PhotoPredictor) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vs_gainmap.color.transfer import srgb_inverse_eotf
 
-# Share of BT.1886 with a black level, of a pure power, and of sRGB.
-BLACK_LEVEL, PURE_POWER = 0.65, 0.15
+# Share of sRGB, of a pure power, and, the rest, of BT.1886 with a black level.
+STRAIGHT_FOOT, PURE_POWER = 0.3, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +26,23 @@ class Encoding:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw: mostly BT.1886 at a contrast of a few hundred to a thousand, as players have it.
+        """Draw a curve as cameras, editors and converters have it.
 
         No picture tells which it was. Between pure powers of 2.2 and 2.4 lies half a stop in the
         shadows; the black level and sRGB's straight foot make more of it there.
         """
         kind = rng.random()
-        if kind < BLACK_LEVEL:
-            black = math.exp(rng.uniform(math.log(0.0015), math.log(0.006)))
-            return cls(power=rng.uniform(2.3, 2.8), black=black)
-        if kind < BLACK_LEVEL + PURE_POWER:
+        if kind < STRAIGHT_FOOT:
+            return cls(power=2.2, srgb=True)
+        if kind < STRAIGHT_FOOT + PURE_POWER:
             return cls(power=2.2 if rng.random() < 0.8 else 2.4)
-        return cls(power=2.2, srgb=True)
+        return cls.draw_player(rng)
+
+    @classmethod
+    def draw_player(cls, rng: np.random.Generator) -> Self:
+        """Draw BT.1886 with a black level, and as steep as libplacebo's SDR comes out."""
+        black = math.exp(rng.uniform(math.log(0.002), math.log(0.007)))
+        return cls(power=rng.uniform(2.3, 3.0), black=black)
 
     def __call__(self, linear: Tensor) -> Tensor:
         """Encode linear light, 0..1, as a signal, 0..1."""

@@ -109,10 +109,10 @@ class Grade:
             average_nits=min(max(average_nits, DARKEST), LIGHTEST),
             # At the peak of the mastering display or somewhat below.
             peak_nits=float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0),
-            contrast=rng.uniform(1.0, 1.6),
+            contrast=rng.uniform(1.0, 1.7),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
             balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),
-            knee_nits=math.exp(rng.uniform(math.log(250), math.log(1000))),
+            knee_nits=math.exp(rng.uniform(math.log(300), math.log(1500))),
             black_nits=max(rng.normal(0.0, 0.02), -0.02) if rng.random() < 0.5 else 0.0,
             hard=bool(rng.random() < 0.25),
         )

@@ -27,6 +27,7 @@ from training.data.grade import (
     regrade,
 )
 from training.data.operators import OPERATORS, Light, Operator, draw_operator
+from training.data.operators.libplacebo import Libplacebo
 from training.data.views import View
 from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.tone_map import eetf
@@ -58,10 +59,11 @@ class Conversion:
             name, chosen = draw_operator(rng)
         else:
             name, chosen = operator, OPERATORS[operator].draw(rng)
+        player = isinstance(chosen, Libplacebo)
         return cls(
             name=name,
             operator=chosen,
-            encoding=Encoding.draw(rng),
+            encoding=Encoding.draw_player(rng) if player else Encoding.draw(rng),
             wide=bool(rng.random() < 0.5),
         )
 

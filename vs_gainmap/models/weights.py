@@ -43,7 +43,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="8d61f155cd2cf300a97a54805a43d1cfffa02cf0851280b70fa5a7d5891f21b6",
+        sha256="60edb2e8485a88f87481b5d939a5111846c25faf7dae2eefed4d3b78518d50bf",
         about="the fast model, for video and photos: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }

@@ -70,8 +70,8 @@ OPERATORS: dict[str, OperatorEntry] = {
     "aces_hill": OperatorEntry(
         make=AcesHill, usual=(AcesHill(exposure=1.4),), weight=0.0, held_out=True
     ),
-    "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),), weight=0.4),
-    "local_knee": OperatorEntry(make=LocalKnee, usual=(LocalKnee(),), weight=1.2),
+    "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),), weight=0.3),
+    "local_knee": OperatorEntry(make=LocalKnee, usual=(LocalKnee(),), weight=0.7),
     "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=3.0),
 }
 USUAL_SHARE = 0.4

@@ -59,7 +59,7 @@ class SoftKnee:
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw white around 203 cd/m2 and a knee from half to nearly white."""
         return cls(
-            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0.35, 0.25), 0.0, 1.0)),
+            white_nits=203.0 * 2 ** float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),
             knee=rng.uniform(0.4, 0.9),
             source=rng.uniform(2, 6) if rng.random() < 0.4 else None,
             over=draw_spread(rng),
@@ -134,8 +134,8 @@ class Camera:
         """Draw mid-tones a stop up or down of where reference white puts them."""
         return cls(
             grey_nits=26.0,
-            grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.35, 0.25), 0.0, 1.0)),
-            contrast=rng.uniform(0.95, 1.35),
+            grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),
+            contrast=rng.uniform(0.85, 1.2),
             white=math.exp(rng.uniform(math.log(4.0), math.log(20.0))),
             saturation=rng.uniform(0.85, 1.2),
             over=draw_spread(rng),
