@@ -233,3 +233,14 @@ def frame_times(path: Path) -> list[Fraction]:
     with av.open(str(path)) as container:
         video = container.streams.video[0].index
     return sorted(time for time, _ in packets(path)[video])
+
+
+def split_sample(data: bytes) -> list[bytes]:
+    """Split an HEVC sample of MP4 or Matroska, with 4-byte lengths, into NAL units."""
+    nals = []
+    while data:
+        size = int.from_bytes(data[:4])
+        assert len(data) >= 4 + size
+        nals.append(data[4 : 4 + size])
+        data = data[4 + size :]
+    return nals

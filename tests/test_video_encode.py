@@ -18,11 +18,21 @@ from av.sidedata.sidedata import Type
 import vs_gainmap
 from tests.clips import noise
 from tests.encodes import P3, PQ, pq_clip, quick
-from tests.media import Media, decode, digest, ffprint, frame_times, mediainfo, packets, pixels
+from tests.media import (
+    Media,
+    decode,
+    digest,
+    ffprint,
+    frame_times,
+    mediainfo,
+    packets,
+    pixels,
+    split_sample,
+)
 from vs_gainmap.color.transfer import pq_eotf
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.hdr_metadata.av1 import hdr10_obus, split_obus
-from vs_gainmap.video.hdr_metadata.hevc import nal_type, parse_sei, split_length_prefixed
+from vs_gainmap.video.hdr_metadata.hevc import nal_type, parse_sei
 
 
 @pytest.mark.parametrize(
@@ -112,7 +122,7 @@ def test_hevc_carries_both_messages_at_every_random_access_point(tmp_path: Path)
     access_points = 0
     with av.open(str(path)) as container:
         for packet in container.demux(video=0):
-            nals = split_length_prefixed(bytes(packet))
+            nals = split_sample(bytes(packet))
             kinds = [nal_type(nal) for nal in nals]
             assert not {32, 33, 34} & set(kinds), "hvc1 has parameter sets in its header only"
             messages = [m for nal in nals if nal_type(nal) == 39 for m in parse_sei(nal)]

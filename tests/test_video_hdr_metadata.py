@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.media import split_sample
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.hdr_metadata import av1, hevc, matroska
@@ -49,12 +50,7 @@ def test_nal_units_survive_both_framings(nals: list[bytes]) -> None:
     three = b"".join(b"\0\0\1" + nal for nal in nals)
     four = b"".join(b"\0\0\0\1" + nal for nal in nals)
     assert hevc.split_annexb(three) == hevc.split_annexb(four) == nals
-    assert hevc.split_length_prefixed(hevc.join_length_prefixed(nals)) == nals
-
-
-def test_cut_sample_is_an_error() -> None:
-    with pytest.raises(MediaError, match="cut short"):
-        hevc.split_length_prefixed(b"\0\0\0\x09\x26\x01")
+    assert split_sample(hevc.join_length_prefixed(nals)) == nals
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.binary(max_size=600)), max_size=4))
@@ -96,7 +92,7 @@ def test_old_metadata_is_replaced_and_its_neighbors_stay() -> None:
 def test_samples_leave_parameter_sets_to_the_header() -> None:
     packet = b"".join(b"\0\0\0\1" + nal for nal in (VPS, SPS, PPS, IDR))
     sample = hevc.sample_with_hdr10(packet, hevc.hdr10_sei(None, LIGHT))
-    assert hevc.split_length_prefixed(sample) == [*hevc.hdr10_sei(None, LIGHT), IDR]
+    assert split_sample(sample) == [*hevc.hdr10_sei(None, LIGHT), IDR]
 
 
 def test_decoder_configuration_record() -> None:

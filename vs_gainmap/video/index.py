@@ -39,7 +39,6 @@ class VideoIndex:
     """
 
     path: Path
-    stream_index: int
     time_base: Fraction
     pts: tuple[int, ...]
     last_duration: int
@@ -194,7 +193,6 @@ def scan(path: Path) -> VideoIndex:
         aspect = stream.sample_aspect_ratio
         return VideoIndex(
             path=path,
-            stream_index=stream.index,
             time_base=time_base,
             pts=tuple(times),
             last_duration=durations.get(times[-1], 0) or nominal,

@@ -78,21 +78,8 @@ def split_annexb(data: bytes) -> list[bytes]:
     return [nal for nal in nals if nal]
 
 
-def split_length_prefixed(data: bytes) -> list[bytes]:
-    """Split a sample with 4-byte lengths, as MP4 and Matroska store it, into NAL units."""
-    nals = []
-    at = 0
-    while at < len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        nals.append(data[at + 4 : at + 4 + size])
-        at += 4 + size
-        if at > len(data):
-            raise MediaError("HEVC: a coded packet is cut short")
-    return nals
-
-
 def join_length_prefixed(nals: Sequence[bytes]) -> bytes:
-    """Join NAL units with 4-byte lengths: the inverse of `split_length_prefixed`."""
+    """Join NAL units with 4-byte lengths, as MP4 and Matroska store them."""
     return b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals)
 
 
