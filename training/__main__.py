@@ -139,7 +139,7 @@ def _add_mix(commands: Any) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from training.evaluate_command import evaluate
+    from training.evaluation.command import evaluate
 
     evaluate(args)
 

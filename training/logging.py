@@ -9,20 +9,18 @@ from torch import Tensor
 
 from training.config import Config
 from training.data.views import View
-from training.validate import Example, make_examples, picture, table, validate
+from training.evaluation.items import Item, items_from_views
+from training.evaluation.validate import picture, table, validate
 from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import Model
 
 
-def open_examples(held_out: list[View], config: Config) -> list[Example]:
+def open_examples(held_out: list[View], config: Config) -> list[Item]:
     """Make what a run validates on: nothing where no scene is held out."""
     if not held_out:
         return []
-    return make_examples(
-        held_out,
-        config.preset.build(),
-        per_operator=config.run.validation_views,
-    )
+    per_operator = config.run.validation_views
+    return list(items_from_views(held_out, config.preset.build(), per_operator=per_operator))
 
 
 class Board:
@@ -59,7 +57,7 @@ class Board:
         self.sums.clear()
 
     def validate(
-        self, done: int, average: Model, examples: list[Example], preset: GainMapPreset
+        self, done: int, average: Model, examples: list[Item], preset: GainMapPreset
     ) -> None:
         """Score the averaged network on held-out scenes, operator by operator."""
         scores = validate(average, examples, preset)

@@ -17,7 +17,6 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from training.batches import endless, open_data
 from training.checkpoint import (
     CHECKPOINT,
     check_same,
@@ -33,6 +32,7 @@ from training.config import (
     OptimizerConfig,
     TrainingError,
 )
+from training.data.batches import endless, open_data
 from training.logging import Board, open_examples
 from training.loss import gain_map_loss
 from training.memory import keep_memory

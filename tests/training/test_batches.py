@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from tests.training.small import command_of, error_line, seen
-from training.batches import endless, open_data
+from training.data.batches import endless, open_data
 from training.checkpoint import CHECKPOINT
 from training.config import (
     Config,

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import default_collate
 
 from training.__main__ import main
-from training.batches import open_data
+from training.data.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, load_config
 from training.export import load_trained

@@ -29,7 +29,7 @@ from training.data.grade import (
 from training.data.operators import OPERATORS, Light, Operator, draw_operator
 from training.data.operators.libplacebo import Libplacebo
 from training.data.views import View
-from vs_gainmap.color.primaries import convert_primaries, luminance
+from vs_gainmap.color.primaries import PrimariesName, convert_primaries, luminance
 from vs_gainmap.color.tone_map import eetf
 from vs_gainmap.color.transfer import SDR_EOTFS
 from vs_gainmap.gainmap import GainMapPreset
@@ -69,7 +69,7 @@ class Conversion:
 
     def __call__(self, master: Master) -> Tensor:
         """Return the SDR signal of a master: (3, H, W), BT.709, 0..1."""
-        primaries = "bt2020" if self.wide else "bt709"
+        primaries: PrimariesName = "bt2020" if self.wide else "bt709"
         rgb = convert_primaries(master.nits, "bt2020", primaries).clamp(min=0.0)
         linear = self.operator(Light(rgb=rgb, peak_nits=master.peak_nits, primaries=primaries))
         return self.encoding(convert_primaries(linear, primaries, "bt709").clamp(0.0, 1.0))

@@ -12,30 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.ictcp import rgb_to_ictcp
 from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.transfer import pq_inverse_eotf
 
 # Range and precision of `best_exposure`, in stops.
 _MOST_STOPS, _STOPS_STEP = 4.0, 0.02
 
-# ITU-R BT.2100-2, table 7: RGB to LMS, and L'M'S' to ICtCp for PQ.
-_LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]).double() / 4096
-_ICTCP = torch.tensor([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]).double()
-_ICTCP /= 4096
-
-
-def _matrix(matrix: Tensor, rgb: Tensor) -> Tensor:
-    return (rgb.movedim(-3, -1) @ matrix.to(rgb).T).movedim(-1, -3)
-
-
-def ictcp(nits: Tensor) -> Tensor:
-    """Convert BT.2020 light to ICtCp (ITU-R BT.2100-2, table 7, PQ)."""
-    return _matrix(_ICTCP, pq_inverse_eotf(_matrix(_LMS, nits)))
-
 
 def delta_e_itp(test: Tensor, truth: Tensor) -> Tensor:
     """Return the color difference of every pixel (ITU-R BT.2124-0, clause 1): (..., 1, H, W)."""
-    difference = ictcp(test) - ictcp(truth)
+    difference = rgb_to_ictcp(test) - rgb_to_ictcp(truth)
     scale = torch.tensor([1.0, 0.5, 1.0]).to(difference).view(3, 1, 1)
     return 720 * (difference * scale).square().sum(dim=-3, keepdim=True).sqrt()
 

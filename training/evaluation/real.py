@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from training.data.sources import read_pq_png
-from training.evaluate import Item, Method
+from training.evaluation.items import Item
+from training.evaluation.methods import Method
 from training.evaluation.metrics import best_exposure, delta_e_itp, pq_psnr
 from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.transfer import srgb_inverse_eotf

@@ -10,9 +10,12 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from training.evaluate import Item, Output, Row, summary
+from training.evaluation.items import Item
+from training.evaluation.measure import Row, summary
+from training.evaluation.methods import Output
 from training.evaluation.metrics import delta_e_itp
-from training.validate import for_sdr_screen
+from vs_gainmap.color.primaries import convert_primaries
+from vs_gainmap.color.transfer import gamma22_inverse_eotf
 from vs_gainmap.preview.page import Figure, Page
 
 # Pixels; wider pictures are made smaller.
@@ -72,6 +75,12 @@ def _jpeg(signal: Tensor) -> bytes:
         bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
     _, coded = cv2.imencode(".jpg", np.ascontiguousarray(bgr))
     return coded.tobytes()
+
+
+def for_sdr_screen(nits: Tensor, *, white_nits: float = 203.0) -> Tensor:
+    """Return BT.2020 light as a signal for an SDR screen, (3, H, W), 0..1; highlights roll off."""
+    light = convert_primaries(nits / white_nits, "bt2020", "bt709").clamp(min=0.0)
+    return gamma22_inverse_eotf((light * (1 + light / 25) / (1 + light)).clamp(0.0, 1.0))
 
 
 def write_html(

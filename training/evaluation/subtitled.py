@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from training.data.grade import draw_subtitles
-from training.evaluate import Item
+from training.evaluation.items import Item
 from vs_gainmap.color.transfer import bt1886_eotf
 from vs_gainmap.gainmap import GainMapPreset
 

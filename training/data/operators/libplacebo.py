@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data.operators.base import Light, mix
+from training.data.ictcp import ictcp_to_rgb, rgb_to_ictcp
+from training.data.operators.base import Light
 from vs_gainmap.color.primaries import convert_primaries
-from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
+from vs_gainmap.color.transfer import pq_inverse_eotf
 
+Curve = Literal["bt2390", "spline"]
 Peak = Literal["unknown", "known", "detected"]
 
 SDR_NITS = 203.0
@@ -24,15 +26,6 @@ SDR_NITS = 203.0
 CONTRAST = 1000.0
 # The source peak where there are no metadata, cd/m2.
 UNKNOWN_NITS = 5000.0
-LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]], dtype=torch.float64) / (
-    4096
-)
-ICTCP = (
-    torch.tensor(
-        [[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]], dtype=torch.float64
-    )
-    / 4096
-)
 # Knee of the spline, as shares of the range of PQ: lowest, usual and highest, and how far it is
 # from the source's brightness to the same share of the SDR's range.
 KNEE_LEAST, KNEE_USUAL, KNEE_MOST, KNEE_ADAPTATION = 0.1, 0.4, 0.8, 0.4
@@ -49,7 +42,7 @@ class Libplacebo:
     libplacebo makes.
     """
 
-    curve: Literal["bt2390", "spline"] = "spline"
+    curve: Curve = "spline"
     peak: Peak = "detected"
     contrast: float = 1.2
     source_black: float = 0.02
@@ -58,7 +51,7 @@ class Libplacebo:
     def __call__(self, light: Light) -> Tensor:
         """Map intensity, desaturate, and go to the primaries that the light came in."""
         rgb = convert_primaries(light.rgb, light.primaries, "bt2020").clamp(min=0.0)
-        ictcp = mix(ICTCP, pq_inverse_eotf(mix(LMS, rgb)))
+        ictcp = rgb_to_ictcp(rgb)
         before = ictcp[:1].clamp(min=1e-6)
         low, high, average = self._range(light, before)
         bottom, top = _pq(self.sdr_black), _pq(SDR_NITS)
@@ -74,8 +67,7 @@ class Libplacebo:
         after = after.clamp(bottom, top)
         shrink = torch.minimum(before / after, _hull(after) / _hull(before)).clamp(max=1.0)
         mapped = torch.cat([after, ictcp[1:] * shrink])
-        lms = pq_eotf(mix(torch.linalg.inv(ICTCP), mapped).clamp(0.0, 1.0))
-        out = convert_primaries(mix(torch.linalg.inv(LMS), lms), "bt2020", light.primaries)
+        out = convert_primaries(ictcp_to_rgb(mapped), "bt2020", light.primaries)
         return (out / SDR_NITS).clamp(0.0, 1.0)
 
     def _range(self, light: Light, intensity: Tensor) -> tuple[float, float, float | None]:

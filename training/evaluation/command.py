@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from training.data.splits import split_views
 from training.data.views import read_index
-from training.evaluate import (
-    Item,
+from training.evaluation.baselines import baselines
+from training.evaluation.items import Item, items_from_layout, items_from_video, items_from_views
+from training.evaluation.measure import Row, format_table, measure, summary, write_json
+from training.evaluation.methods import (
     Method,
-    Row,
     baseline_method,
-    check_light,
-    format_table,
-    measure,
-    name_sets,
     network_method,
     oracle_method,
     published_method,
-    summary,
-    write_json,
-)
-from training.evaluation.baselines import baselines
-from training.evaluation.items import (
-    items_from_layout,
-    items_from_video,
-    items_from_views,
 )
 from training.evaluation.metrics import Scorer
 from training.evaluation.real import Real, measure_real, real_pairs, real_table, write_sheet
 from training.evaluation.report import WorstCases, write_html
 from training.evaluation.subtitled import subtitled
 from training.paper.layout import read_preset
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, WeightsError
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.weights import load_weights
+from vs_gainmap.models.weights import Weights, load_weights
 
 BASE = "scaling 203"
 WORST = 8
@@ -113,8 +104,40 @@ def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
         return items_from_layout(args.layout, preset)
     if args.views is not None:
         _, held_out = split_views(read_index(args.views), held_out=args.held_out)
-        items = items_from_views(held_out, preset, args.count)
+        items = items_from_views(held_out, preset, per_operator=args.count)
         return subtitled(items, preset) if args.subtitles else items
     # What every set can halve, and half of that again.
     step = 2 * max(4, args.map_scale or 0)
     return items_from_video(args.video, preset, count=args.count, lines=args.lines, step=step)
+
+
+def name_sets(sets: Sequence[Weights]) -> dict[str, Weights]:
+    """Name weights by their files' stems, or by whole paths where two have the same stem."""
+    stems = [Path(each.name).stem for each in sets]
+    names = [s if stems.count(s) == 1 else e.name for s, e in zip(stems, sets, strict=True)]
+    return dict(zip(names, sets, strict=True))
+
+
+def check_light(sets: Mapping[str, Weights], preset: GainMapPreset, whose: str) -> None:
+    """Check that weights make light for the truth's display of SDR coded as theirs.
+
+    Args:
+        sets: by name.
+        preset: the truth's.
+        whose: says where that comes from.
+
+    Raises:
+        WeightsError: white, peak or EOTF differ.
+    """
+    for name, weights in sets.items():
+        for field_name in ("sdr_white", "peak", "eotf"):
+            own, wanted = getattr(weights.preset, field_name), getattr(preset, field_name)
+            if own != wanted and (isinstance(own, str) or not math.isclose(own, wanted)):
+                raise WeightsError(
+                    f"evaluate: {name} has {field_name} {_short(own)}, but {whose} "
+                    f"{_short(wanted)}; measure them apart"
+                )
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
