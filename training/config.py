@@ -1,4 +1,4 @@
-"""Configuration of a training run: TOML into frozen dataclasses; an unknown key is an error."""
+"""Configuration of a training run: TOML decoded into frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConfigError(GainMapError):
 
 
 class TrainingError(GainMapError):
-    """A run can't go on: its numbers, its workers or its memory gave out."""
+    """A run can't continue: its loss is not finite, or a worker or the memory failed."""
 
 
 def _at_least(config: Any, section: str, least: float, *names: str) -> None:
@@ -34,7 +34,7 @@ def _at_least(config: Any, section: str, least: float, *names: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetConfig:
-    """What `GainMapPreset` holds; see there."""
+    """The fields of `GainMapPreset`."""
 
     sdr_white: float = 203.0
     peak: float = 1000 / 203
@@ -62,9 +62,9 @@ class PresetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """Which network ("gmnet" or the fast model's "grid"), its sizes, and how it starts.
+    """The network: "gmnet" or the fast model's "grid", its size and start.
 
-    See `train.build_model`. `blocks` and `start` are GMNet's alone.
+    See `train.build_model`. `blocks` and `start` are for GMNet only.
     """
 
     kind: Literal["gmnet", "grid"] = "gmnet"
@@ -78,17 +78,20 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Where pairs come from.
+    """The source of pairs.
 
-    `source` is "views" (rendered by `render`; pairs are made on the fly) or "layout"
-    (a folder in the paper's layout). `folder` may be several folders of views: every view is as
-    likely as any other, held-out scenes stay out of all of them, and validation takes them from
-    the first that has some. `held_out` names them, by shell patterns such as "night_*"; see
-    `held_out.choose_held_out`. Crops must be even; 0 takes the whole picture. Views are
-    shrunk by `shrink` before they are graded: four times the pictures a second for each 2.
-    `pairs` is how many pairs are made; they are kept beside the checkpoint and drawn again and
-    again. 0 makes new ones for every step. Of each, every `every`th pixel of every `every`th row
-    is scored; GMNet needs all.
+    Attributes:
+        source: "views", of which pairs are made, or "layout", the paper's data set.
+        folder: one, or several of views, all views equally likely. Validation uses held-out views
+            of the first folder that has some.
+        held_out: shell patterns of scenes, such as "night_*"; see `splits.choose_held_out`.
+        crop: side of crops, even; 0 takes whole pictures.
+        shrink: views are made smaller by it before they are graded.
+        pairs: pairs that are made at first, stored beside the checkpoint and used again and again;
+            0 makes new pairs for each step.
+        every: the loss takes every `every`th pixel of every `every`th row; 1 for GMNet.
+        batch: pairs in a step, for each device.
+        workers: processes that make pairs.
     """
 
     source: Literal["views", "layout"] = "views"
@@ -129,11 +132,11 @@ class LossConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW (Adam where `weight_decay` is 0) and its schedule, a function of the step alone.
+    """AdamW (Adam where `weight_decay` is 0) and its schedule.
 
     "constant-then-decay": warm-up, constant, and a linear decay over the last `decay` share;
     "cosine": warm-up, then to zero; "halved": halved at each share in `halve_at`.
-    Gradients longer than `clip_norm` are shortened to it; 0 leaves them.
+    Gradients are clipped to the norm `clip_norm`; 0 is no clipping.
     """
 
     rate: float = 2e-4
@@ -155,11 +158,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Length, rhythm and engine; `ema` is the decay of the averaged weights, 0 for none.
-
-    There is no float16: its loss scale would have to be kept in checkpoints and taken out of
-    gradients before they are clipped, and bfloat16 needs none.
-    """
+    """Length, intervals and devices; `ema` is the decay of the averaged weights, 0 for none."""
 
     steps: int = 6000
     seed: int = 0
@@ -181,7 +180,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole run."""
+    """All of a run."""
 
     preset: PresetConfig = field(default_factory=PresetConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -245,7 +244,7 @@ def _check(hint: object, value: Any, where: str) -> Any:
 
 
 def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    """Return a tuple of one kind of value, as many as `kinds` says, or any number of them."""
+    """Check a list of values; `kinds` is the arguments of their tuple type."""
     count = None if kinds[-1] is ... else len(kinds)
     if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
         wanted = kinds[0].__name__ if count is None else f"{count} {kinds[0].__name__}"
@@ -254,7 +253,7 @@ def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
 
 
 def _text_or_texts(value: Any, where: str) -> str | tuple[str, ...]:
-    """Return one text or several, the only union there is."""
+    """Check a text or a list of texts."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
@@ -278,7 +277,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 
 
 def _override(values: dict[str, Any], override: str) -> None:
-    """Put ``section.key=value`` into what a file said."""
+    """Apply ``section.key=value`` to the values of a file."""
     place, equals, text = override.partition("=")
     section, dot, name = place.strip().partition(".")
     if not (section and dot and name and equals):
@@ -299,5 +298,5 @@ def _override(values: dict[str, Any], override: str) -> None:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return plain containers, for checkpoints."""
+    """Return the configuration as plain containers, for checkpoints."""
     return dataclasses.asdict(config)

@@ -1,4 +1,4 @@
-"""Losses: the published terms, and ours in the PQ signal of the rendered HDR."""
+"""The loss: terms of our own in the PQ signal of the rendered HDR, and the published ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import SDR_EOTFS, pq_inverse_eotf
 from vs_gainmap.gainmap import GainMapPreset
 
-# PQ has no finite slope at zero; light below this is black on any display.
+# PQ's slope is infinite at zero; light below this is black on any display.
 FLOOR_NITS = 0.005
 
 
@@ -30,14 +30,13 @@ def gain_map_loss(
 ) -> dict[str, Tensor]:
     """Compute the weighted sum ("total") and each term.
 
-    Terms: `pq`, mean and root mean square error of the rendered HDR's PQ signal, in BT.2020,
-    as PQ-PSNR sees it; `log_gain`, L1 in stops where the SDR is not black; `shape`, the
-    same after the crop's mean error is taken off: the overall level is what one picture
-    hardly tells, and its noise drowns the gradient of everything else; `title`, the mean error
-    of the PQ signal where a title is, which covers too little of a picture to be heard in `pq`;
-    `product`, L1(qmax * map) and `gain_map`, L1(map), the published ones; `qmax`, L1 to the
-    picture's own robust maximum, which keeps Qmax what metadata say it is; `outside`, what the
-    map leaves 0..1 by.
+    - `pq`: mean and root mean square error of the rendered HDR's PQ signal in BT.2020.
+    - `log_gain`: mean absolute error in stops, where the SDR is not black.
+    - `shape`: the same without the crop's mean error.
+    - `title`: mean error of the PQ signal where a title is.
+    - `gain_map` and `product`: the published L1 of the map, and of Qmax times the map.
+    - `qmax`: error of Qmax against the picture's robust maximum.
+    - `outside`: by how much the map is outside 0..1.
 
     Args:
         gain_map: (N, 1, H, W), as predicted.

@@ -1,9 +1,8 @@
-"""The training loop, top to bottom: pairs -> GMNet -> loss -> AdamW -> EMA -> checkpoint.
+"""The training loop: pairs -> network -> loss -> AdamW -> moving average -> checkpoint.
 
-Engine: Lightning Fabric, which gives precision, devices and DDP and leaves the loop alone.
-Step k's pairs are a pure function of the seed and k, nothing else in the loop is random,
-and a checkpoint holds network, average, optimizer and step: so N steps are the same as k
-steps, a kill, and N-k more.
+Lightning Fabric handles precision, devices and processes. The pairs and the dropout of step k are
+functions of the seed and k, and a checkpoint holds network, average, optimizer and step. So N
+steps are the same as k steps, a kill, and N - k more.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from vs_gainmap.models import GMNet, GridNet, Model
 
 
 def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
-    """Return the rate of a step, 0-based; a pure function, so that a resumed run agrees."""
+    """Return the learning rate of a step, counted from 0."""
     warm = min((step + 1) / max(config.warm_up, 1), 1.0)
     share = step / steps
     if config.schedule == "cosine":
@@ -53,18 +52,16 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
 
 
 def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> Model:
-    """Build the network, initialised as published or so that it learns from the first step.
+    """Build a network with initial weights.
 
-    The published tenth of Kaiming everywhere leaves a signal of about 1e-6 at the output,
-    which takes Adam hundreds of steps to lift. "chains" keeps Kaiming whole in the plain
-    chains, a tenth inside residual blocks and at the last convolution, and sets the biases to
-    0 stops and Qmax 0.8. (Kaiming inside the residual blocks too was tried: their sum grew
-    to 100 within 500 steps, the mask's sigmoid fell to zero, and the map stayed flat.)
+    GMNet's published initialization, a tenth of Kaiming's, leaves a signal of about 1e-6 at the
+    output and takes hundreds of steps to start. "chains" uses Kaiming's in the plain chains and a
+    tenth of it inside residual blocks and at the last convolution. Biases start at a gain of a
+    quarter of a stop and a Qmax of 0.8.
     """
     torch.manual_seed(seed)
     qmax = 0.8
     low, high = preset.min_log_gain, preset.max_log_gain
-    # A quarter of a stop: what SDR lost of its mid-tones.
     neutral = (0.25 - low) / (qmax * high - low)
     if config.kind == "grid":
         grid = GridNet(config.channels)
@@ -86,7 +83,7 @@ def build_model(config: ModelConfig, preset: GainMapPreset, seed: int) -> Model:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, step: int, decay: float) -> None:
-    """Move the exponential moving average; faster at first, so that it forgets the start."""
+    """Update the exponential moving average, faster in the first steps."""
     keep = min(decay, (1 + step) / (10 + step))
     for a, b in zip(average.parameters(), model.parameters(), strict=True):
         a.lerp_(b.detach().to(a.dtype), 1 - keep)
@@ -101,20 +98,20 @@ def train(
     initial: Model | None = None,
     stop_at: int | None = None,
 ) -> Model:
-    """Train, or go on where `out` has a checkpoint.
+    """Train, or continue from the checkpoint in `out`.
 
     Args:
         config: the run.
         out: gets ``last.ckpt``, TensorBoard curves and ``validation.txt``.
-        initial: weights to start from instead of a draw.
-        stop_at: leave after this step, as a kill would; None goes to the end.
+        initial: network to start from.
+        stop_at: stop after this step; None is the end.
 
     Returns:
         The averaged network.
 
     Raises:
-        ConfigError: the checkpoint was made with another network, preset or data, `initial` is
-            another network, or the machine has not what [run] asks for.
+        ConfigError: the checkpoint has another network, preset or data, `initial` is another
+            network, or the machine has no such device.
         WeightsError: the checkpoint is damaged.
         MediaError: the data can't be read.
         TrainingError: the loss or a gradient is not finite, or a data worker died.
@@ -146,12 +143,12 @@ def train(
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
     if state is not None:
-        # Only now: the optimizer's state goes where the weights are, and they have just moved.
+        # After the weights have moved to the device: the optimizer's state follows them.
         restore(state, bare, average, bare_optimizer)
     saved = start
     examples = open_examples(held_out, config) if fabric.is_global_zero else []
     if not held_out:
-        say("train: no held-out scene in the data, so nothing is validated on the way")
+        say("train: no held-out scene in the data, so nothing is validated")
     board = Board(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
@@ -162,13 +159,13 @@ def train(
         sdr = batch["sdr"].contiguous(memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config.run.steps, config.optimizer)
-        # Dropout, too, is a function of the step.
+        # For dropout.
         torch.manual_seed(hash((config.run.seed, step, rank)))
         if isinstance(bare, GridNet):
             gain_map, qmax_norm = model(sdr, batch["small"], batch["statistics"], batch["window"])
         else:
             gain_map, qmax_norm = model(sdr, batch["thumbnail"])
-        # A flat map means a dead local branch: watch it beside the loss.
+        # A flat map means that the local branch is dead.
         spread = gain_map.detach().float().std(dim=(1, 2, 3)).mean()
         terms = gain_map_loss(gain_map.float(), qmax_norm.float(), batch, preset, config.loss)
         fabric.backward(terms["total"])
@@ -201,7 +198,7 @@ def train(
 
 
 def _start(config: Config) -> Fabric:
-    """Start the engine, and its other processes where there are some."""
+    """Start Fabric and its processes."""
     run = config.run
     try:
         fabric = Fabric(accelerator=run.accelerator, devices=run.devices, precision=run.precision)
@@ -216,11 +213,11 @@ def _start(config: Config) -> Fabric:
 
 
 def _say_nothing(_: str) -> None:
-    """Stand in for `print` where another process does the talking."""
+    """Replace `print` in all processes but the first."""
 
 
 def _check_initial(initial: Model, built: Model) -> None:
-    """Refuse weights to start from that are not of the network that the configuration builds."""
+    """Refuse an initial network that differs from the configuration's."""
     if type(initial) is not type(built):
         raise ConfigError(
             f"train: --initial is a {type(initial).__name__}, the configuration builds a "

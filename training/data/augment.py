@@ -1,8 +1,7 @@
-"""More scenes out of few: light that falls otherwise, another tone scale, a scene in a scene.
+"""Augment views: other light, another tone scale, parts of other scenes, titles and fades.
 
-A network that judges whole pictures learns a hundred panoramas by heart long before it knows
-what operators do to light. Each variation keeps what makes a picture real, its texture and
-its edges, and changes what would tell the scene: the histogram and its layout.
+Without it a network learns a hundred panoramas by heart. Variations keep texture and edges, and
+change the histogram and its layout.
 """
 
 from __future__ import annotations
@@ -18,38 +17,36 @@ from torch.nn import functional
 from training.data.grade import draw_letters, draw_subtitles
 from vs_gainmap.color.primaries import convert_primaries, luminance
 
-# Where the knots of a tone scale stand: stops from the picture's log-average.
+# Knots of a tone scale, in stops from the picture's log-average.
 KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 
-# Share of the pictures that are dark scenes, beside those that grades make.
+# Share of dark scenes, beside those of the grades.
 DIMMED = 0.1
-# Share of the pictures with a title that was put onto the SDR, and of these, of subtitles, and of
-# the rest, on black.
+# Share of pictures with a title on the SDR; of these, of subtitles; of the others, of titles on
+# black.
 TITLED = 0.2
 SUBTITLED = 0.6
 CARDS = 0.4
-# Share of the pictures that are on their way to black or from it.
+# Share of pictures in a fade.
 FADED = 0.08
-
-
-# How likely one to four insets are, where there are some.
+# Probabilities of one to four insets, where there are some.
 INSETS = (0.5, 0.25, 0.15, 0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inset:
-    """Where another view stands in a picture, in shares of it, and how much lighter it is."""
+    """A part of a picture that shows another view; sides are shares of the picture's."""
 
     top: float
     left: float
     height: float
     width: float
     stops: float = 0.0
-    """Exposure over that at which both views have the same log-average."""
+    """Exposure relative to equal log-averages."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Inset:
-        """Draw a rectangle inside the picture: a window, a screen, a wall, a lit room."""
+        """Draw a rectangle inside the picture."""
         height, width = float(rng.uniform(0.2, 1.0)), float(rng.uniform(0.15, 0.7))
         return cls(
             top=float(rng.uniform(0, 1 - height)),
@@ -62,11 +59,12 @@ class Inset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
-    """What is changed of a view before it is graded.
+    """A change of a view before it is graded.
 
-    `light` are stops of exposure at the corners and middles of a coarse grid, between which
-    light changes smoothly; `slopes` are the contrast between one of `KNOTS` and the next;
-    `insets` are where other views stand in this one, one over the other.
+    Attributes:
+        light: exposure in stops on a coarse grid, interpolated smoothly.
+        slopes: contrast between each of `KNOTS` and the next.
+        insets: parts that show other views, one over the other.
     """
 
     light: tuple[tuple[float, ...], ...] | None = None
@@ -75,7 +73,7 @@ class Variation:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Variation:
-        """Draw: half of the pictures are relit, half get another tone scale, a third insets."""
+        """Draw a variation: half get other light, half another tone scale, a third insets."""
         light = slopes = None
         insets: tuple[Inset, ...] = ()
         if rng.random() < 0.5:
@@ -93,7 +91,7 @@ class Variation:
 
         Args:
             view: (3, H, W), BT.2020, relative light.
-            others: the same of other scenes, one for each inset; fewer leave the last ones out.
+            others: such views of other scenes, for the first insets.
 
         Returns:
             (3, H, W), relative light with the log-average that `view` had.
@@ -113,16 +111,13 @@ class Variation:
 
 
 def draw_dim(rng: np.random.Generator) -> float:
-    """Draw a factor of a scene's light: 1 for most, down to five stops less for dark scenes.
-
-    Grades are drawn around 20 cd/m2, and few of a film's night scenes would be among them.
-    """
+    """Draw a factor on a scene's light: 1 for most, one to five stops less for dark scenes."""
     return float(np.exp2(-rng.uniform(1.0, 5.0))) if rng.random() < DIMMED else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Title:
-    """A title that was put onto the finished SDR, so that it tells nothing of the operator."""
+    """A title that is put onto finished SDR, after tone mapping."""
 
     letters: Tensor
     """(1, H, W), how much they cover, 0..1."""
@@ -148,12 +143,12 @@ class Title:
         )
 
     def __call__(self, signal: Tensor, truth: Tensor, power: float) -> tuple[Tensor, Tensor]:
-        """Put it onto a pair.
+        """Put the title onto a pair.
 
         Args:
             signal: (3, H, W), SDR signal, 0..1.
             truth: (3, H, W), linear, BT.2020, 1.0 = SDR white.
-            power: of the display that SDR is made for.
+            power: of the SDR display.
 
         Returns:
             Both with the title, whose white is SDR white in the truth.
@@ -166,10 +161,9 @@ class Title:
 
 
 def draw_fade(rng: np.random.Generator) -> float:
-    """Draw how far a picture is faded to black, as a factor of its signal: 1 for most.
+    """Draw a factor on the signal of a picture in a fade: 1 for most.
 
-    Films fade for a hundredth of their frames. More are drawn, since a network that never saw a
-    picture without its whites swings from one frame of a fade to the next.
+    Fades are drawn more often than in films, so that results are steady in a fade.
     """
     return float(rng.uniform(0.02, 1.0)) if rng.random() < FADED else 1.0
 

@@ -1,4 +1,4 @@
-"""What a run trains on, batch by batch: a pure function of the configuration and the step."""
+"""Batches of a run: a function of the configuration and the step."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], st
     """Return the training set, the held-out views (none for "layout") and the fingerprint.
 
     Raises:
-        ConfigError: what [data] asks for does not go with what is there.
+        ConfigError: [data] does not fit the files.
         MediaError: files are missing or damaged.
     """
     named = config.data.folder
@@ -62,7 +62,7 @@ def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], st
     scenes = {view.scene for views in cached for view in views}
     split = [split_views(views, scenes=scenes, held_out=config.data.held_out) for views in cached]
     train = [view for seen, _ in split for view in seen]
-    # The first that has some: one more folder must not change what validation measures on.
+    # Of one folder, so that validation stays the same when folders are added.
     held_out = next((unseen for _, unseen in split if unseen), [])
     indices = b"".join((folder / INDEX).read_bytes() for folder in folders)
     digest = fingerprint(indices, [view.path for views in cached for view in views])
@@ -107,9 +107,9 @@ def _open_layout(
 
 
 def _check_sizes(views: list[View], config: Config) -> None:
-    """Refuse views that a crop does not fit in, before a worker meets one.
+    """Refuse views that are smaller than a crop, or differ in size without one.
 
-    A folder's views of one file size have one shape, so that few have to be opened.
+    Views of one folder with the same file size have the same shape, so few are opened.
     """
     kinds: dict[tuple[Path, int], View] = {}
     for view in views:
@@ -194,13 +194,13 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What an item could not be made for."""
+    """Why an item could not be made."""
 
     line: str
 
 
 class _Reporting(Dataset[Item | _Failure]):
-    """A data set that returns the errors to be expected; raised, each comes with a traceback."""
+    """A data set that returns expected errors, so that workers don't print tracebacks."""
 
     def __init__(self, dataset: Dataset[Item]) -> None:
         self.dataset = dataset
@@ -220,7 +220,7 @@ def _collate(items: list[Item | _Failure]) -> Item | _Failure:
 
 
 class _Order(Sampler[int]):
-    """Every `step`-th batch's items, in order."""
+    """The items of every `step`-th batch, in order."""
 
     def __init__(self, batch: int, first: int, end: int, step: int) -> None:
         self.batch, self.batches = batch, range(first, end, step)

@@ -1,4 +1,4 @@
-"""What happens to SDR on its way: 8 bits, chroma subsampling, grain, compression, resizing."""
+"""Degrade SDR as storage does: 8 bits, chroma subsampling, grain, compression, resizing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ KR, KG, KB = (float(w) for w in rgb_to_xyz_matrix("bt709")[1])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:
-    """A way that SDR was stored and carried.
+    """How SDR is degraded.
 
-    `noise` is the grain's standard deviation in steps of 8 bits; `jpeg` and `h264` are
-    quality and CRF, None for not compressed; `shrink` a factor to resize down and up by.
+    Attributes:
+        subsample: chroma to 4:2:0.
+        noise: standard deviation of grain in 8-bit codes.
+        jpeg: quality; None for no JPEG.
+        h264: CRF; None for no H.264.
+        shrink: factor by which the picture is made smaller, and large again.
     """
 
     subsample: bool = False
@@ -33,7 +37,7 @@ class Degradation:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Degradation:
-        """Draw: rounding always, the rest with moderate probability."""
+        """Draw a degradation: always rounding, the rest for some pictures."""
         kind = rng.random()
         return cls(
             subsample=bool(rng.random() < 0.4),

@@ -1,4 +1,4 @@
-"""How SDR light becomes a signal, and how often training meets which curve."""
+"""Encode SDR light as a signal, and draw the curve."""
 
 from __future__ import annotations
 
@@ -26,11 +26,7 @@ class Encoding:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw a curve as cameras, editors and converters have it.
-
-        No picture tells which it was. Between pure powers of 2.2 and 2.4 lies half a stop in the
-        shadows; the black level and sRGB's straight foot make more of it there.
-        """
+        """Draw a curve of cameras, editors and converters."""
         kind = rng.random()
         if kind < STRAIGHT_FOOT:
             return cls(power=2.2, srgb=True)
@@ -40,7 +36,7 @@ class Encoding:
 
     @classmethod
     def draw_player(cls, rng: np.random.Generator) -> Self:
-        """Draw BT.1886 with a black level, and as steep as libplacebo's SDR comes out."""
+        """Draw BT.1886 with a black level, as players encode for."""
         black = math.exp(rng.uniform(math.log(0.002), math.log(0.007)))
         return cls(power=rng.uniform(2.3, 3.0), black=black)
 
@@ -48,10 +44,10 @@ class Encoding:
         """Encode linear light, 0..1, as a signal, 0..1."""
         if self.srgb:
             return srgb_inverse_eotf(linear)
-        foot = self.black ** (1 / self.power)
+        foot = math.pow(self.black, 1 / self.power)
         return (linear.clamp(min=self.black) ** (1 / self.power) - foot) / (1 - foot)
 
 
 SRGB = Encoding(power=2.2, srgb=True)
-# What players make for an SDR display of 1000:1.
+# Of players, for an SDR display with a contrast of 1000.
 PLAYER = Encoding(black=0.001)

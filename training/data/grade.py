@@ -19,7 +19,7 @@ from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
 MASTERING_PEAKS = (1000.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0)
 
-# Log-averages that a colorist leaves a picture at, cd/m2.
+# Range of the log-averages of graded pictures, cd/m2.
 DARKEST, LIGHTEST = 0.5, 200.0
 # Where diffuse white is, cd/m2, and the share of pictures that keep it in its place.
 WHITES, PLACED = (203.0, 400.0), 0.5
@@ -27,15 +27,15 @@ WHITES, PLACED = (203.0, 400.0), 0.5
 # log-average and how far shots are from it; nepers.
 SHOT_SPREAD = 0.5
 MOOD_NITS, MOOD_SPREAD = 17.0, 0.9
-# How much of what sets a view apart from its scene's level a shot keeps, at least.
+# Least share of the difference between a view's level and its scene's that a shot keeps.
 LEAST_KEPT = 0.3
-# What a picture's own scale may say of a level; beyond, its 1.0 is no diffuse white.
+# Log-averages outside this range are no levels relative to diffuse white.
 DARKEST_LEVEL, LIGHTEST_LEVEL = 1e-4, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
-    """A graded HDR picture: (3, H, W), cd/m2, BT.2020, and the peak that its metadata say."""
+    """A graded HDR picture, (3, H, W), BT.2020, cd/m2, and the peak in its metadata."""
 
     nits: Tensor
     peak_nits: float
@@ -43,11 +43,11 @@ class Master:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """How light a view is where 1.0 is diffuse white, as log-averages of luminance.
+    """Log-averages of luminance where 1.0 is diffuse white.
 
-    OpenEXR puts diffuse white at 1.0 (middle grey at 0.18), gain map photos put SDR white
-    there, and who publishes a panorama exposes it so that it looks right with display white
-    there: snow at noon has 0.2 to 0.5, streets at night have 0.02 to 0.07.
+    In OpenEXR 1.0 is diffuse white (middle grey is 0.18), in gain map photos SDR white, and
+    panoramas are published so that they look right on a display with white at 1.0. Snow at noon
+    has 0.2 to 0.5, streets at night 0.02 to 0.07.
     """
 
     view: float
@@ -56,7 +56,7 @@ class Levels:
 
     @classmethod
     def known(cls, *, view: float, scene: float) -> Levels | None:
-        """Return levels, or None where a picture's scale is another than that."""
+        """Return levels; None if 1.0 can't be diffuse white."""
         if DARKEST_LEVEL < scene < LIGHTEST_LEVEL and view > 0 and math.isfinite(view):
             return cls(view=view, scene=scene)
         return None
@@ -65,26 +65,30 @@ class Levels:
 def draw_average(levels: Levels | None, rng: np.random.Generator) -> float:
     """Draw the log-average of a shot, cd/m2.
 
-    Half of the shots keep diffuse white in its place, so that snow is lighter than a street at
-    night; in the others, and for pictures whose scale is unknown, a shot is as light as the mood
-    wants it.
+    Half of the shots keep diffuse white in its place, so snow is brighter than a street at night.
+    The others, and views without levels, are as bright as a colorist may want them.
     """
     if levels is None or rng.random() >= PLACED:
         return float(np.exp(rng.normal(math.log(MOOD_NITS), MOOD_SPREAD)))
     white = float(np.exp(rng.uniform(*np.log(WHITES))))
-    # A camera is exposed for the scene or anew for the shot, or something between the two.
+    # A camera is exposed for the scene, for the shot, or between the two.
     level = levels.scene * math.pow(levels.view / levels.scene, rng.uniform(LEAST_KEPT, 1.0))
     return white * level * float(np.exp(rng.normal(0.0, SHOT_SPREAD)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
-    """What a colorist did.
+    """Settings of a grade.
 
-    `average_nits` is the log-average luminance to reach, `contrast` a power around it,
-    `saturation` a factor around luminance, `balance` factors of R, G and B, `knee_nits`
-    where highlights begin to roll off towards `peak_nits`, `black_nits` a pedestal taken
-    off (or, negative, put on), `hard` whether the peak clips instead of rolling off.
+    Attributes:
+        average_nits: log-average luminance of the result.
+        peak_nits: its peak.
+        contrast: power around the average.
+        saturation: factor around luminance.
+        balance: factors of R, G and B.
+        knee_nits: where highlights begin to roll off.
+        black_nits: taken off everywhere.
+        hard: clip at the peak instead of rolling off.
     """
 
     average_nits: float
@@ -137,20 +141,20 @@ class Grade:
 
 
 def roll_off(nits: Tensor, *, knee: float, peak: float) -> Tensor:
-    """Leave light below `knee` alone and bend what is above towards `peak`, per channel."""
+    """Keep light below `knee`, and bend light above it towards `peak`, per channel."""
     over = (nits - knee).clamp(min=0.0) / (peak - knee)
     return torch.where(nits <= knee, nits, knee + (peak - knee) * (over / (1 + over)))
 
 
 def regrade(nits: Tensor, rng: np.random.Generator) -> Tensor:
-    """Vary a picture that is graded already: a little exposure and saturation."""
+    """Vary exposure and saturation of a graded picture a little."""
     y = luminance(nits, "bt2020")
     rgb = (y + rng.uniform(0.85, 1.2) * (nits - y)).clamp(min=0.0)
     return (rgb * math.exp(rng.normal(0, 0.35))).clamp(max=4000.0)
 
 
 def quantize_pq(nits: Tensor, bits: int = 10) -> Tensor:
-    """Round light to a PQ signal of so many bits, as a master is delivered."""
+    """Round light to full-range PQ codes of `bits` bits."""
     top = 2**bits - 1
     return pq_eotf((pq_inverse_eotf(nits) * top).round() / top)
 
@@ -174,7 +178,7 @@ def draw_letterbox(rng: np.random.Generator, height: int, width: int) -> int:
 
 
 def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
-    """Put flat graphics over the picture: subtitles, a logo or a banner at 80 to 300 cd/m2."""
+    """Put flat graphics of 80 to 300 cd/m2 over the picture."""
     alpha = draw_letters(rng, *nits.shape[-2:])
     tone = rng.uniform(80, 300) * np.clip(rng.normal(1, 0.25, 3), 0.05, 1.2)
     if rng.random() < 0.7:
@@ -184,11 +188,10 @@ def add_caption(nits: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def draw_subtitles(rng: np.random.Generator, height: int, width: int) -> Tensor:
-    """Draw one or two lines of subtitles: (1, height, width), how much they cover, 0..1.
+    """Draw one or two lines of subtitles; return their coverage, (1, height, width), 0..1.
 
-    Centered near the lower edge or, for some, the upper one; capitals are 3 to 6 % of the height,
-    as broadcasters have them. Drawn at four times the size, so that strokes may be thinner than
-    a pixel.
+    They are centered near the lower edge, for some near the upper one. Capitals are 3 to 6 % of
+    the height. They are drawn at four times the size, so strokes may be thinner than a pixel.
     """
     fine = 4
     layer = np.zeros((fine * height, fine * width), np.uint8)
@@ -211,7 +214,7 @@ def draw_subtitles(rng: np.random.Generator, height: int, width: int) -> Tensor:
 
 
 def draw_letters(rng: np.random.Generator, height: int, width: int) -> Tensor:
-    """Draw letters, for some with a box: (1, height, width), how much they cover, 0..1."""
+    """Draw letters, for some with a box; return their coverage, (1, height, width), 0..1."""
     layer = np.zeros((height, width), np.uint8)
     thick = int(rng.integers(1, 3))
     size = rng.uniform(0.3, 0.8)

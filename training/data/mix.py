@@ -1,4 +1,4 @@
-"""The gain that a training mix teaches: a table by operator and by eighth of SDR luma."""
+"""Tabulate the gain of drawn pairs by operator and by SDR luma."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models.statistics import luma
 
 EIGHTHS = 8
-# Small pictures have the same gain.
+# Views are shrunk by it, which keeps the gain.
 SHRINK = 4
 
 
 def gain_by_luma(sdr_signal: Tensor, hdr: Tensor, preset: GainMapPreset) -> np.ndarray:
-    """Return a picture's mean log gain, and that of each eighth of luma (NaN: no pixel there).
+    """Return the mean log gain of a picture, and of each eighth of luma (NaN without a pixel).
 
     Args:
         sdr_signal: (3, H, W), 0..1, BT.709.
@@ -44,7 +44,7 @@ def gain_table(rows: Iterable[tuple[str, np.ndarray]]) -> str:
     """Format the table: mean and deviation from picture to picture, by operator and in all.
 
     Args:
-        rows: an operator's name and what `gain_by_luma` says, a picture.
+        rows: operator and `gain_by_luma` of each picture.
     """
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     for name, values in rows:
@@ -69,7 +69,7 @@ def draw_table(
 
     Args:
         views: folder that `render` wrote.
-        preset: SDR white and peak; gains below its least one are shown, too.
+        preset: SDR white and peak; its least gain is ignored.
         count: pairs.
         held_out: shell patterns of scenes to leave out; see `splits.choose_held_out`.
     """

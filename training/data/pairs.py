@@ -1,4 +1,4 @@
-"""From a view to a training pair: grade, tone map, encode, degrade. A pure function of a seed."""
+"""Make training pairs of views: grade, tone map, encode, degrade. A function of a seed."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from vs_gainmap.models.gridnet import GridNet
 # How often a view that comes with an SDR picture of its own is used with that, and the share of
 # pictures that are drawn among these views: cameras' pairs are few and worth most.
 OWN_SDR, OWN_SHARE = 0.8, 0.12
-# Share of masters that are rolled off to the preset's peak, rather than clipped there.
+# Share of masters that are rolled off to the preset's peak instead of clipped.
 ROLLED = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """How SDR is made of a master: tone mapped in BT.2020 (`wide`) or BT.709, and encoded."""
+    """A way to make SDR of a master: tone mapping in BT.2020 (`wide`) or BT.709, and encoding."""
 
     name: str
     operator: Operator
@@ -54,7 +54,7 @@ class Conversion:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, *, operator: str | None = None) -> Self:
-        """Draw a conversion; None draws an operator that training may use."""
+        """Draw a conversion; None draws the operator, too."""
         if operator is None:
             name, chosen = draw_operator(rng)
         else:
@@ -76,7 +76,7 @@ class Conversion:
 
 
 class Pair(NamedTuple):
-    """One picture both ways, whole."""
+    """A whole picture in SDR and HDR."""
 
     sdr_signal: Tensor
     """(3, H, W), 0..1, BT.709, as decoded."""
@@ -84,7 +84,7 @@ class Pair(NamedTuple):
     """(3, H, W), linear, BT.2020, 1.0 = SDR white of the preset, at most its peak."""
     operator: str
     title: Tensor | None = None
-    """(1, H, W), how much a title on the SDR covers, 0..1."""
+    """(1, H, W), coverage of a title on the SDR, 0..1."""
 
 
 def draw_master(
@@ -149,9 +149,9 @@ def make_pair(
         view: what to load. One that has an SDR picture of its own is mostly used with that.
         rng: of everything drawn.
         preset: SDR white and peak of the truth.
-        operator: which one makes the SDR; None draws one that training may use.
-        augment_with: views that a scene in the scene may come from; None leaves a view as it is.
-            Graded pictures may fade, but are left alone otherwise.
+        operator: name of the operator; None draws one.
+        augment_with: views for insets; None leaves the view as it is. Graded views only get
+            fades and titles.
     """
     picture, dim, fade = view.load(), 1.0, 1.0
     if augment_with:
@@ -202,7 +202,7 @@ def true_log_gain(sdr_signal: Tensor, hdr: Tensor, preset: GainMapPreset) -> Ten
     Returns:
         (..., 1, H, W), stops.
     """
-    # Half an 8-bit step of signal: black stays out of the logarithm.
+    # Half an 8-bit code of signal, so the logarithm is finite.
     dark = (0.5 / 255) ** 2.2
     before = luminance(SDR_EOTFS[preset.eotf](sdr_signal), "bt709").clamp(min=dark)
     after = luminance(hdr, "bt2020").clamp(min=dark)
@@ -210,19 +210,18 @@ def true_log_gain(sdr_signal: Tensor, hdr: Tensor, preset: GainMapPreset) -> Ten
 
 
 class PairDataset(Dataset[dict[str, Tensor]]):
-    """Endless pairs: item i is a pure function of the seed and i, so a run can be resumed.
+    """Training pairs; item i is a function of the seed and i, so a run can be resumed.
 
-    Each item has `sdr` (3, S, S), or the whole picture where S is 0, `thumbnail`
-    (3, 256, 256), `hdr` like `sdr`, `title` (1, S, S), how much of it a title covers, and `qmax`
-    (1, 1, 1): the 99.9 percentile of the whole picture's log gain over log2(peak), 0..1.
-    `window` (4,) says where the crop lies: top, left, bottom and right as shares of the picture.
+    An item has `sdr` and `hdr` (3, S, S), or the whole picture where S is 0; `thumbnail`
+    (3, 256, 256); `title` (1, S, S), the coverage of a title; `qmax` (1, 1, 1), the 99.9 percentile
+    of the whole picture's log gain over log2(peak), 0..1; and `window` (4,), top, left, bottom and
+    right of the crop as shares of the picture.
 
     Args:
         views: of the training scenes.
         preset: SDR white, peak and range of the map.
         crop: sides of `sdr` and `hdr`; 0 takes the whole picture.
-        every: of these, every so-many-th pixel of every so-many-th row: what is global needs
-            pictures, not pixels.
+        every: of these, only every `every`th pixel of every `every`th row.
         measured: items have `small` (3, 128, 128) and `statistics`, see `GridNet.measure`, in
             place of `thumbnail`.
         seed: of everything drawn.
@@ -290,7 +289,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
 def robust_qmax(log_gain: Tensor, sdr_signal: Tensor, preset: GainMapPreset) -> float:
     """Return the 99.9 percentile of a picture's log gain as qmax_norm, 0..1.
 
-    Near black the gain is made of rounding errors, so only light above 6 % of signal counts.
+    Pixels below 6 % of signal are left out: near black the gain is mostly rounding errors.
 
     Args:
         log_gain: (1, H, W), stops.

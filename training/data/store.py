@@ -1,4 +1,4 @@
-"""Pairs that are made once and drawn many times: files that are mapped into memory."""
+"""Store pairs that are made once and used many times, in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 Item = dict[str, Tensor]
 
 INDEX = "pairs.json"
-# Signals of 8 bits, 0..1; the rest is kept as it is, but for HDR, which is kept as PQ.
+# Stored as 8 bits, 0..1; HDR is stored as 16-bit PQ, the rest as it is.
 BYTES = frozenset({"sdr", "thumbnail", "small", "title"})
 HDR = "hdr"
 
@@ -24,7 +24,7 @@ class PairStore:
     """Pairs of one shape in a folder.
 
     Args:
-        folder: that `fill` has filled.
+        folder: filled by `fill`.
         sdr_white: unit of `hdr`, cd/m2.
     """
 
@@ -37,7 +37,7 @@ class PairStore:
         }
 
     def batch(self, numbers: np.ndarray) -> Item:
-        """Return the pairs of these numbers, as `PairDataset` has them, one after the other."""
+        """Return the pairs with these numbers, stacked, with the keys of `PairDataset`."""
         batch: Item = {}
         for name, array in self.arrays.items():
             values = torch.from_numpy(np.stack([array[n] for n in numbers]))
@@ -51,7 +51,7 @@ class PairStore:
     def batches(self, size: int, *, seed: int, start: int, step: int = 1) -> Iterator[Item]:
         """Yield every `step`-th batch without end, from number `start` on.
 
-        Every pair is drawn once before one is drawn again; a pure function of the seed.
+        Each epoch has every pair once, in an order that depends on the seed and the epoch.
         """
         per_epoch = self.count // size
         number = start

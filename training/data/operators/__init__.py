@@ -1,4 +1,4 @@
-"""Tone mapping operators: how SDR is made from HDR, by name, with the weight each is drawn at."""
+"""The table of tone mapping operators, with the weights at which training draws them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from training.data.operators.libplacebo import Libplacebo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorEntry:
-    """An operator, how often training draws it, and whether validation keeps it to itself.
+    """An operator in the table.
 
-    `usual` are the settings that people leave it at: `USUAL_SHARE` of the draws take one of
-    them, the rest take `make.draw`.
+    Attributes:
+        make: its class.
+        usual: settings that people leave it at; `USUAL_SHARE` of the draws take one of them.
+        weight: how often training draws it.
+        held_out: whether it is for validation only.
     """
 
     make: type[Operator]
@@ -34,7 +37,7 @@ class OperatorEntry:
     held_out: bool = False
 
     def draw(self, rng: np.random.Generator) -> Operator:
-        """Draw settings: mostly usual ones."""
+        """Draw settings."""
         if rng.random() < USUAL_SHARE:
             return self.usual[int(rng.integers(len(self.usual)))]
         return self.make.draw(rng)
@@ -78,7 +81,7 @@ USUAL_SHARE = 0.4
 
 
 def draw_operator(rng: np.random.Generator) -> tuple[str, Operator]:
-    """Draw an operator that training may see, with settings."""
+    """Draw an operator that is not held out, with settings; return its name, too."""
     names = [name for name, entry in OPERATORS.items() if not entry.held_out]
     weights = np.array([OPERATORS[name].weight for name in names])
     name = names[int(rng.choice(len(names), p=weights / weights.sum()))]

@@ -1,4 +1,4 @@
-"""What every tone mapping operator shares: its input, and ways to spread a curve over RGB."""
+"""The input of tone mapping operators, and ways to apply a curve to RGB."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ TINY = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
-    """What an operator gets: display light of a master.
+    """The input of an operator: display light of a master.
 
-    `rgb` is (3, H, W), cd/m2, not negative, in `primaries`; `peak_nits` is the source peak
-    that the operator is told (MaxCLL or the mastering display's maximum).
+    Attributes:
+        rgb: (3, H, W), cd/m2, at least 0.
+        peak_nits: source peak in the metadata (MaxCLL or the mastering display's).
+        primaries: of `rgb`.
     """
 
     rgb: Tensor
@@ -39,7 +41,7 @@ class Light:
 class Operator(Protocol):
     """A tone mapping operator with its settings.
 
-    Calling it gives (3, H, W) linear SDR light in the same primaries, 0..1, 1.0 = SDR white.
+    It returns linear SDR light in the same primaries, (3, H, W), 0..1, 1.0 = SDR white.
     """
 
     def __call__(self, light: Light) -> Tensor:
@@ -48,7 +50,7 @@ class Operator(Protocol):
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw settings that are in use."""
+        """Draw settings that people use."""
         ...
 
 
@@ -58,7 +60,7 @@ def spread(light: Light, curve: Curve, over: Spread) -> Tensor:
     Args:
         light: cd/m2.
         curve: from cd/m2 to SDR light, 0..1.
-        over: what the curve sees.
+        over: what the curve is applied to.
 
     Returns:
         (3, H, W), SDR light, clamped to 0..1.

@@ -1,4 +1,4 @@
-"""Camera-like S-curves, knees, and operators that look at a neighbourhood."""
+"""Operators of cameras: S-curves, knees, and a knee with local contrast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vs_gainmap.color.primaries import luminance
 
 
 def soft_knee(x: Tensor, knee: float, top: float) -> Tensor:
-    """Bend what is over `knee` by a hyperbola of slope 1 there, so that `top` becomes 1."""
+    """Bend light above `knee` by a hyperbola with slope 1 at the knee; `top` becomes 1."""
     room, span = 1 - knee, top - knee
     if span <= room:
         return x
@@ -27,9 +27,12 @@ def soft_knee(x: Tensor, knee: float, top: float) -> Tensor:
 
 
 def base_layer(log_light: Tensor, *, stops: float, sigma: float) -> Tensor:
-    """Smooth (H, W) log2 light by a bilateral filter, which keeps edges of more than `stops`.
+    """Smooth (H, W) log2 light by a bilateral filter.
 
-    `sigma` is its reach as a share of the longer side.
+    Args:
+        log_light: (H, W), stops.
+        stops: edges that are larger stay.
+        sigma: reach as a share of the longer side.
     """
     reach = sigma * max(log_light.shape)
     return torch.from_numpy(
@@ -39,10 +42,10 @@ def base_layer(log_light: Tensor, *, stops: float, sigma: float) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftKnee:
-    """Mid-tones alone, highlights over a knee compressed, as a broadcast camera's knee does.
+    """The knee of a broadcast camera: keeps mid-tones and compresses highlights.
 
-    `white_nits` is SDR white before the knee; light over `knee` (a share of white) is bent
-    so that `source` (in units of white; None = the source peak) becomes white.
+    `white_nits` is SDR white before the knee. Light above `knee` (a share of white) is bent so
+    that `source` (in units of white; None is the source peak) becomes white.
     """
 
     white_nits: float = 203.0
@@ -68,11 +71,10 @@ class SoftKnee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalKnee:
-    """A knee for the neighborhood's light: what is bright together is dimmed together.
+    """A knee on the base layer of max(RGB), as in the local tone mapping of phones.
 
-    The base layer of max(RGB), split off by a bilateral filter as in `Bilateral`, goes through
-    the knee of `SoftKnee`, and the picture is dimmed by as much; detail in highlights
-    keeps its contrast, as in a phone's local tone mapping.
+    A bilateral filter splits off the base layer (Durand and Dorsey, SIGGRAPH 2002). The picture
+    is scaled as `SoftKnee` scales the base, so detail in highlights keeps its contrast.
     """
 
     white_nits: float = 203.0
@@ -80,7 +82,7 @@ class LocalKnee:
     sigma: float = 0.02
 
     def __call__(self, light: Light) -> Tensor:
-        """Bend the base layer, keep the detail, clip what is left over."""
+        """Return SDR light, (3, H, W), 0..1."""
         norm = light.rgb.amax(dim=0, keepdim=True).clamp(min=0.005)
         log_norm = torch.log2(norm)[0]
         base = torch.exp2(base_layer(log_norm, stops=1.0, sigma=self.sigma))[None]
@@ -99,10 +101,10 @@ class LocalKnee:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A consumer camera or a colorist's trim: exposure, log-sigmoid curve, saturation.
+    """A consumer camera: exposure, log-sigmoid curve and saturation.
 
-    The curve is x^c / (x^c + m^c) with middle grey kept at `grey`, scaled so that
-    `white` times reference white reaches 1; the log-log slope at grey is about `contrast`.
+    The curve is x^c / (x^c + m^c), with c = `contrast`. It maps `grey_nits` to `grey`, and
+    `white` times reference white to 1.
     """
 
     grey_nits: float = 26.0
@@ -113,7 +115,7 @@ class Camera:
     over: Spread = "channel"
 
     def __call__(self, light: Light) -> Tensor:
-        """Bend, then change saturation around luminance."""
+        """Return SDR light, (3, H, W), 0..1."""
         c = self.contrast
         top = self.white * 203.0 / self.grey_nits
         # Solve the half-saturation m for f(1) / f(top) = grey.
@@ -131,7 +133,7 @@ class Camera:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw mid-tones a stop up or down of where reference white puts them."""
+        """Draw mid-tones up to 1.2 stops darker than reference white puts them."""
         return cls(
             grey_nits=26.0,
             grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),

@@ -1,4 +1,4 @@
-"""Global operators of converters and games: Reinhard, Hable, Moebius, ACES fits."""
+"""Global operators of converters and games: Reinhard, Hable, Moebius and fits of ACES."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from training.data.operators.base import TINY, Light, Spread, draw_spread, mix, scalar, spread
 from vs_gainmap.color.primaries import luminance
 
-FfmpegCurve = Literal["hable", "mobius", "reinhard", "gamma", "linear"]
+FfmpegCurve = Literal["hable", "mobius"]
 
 
 def hable(x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def hable(x: Tensor) -> Tensor:
 
 
 def mobius(x: Tensor, *, peak: float, join: float = 0.3) -> Tensor:
-    """Leave light below `join` alone; above, a Moebius transform that maps `peak` to 1."""
+    """Keep light below `join`; above it a Moebius transform maps `peak` to 1."""
     if peak <= 1:
         return x
     a = -join * join * (peak - 1) / (join * join - 2 * join + peak)
@@ -34,11 +34,11 @@ def mobius(x: Tensor, *, peak: float, join: float = 0.3) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ffmpeg:
-    """What FFmpeg's ``tonemap`` filter does after ``zscale=t=linear:npl=<white_nits>``.
+    """FFmpeg's ``tonemap`` filter after ``zscale=t=linear:npl=<white_nits>``.
 
-    One factor from max(RGB); `desaturate` is the filter's option of that name, which mixes
-    light over it with its luminance. 1.0 is `white_nits`; the filter takes the peak from the
-    metadata in units of 100 cd/m2, whatever npl was (libavfilter/vf_tonemap.c).
+    It scales RGB by one factor from max(RGB). `desaturate` is the filter's option, which mixes
+    light above it with its luminance. The filter takes the metadata's peak in units of 100 cd/m2,
+    whatever npl is (libavfilter/vf_tonemap.c).
     """
 
     curve: FfmpegCurve = "hable"
@@ -46,7 +46,7 @@ class Ffmpeg:
     desaturate: float = 0.0
 
     def __call__(self, light: Light) -> Tensor:
-        """Map one factor a pixel."""
+        """Return SDR light, (3, H, W), 0..1."""
         peak = light.peak_nits / 100
         rgb = light.rgb / self.white_nits
         if self.desaturate > 0:
@@ -56,22 +56,13 @@ class Ffmpeg:
         norm = rgb.amax(dim=0, keepdim=True).clamp(min=TINY)
         if self.curve == "hable":
             mapped = hable(norm) / scalar(hable, peak)
-        elif self.curve == "mobius":
-            mapped = mobius(norm, peak=peak)
-        elif self.curve == "reinhard":
-            mapped = norm / (norm + 1) * (peak + 1) / peak
-        elif self.curve == "gamma":
-            power, low = 1 / 1.8, 0.05
-            mapped = torch.where(
-                norm > low, (norm / peak) ** power, norm * (low / peak) ** power / low
-            )
         else:
-            mapped = norm / peak
+            mapped = mobius(norm, peak=peak)
         return (rgb * (mapped / norm)).clamp(0.0, 1.0)
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw npl 100 or 203 and the desaturation that guides recommend (0) or default (2)."""
+        """Draw npl (100 or 203) and the desaturation of guides (0) or the default (2)."""
         return cls(
             white_nits=float(rng.choice((100.0, 203.0))),
             desaturate=float(rng.choice((0.0, 0.0, 2.0))),
@@ -80,7 +71,7 @@ class Ffmpeg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FfmpegHable(Ffmpeg):
-    """``tonemap=hable``, the one that most guides use."""
+    """``tonemap=hable``, which most guides use."""
 
     curve: FfmpegCurve = "hable"
 
@@ -94,7 +85,7 @@ class FfmpegMobius(Ffmpeg):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filmic:
-    """Hable's curve as games use it: an exposure, then a white that maps to 1."""
+    """Hable's curve as in games: an exposure, then a white that maps to 1."""
 
     exposure: float = 2.0
     white: float = 11.2
@@ -102,7 +93,7 @@ class Filmic:
     over: Spread = "channel"
 
     def __call__(self, light: Light) -> Tensor:
-        """Map light times exposure; `white` (in the same unit) becomes SDR white."""
+        """Return SDR light, (3, H, W), 0..1."""
         top = scalar(hable, self.white)
 
         def curve(nits: Tensor) -> Tensor:
@@ -112,7 +103,7 @@ class Filmic:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw around the published exposure bias of 2 and white of 11.2."""
+        """Draw around the published exposure of 2 and white of 11.2."""
         return cls(exposure=rng.uniform(1.6, 3.0), white=rng.uniform(5, 14), over=draw_spread(rng))
 
 
@@ -120,7 +111,7 @@ class Filmic:
 class Reinhard:
     """Reinhard et al., "Photographic Tone Reproduction", SIGGRAPH 2002, eq. 3 and 4.
 
-    `white_nits` is 1; `burn` is the light, in units of it, that becomes white (eq. 4).
+    `white_nits` is 1.0; `burn` is the light in that unit that becomes white (eq. 4).
     """
 
     white_nits: float = 203.0

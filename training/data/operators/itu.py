@@ -1,4 +1,4 @@
-"""Tone mapping by ITU-R reports: BT.2446 methods A and C, BT.2390; and plain clipping."""
+"""Operators of ITU-R reports: BT.2446 methods A and C, the EETF of BT.2390; and clipping."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HardClip:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw white: reference white, or within half a stop of it."""
+        """Draw white from reference white to 0.6 stops above."""
         return cls(white_nits=203.0 * 2 ** rng.uniform(0.0, 0.6))
 
 
@@ -65,7 +65,7 @@ class Bt2446A:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
-        """Draw the source peak: as told, or the 1000 cd/m2 of the report's example."""
+        """Draw the source peak: the metadata's, or the 1000 cd/m2 of the report's example."""
         return cls(hdr_nits=1000.0 if rng.random() < 0.5 else None)
 
 
@@ -93,12 +93,12 @@ def method_c_nits(percent: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bt2446C:
-    """ITU-R BT.2446-1, clause 6: method C, for masters whose skin and white are as in SDR."""
+    """ITU-R BT.2446-1, clause 6: method C, which keeps the levels of skin and white."""
 
     crosstalk: float = 0.05
 
     def __call__(self, light: Light) -> Tensor:
-        """Map luminance between a crosstalk matrix and its inverse; over 100 % is clipped."""
+        """Map luminance between a crosstalk matrix and its inverse; clip above 100 %."""
         a = self.crosstalk
         matrix = torch.full((3, 3), a, dtype=torch.float64)
         matrix.fill_diagonal_(1 - 2 * a)

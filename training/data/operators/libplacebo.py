@@ -1,4 +1,4 @@
-"""Tone mapping as libplacebo does it: mpv, FFmpeg's ``libplacebo`` filter and players built on it.
+"""The tone mapping of libplacebo: mpv, FFmpeg's ``libplacebo`` filter, and other players.
 
 After libplacebo's ``tone_mapping.c`` and ``shaders/colorspace.c``: a curve over the intensity of
 ICtCp, both sides in PQ, black at 1000:1 on the SDR side; color is desaturated with intensity.
@@ -22,7 +22,7 @@ Curve = Literal["bt2390", "spline"]
 Peak = Literal["unknown", "known", "detected"]
 
 SDR_NITS = 203.0
-# What libplacebo takes a display's contrast for where nobody says.
+# libplacebo's default contrast of a display.
 CONTRAST = 1000.0
 # The source peak where there are no metadata, cd/m2.
 UNKNOWN_NITS = 5000.0
@@ -36,10 +36,9 @@ SLOPE_TUNING, SLOPE_OFFSET = 1.5, 0.2
 class Libplacebo:
     """libplacebo's tone mapping to an SDR display of 203 cd/m2.
 
-    `peak` says where the source peak comes from: "unknown" is `UNKNOWN_NITS`, "known" the
-    metadata, "detected" the picture itself, its average too, which the spline follows.
-    `contrast` is the spline's. With the defaults this comes within 36 to 38 dB of the SDR that
-    libplacebo makes.
+    `peak` is where the source peak comes from: `UNKNOWN_NITS`, the metadata ("known") or the
+    picture ("detected"), whose average the spline then uses, too. `contrast` is the spline's.
+    With the defaults the result has a PSNR of 36 to 38 dB to libplacebo's own.
     """
 
     curve: Curve = "spline"
@@ -49,7 +48,7 @@ class Libplacebo:
     sdr_black: float = SDR_NITS / CONTRAST
 
     def __call__(self, light: Light) -> Tensor:
-        """Map intensity, desaturate, and go to the primaries that the light came in."""
+        """Return SDR light, (3, H, W), 0..1."""
         rgb = convert_primaries(light.rgb, light.primaries, "bt2020").clamp(min=0.0)
         ictcp = rgb_to_ictcp(rgb)
         before = ictcp[:1].clamp(min=1e-6)
@@ -96,7 +95,7 @@ class Libplacebo:
 
 
 def bt2390(x: Tensor, *, low: float, high: float, bottom: float, top: float) -> Tensor:
-    """Map PQ by the EETF of ITU-R BT.2390-11, clause 5.4.1, as libplacebo has it."""
+    """Map PQ by libplacebo's form of the EETF of ITU-R BT.2390-11, clause 5.4.1."""
     span = high - low
     black, white = (bottom - low) / span, (top - low) / span
     knee = 2 * white - 1
@@ -121,9 +120,16 @@ def spline(
     average: float | None,
     c: float,
 ) -> Tensor:
-    """Map PQ by a parabola below a knee and a cubic above it, libplacebo's default.
+    """Map PQ by libplacebo's default: a parabola below a knee and a cubic above it.
 
-    `average` is the picture's, None where it is not detected; `c` the contrast at the knee.
+    Args:
+        x: PQ intensity.
+        low: black of the source, PQ.
+        high: peak of the source, PQ.
+        bottom: black of SDR, PQ.
+        top: white of SDR, PQ.
+        average: PQ intensity of the picture; None where it is not detected.
+        c: contrast at the knee.
     """
     least, most = (low + share * (high - low) for share in (KNEE_LEAST, KNEE_MOST))
     knee = low + KNEE_USUAL * (high - low) if average is None else average
@@ -147,7 +153,7 @@ def spline(
 
 
 def _hull(intensity: Tensor) -> Tensor:
-    """Return about how much color PQ has room for at an intensity."""
+    """Return about how much chroma fits into PQ at an intensity."""
     return ((intensity - 6) * intensity + 9) * intensity
 
 
