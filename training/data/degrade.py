@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.data.images import from_uint8, to_uint8
 from vs_gainmap.color.primaries import rgb_to_xyz_matrix
 
 KR, KG, KB = (float(w) for w in rgb_to_xyz_matrix("bt709")[1])
@@ -102,16 +103,6 @@ def limited_8bit(signal: Tensor, *, subsample: bool) -> Tensor:
             chroma[None], scale_factor=2, mode="bilinear", align_corners=False
         )[0]
     return ycbcr_to_rgb(torch.cat([luma, chroma])).clamp(0.0, 1.0)
-
-
-def to_uint8(signal: Tensor) -> np.ndarray:
-    """Turn (3, H, W) in 0..1 into (H, W, 3) bytes."""
-    return np.ascontiguousarray((signal * 255).round().byte().numpy().transpose(1, 2, 0))
-
-
-def from_uint8(picture: np.ndarray) -> Tensor:
-    """Turn (H, W, 3) bytes into (3, H, W) in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float() / 255
 
 
 def jpeg_round_trip(signal: Tensor, quality: int) -> Tensor:

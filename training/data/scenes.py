@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from training.data.grade import Levels
+from training.data.images import write_rgb
 from training.data.sources import Still, find_sources, read_source
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.errors import GainMapError, MediaError, NoGainMapError
@@ -170,18 +171,21 @@ def render_still(
             window = (slice(None), *draw_window(still.linear, rng, width / height))
             shown = [resize(side[window], width, height) for side in sides]
         view = shown[0]
-        name = f"{still.name}_{number:05d}.npy"
+        stem = f"{still.name}_{number:05d}"
         stored = as_stored(view, graded=still.graded)
         if stored is not None:
-            np.save(out / name, stored)
-            row: dict[str, object] = {"file": name, "scene": still.name, "graded": still.graded}
+            np.save(out / f"{stem}.npy", stored)
+            row: dict[str, object] = {
+                "file": f"{stem}.npy",
+                "scene": still.name,
+                "graded": still.graded,
+            }
             levels = Levels.known(view=log_average(view), scene=scene)
             if levels is not None:
                 row |= {"level": levels.view, "scene_level": levels.scene}
             if still.sdr is not None:
-                row["sdr"] = f"{name.removesuffix('.npy')}.png"
-                bgr = (shown[1].flip(0).clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
-                cv2.imwrite(str(out / f"{name.removesuffix('.npy')}.png"), bgr.contiguous().numpy())
+                row["sdr"] = f"{stem}.png"
+                write_rgb(shown[1], out / f"{stem}.png")
             rows.append(row)
     return rows
 

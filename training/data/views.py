@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from training.data.grade import Levels
+from training.data.images import read_rgb
 from training.data.scenes import INDEX
 from vs_gainmap.errors import MediaError
 
@@ -72,11 +72,7 @@ class View:
         """
         if self.sdr is None:
             return None
-        bgr = cv2.imread(str(self.sdr), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise MediaError(f"training: {self.sdr} can't be read")
-        rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
-        signal = torch.from_numpy(rgb).float() / 255
+        signal = read_rgb(self.sdr)
         return functional.avg_pool2d(signal[None], self.shrink)[0] if self.shrink > 1 else signal
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.images import read_rgb, to_uint8
 from training.data.sources import read_pq_png
 from training.evaluation.items import Item
 from training.evaluation.methods import Method
@@ -55,20 +56,16 @@ def real_pairs(folder: Path) -> Iterator[Item]:
         raise MediaError(f"evaluate: no NAME.OPERATOR.sdr.png in {folder}")
     for path in paths:
         name, operator = path.name.removesuffix(".sdr.png").rsplit(".", 1)
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        truth = read_pq_png(folder / f"{name}.hdr.png")
-        if bgr is None or bgr.shape != truth.shape:
-            raise MediaError(f"evaluate: {path} can't be read, or is not as large as its truth")
+        signal = read_rgb(path)
+        truth = torch.from_numpy(read_pq_png(folder / f"{name}.hdr.png")).movedim(-1, 0)
+        if signal.shape != truth.shape:
+            raise MediaError(f"evaluate: {path} must be as large as its truth")
         yield Item(
             name=name,
             operator=operator,
-            sdr_signal=_planes(bgr[..., ::-1]) / 255,
-            truth=_planes(truth),
+            sdr_signal=signal,
+            truth=truth.contiguous(),
         )
-
-
-def _planes(picture: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).float()
 
 
 def measure_real(item: Item, method: Method, peak_nits: float) -> Real:
@@ -112,7 +109,7 @@ def write_sheet(rows: list[Real], path: Path) -> None:
     """Write the worst pairs, one below the other: SDR, result and truth, two stops darker."""
     strips = []
     for row in sorted(rows, key=lambda row: row.pq_psnr)[:WORST]:
-        sdr = cv2.cvtColor(_bytes(row.item.sdr_signal), cv2.COLOR_RGB2BGR)
+        sdr = cv2.cvtColor(to_uint8(row.item.sdr_signal), cv2.COLOR_RGB2BGR)
         panels = [sdr, *(_shown(nits) for nits in (row.nits, row.item.truth))]
         height, width = sdr.shape[:2]
         size = (round(width * PANEL_HEIGHT / height), PANEL_HEIGHT)
@@ -127,8 +124,4 @@ def write_sheet(rows: list[Real], path: Path) -> None:
 
 def _shown(nits: Tensor) -> np.ndarray:
     light = convert_primaries(nits * 2.0**SHOWN_STOPS / 203.0, "bt2020", "bt709").clamp(0.0, 1.0)
-    return cv2.cvtColor(_bytes(srgb_inverse_eotf(light)), cv2.COLOR_RGB2BGR)
-
-
-def _bytes(signal: Tensor) -> np.ndarray:
-    return np.ascontiguousarray((signal * 255).round().byte().numpy().transpose(1, 2, 0))
+    return cv2.cvtColor(to_uint8(srgb_inverse_eotf(light)), cv2.COLOR_RGB2BGR)

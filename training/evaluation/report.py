@@ -5,11 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from training.data.images import to_uint8
 from training.evaluation.items import Item
 from training.evaluation.measure import Row, summary
 from training.evaluation.methods import Output
@@ -69,7 +72,7 @@ def comparison(item: Item, output: Output) -> list[Figure]:
 
 def _jpeg(signal: Tensor) -> bytes:
     """Code (3, H, W), 0..1, at most `MOST_WIDTH` wide."""
-    bgr = (signal.flip(0).clamp(0, 1) * 255).byte().numpy().transpose(1, 2, 0)
+    bgr: NDArray[Any] = to_uint8(signal)[..., ::-1]
     if bgr.shape[1] > MOST_WIDTH:
         size = (MOST_WIDTH, round(bgr.shape[0] * MOST_WIDTH / bgr.shape[1]))
         bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)

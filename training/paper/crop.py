@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from training.data.images import read_image
 from vs_gainmap.errors import MediaError
 
 
@@ -18,9 +19,7 @@ def patch_origins(size: int, crop: int, step: int) -> list[int]:
 
 def crop_picture(path: Path, out: Path, crop: int, step: int) -> int:
     """Cut a picture into `<stem>_s<nnn>.png`, numbered row by row; return how many."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise MediaError(f"training: {path} can't be read as a picture")
+    picture = read_image(path, cv2.IMREAD_UNCHANGED)
     number = 0
     for y in patch_origins(picture.shape[0], crop, step):
         for x in patch_origins(picture.shape[1], crop, step):

@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from training.data.images import read_image, read_rgb
 from training.data.pairs import Pair, make_thumbnail, robust_qmax, true_log_gain
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.errors import MediaError, MetadataError
@@ -30,27 +30,6 @@ from vs_gainmap.untrusted import read_json, read_npy_number
 # Folders of patches, as the published crop script names them.
 PATCH_PARTS = ("image_sp", "gainmap_sp")
 PATCH = re.compile(r"_s\d{3,}$")
-
-
-def read_rgb(path: Path) -> Tensor:
-    """Read an 8-bit picture as (3, H, W) in 0..1.
-
-    Raises:
-        MediaError: it can't be read.
-    """
-    bgr = _imread(path, cv2.IMREAD_COLOR)
-    rgb = np.ascontiguousarray(bgr[..., ::-1].transpose(2, 0, 1))
-    return torch.from_numpy(rgb).float() / 255
-
-
-def _imread(path: Path, flags: int) -> NDArray[np.uint8]:
-    try:
-        pixels = cv2.imread(str(path), flags)
-    except cv2.error as error:
-        raise MediaError(f"training: {path} can't be read: {str(error)[:100]!r}") from error
-    if pixels is None:
-        raise MediaError(f"training: {path} can't be read as a picture")
-    return np.asarray(pixels, np.uint8)
 
 
 def shrink(picture: Tensor, scale: int) -> Tensor:
@@ -132,7 +111,7 @@ class LayoutItem:
             MetadataError: Qmax can't be read, or is out of range.
         """
         image = read_rgb(self.image)
-        coded = _imread(self.gain_map, cv2.IMREAD_GRAYSCALE)
+        coded = read_image(self.gain_map, cv2.IMREAD_GRAYSCALE)
         with naming(self.gain_map):
             check_aspect(*image.shape[:0:-1], *coded.shape[::-1])
         gain_map = torch.from_numpy(coded).float()[None] / 255

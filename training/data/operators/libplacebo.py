@@ -6,6 +6,7 @@ ICtCp, both sides in PQ, black at 1000:1 on the SDR side; color is desaturated w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -106,7 +107,7 @@ def bt2390(x: Tensor, *, low: float, high: float, bottom: float, top: float) -> 
     e = torch.where(e < knee, e, bent)
     power = min(1 / black, 4.0) if black > 0 else 4.0
     lift = black * (1 - e).clamp(min=0.0) ** power
-    gain = 1 / (1 + black / white * (1 - white) ** power)
+    gain = 1 / (1 + black / white * math.pow(1 - white, power))
     return (gain * (e + lift - black) + black) * span + low
 
 
