@@ -11,7 +11,6 @@ import torch
 from torch.utils.data import Dataset
 
 from tests.training.small import command_of, error_line, seen
-from training.data.batches import endless, open_data
 from training.checkpoint import CHECKPOINT
 from training.config import (
     Config,
@@ -20,6 +19,7 @@ from training.config import (
     build,
     to_dict,
 )
+from training.data.batches import endless, open_data
 from training.data.pairs import PairDataset
 
 

@@ -99,16 +99,16 @@ def test_the_command(
     report = tmp_path / "flicker.json"
     arguments = ["flicker", str(tiny_weights), "--hdr", str(panoramas), "--scenes", "2"]
     arguments += ["--size", "64", "48", "--length", "8", "--radius", "2", "--out", str(report)]
-    assert main([*arguments, "--kind", "still", "cut"]) == 0
+    assert main([*arguments, "--kind", "still", "flash"]) == 0
     table = capsys.readouterr().out
     rows = json.loads(report.read_text())
     assert {(r["kind"], r["variant"]) for r in rows} == {
-        (kind, name) for kind in ("still", "cut") for name in ("radius 0", "SDR", "radius 2")
+        (kind, name) for kind in ("still", "flash") for name in ("radius 0", "SDR", "radius 2")
     }
     by = {(r["kind"], r["variant"]): r for r in rows}
     assert by["still", "radius 0"]["loss"] == 0
     assert by["still", "radius 2"]["flicker"][0] < by["still", "radius 0"]["flicker"][0]
-    assert by["cut", "radius 2"]["lag"] < 0.05
+    assert by["flash", "radius 2"]["lag"] < 0.05
     assert "| still | radius 2 |" in table
     assert main(["flicker", str(tiny_weights), "--hdr", str(tmp_path)]) == 1
     assert "no held-out panorama" in capsys.readouterr().err

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from training.data.ictcp import ictcp_to_rgb, rgb_to_ictcp
 from training.evaluation.metrics import (
     Scorer,
     best_exposure,
     delta_e_itp,
-    ictcp,
     pq_psnr,
     psnr,
     ssim,
@@ -28,7 +28,8 @@ def test_color_difference_agrees_with_colour_science() -> None:
     b = a * (0.7 + 0.6 * torch.rand_like(a))
     flat = [x.movedim(0, -1).reshape(-1, 3).numpy() for x in (a, b)]
     theirs = [colour.RGB_to_ICtCp(x, method="ITU-R BT.2100-2 PQ") for x in flat]
-    assert np.allclose(ictcp(a).movedim(0, -1).reshape(-1, 3).numpy(), theirs[0], atol=1e-6)
+    assert np.allclose(rgb_to_ictcp(a).movedim(0, -1).reshape(-1, 3).numpy(), theirs[0], atol=1e-6)
+    assert torch.allclose(ictcp_to_rgb(rgb_to_ictcp(a)), a, rtol=1e-6)
     expected = colour.difference.delta_E_ITP(*theirs)
     assert np.allclose(delta_e_itp(a, b).flatten().numpy(), expected, atol=1e-3)
 

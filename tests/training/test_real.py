@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from training.data.mix import gain_by_luma, gain_table
-from training.evaluate import Item, Output
+from training.evaluation.items import Item
+from training.evaluation.methods import Output
 from training.evaluation.real import measure_real, real_pairs, real_table, write_sheet
 from vs_gainmap.color.primaries import convert_primaries
 from vs_gainmap.color.transfer import gamma22_eotf, pq_inverse_eotf

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import default_collate
 
 from training.__main__ import main
-from training.data.batches import open_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, load_config
+from training.data.batches import open_data
 from training.export import load_trained
 from training.loss import gain_map_loss
 from training.train import build_model, train

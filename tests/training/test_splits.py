@@ -11,8 +11,8 @@ import pytest
 from training.__main__ import main
 from training.data.splits import HELD_OUT_SCENES, choose_held_out, split_views
 from training.data.views import View, read_index
+from training.evaluation.items import items_from_views
 from training.paper.layout import list_layout
-from training.validate import make_examples
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import GainMapPreset
 
@@ -80,12 +80,13 @@ def test_own_scenes_make_a_data_set(tmp_path: Path) -> None:
     assert len(list_layout(out / "train")) == 2
     assert len(list_layout(out / "test")) == 1
     _, held_out = split_views(read_index(views))
-    assert make_examples(held_out, PRESET, per_operator=1)[0].scene == held_out[0].scene
+    first = next(items_from_views(held_out, PRESET, per_operator=1))
+    assert first.name == f"{held_out[0].scene}_000"
 
 
 def test_no_held_out_view_is_said_plainly() -> None:
     with pytest.raises(MediaError, match="no view is of a held-out scene"):
-        make_examples([], PRESET, per_operator=1)
+        next(items_from_views([], PRESET, per_operator=1))
 
 
 @pytest.mark.parametrize(

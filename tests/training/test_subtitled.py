@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.evaluate import Item, Output, measure, network_method, summary
+from training.evaluation.items import Item
+from training.evaluation.measure import measure, summary
+from training.evaluation.methods import Output, network_method
 from training.evaluation.metrics import Scorer
 from training.evaluation.subtitled import LEVELS, subtitled
 from vs_gainmap.color.primaries import luminance

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from training.data.video import read_frames, spread_frames
-from training.evaluation.items import read_runs
 from vs_gainmap.color.transfer import hlg_inverse_oetf, hlg_ootf
 from vs_gainmap.errors import MediaError
 
@@ -120,28 +119,12 @@ def test_spread_frames_are_key_frames_where_there_are_enough(
     assert levels == pytest.approx([pq_nits((codes[n] - 64) / 876) for n in expected], rel=2e-4)
 
 
-def test_runs_are_of_consecutive_frames(tmp_path: Path) -> None:
-    codes = [300 + 5 * n for n in range(20)]
-    path = write_flat(tmp_path / "a.mkv", [(c, 512, 512) for c in codes])
-    levels = np.array([pq_nits((code - 64) / 876) for code in codes])
-
-    def numbers(places: int, length: int) -> list[list[int]]:
-        runs = read_runs(path, places=places, length=length)
-        assert runs[0][0].shape == (3, 48, 64)
-        return [[int(np.abs(levels - flat(frame)[0]).argmin()) for frame in run] for run in runs]
-
-    assert numbers(2, 3) == [[3, 4, 5], [13, 14, 15]]
-    assert len(numbers(50, 3)) == 6
-    with pytest.raises(MediaError, match="no such file"):
-        read_runs(tmp_path / "none.mkv", places=2)
-
-
 def test_video_frames_in_nits(shared: Path) -> None:
     videos = shared / "hdr/video"
     path = videos / "androidx__sample_with_it35_track.mp4"
-    pq = [run[0] for run in read_runs(path, places=2, step=2)]
+    pq = list(spread_frames(path, count=2))
     assert [f.shape for f in pq] == [(3, 270, 480)] * 2
     assert 200 < pq[0].max() < 10000
-    hlg = read_runs(videos / "androidx__sample_with_color_info.mp4", places=1)[0][0]
+    hlg = next(spread_frames(videos / "androidx__sample_with_color_info.mp4", count=1))
     assert hlg.max() <= 1000.001
     assert hlg.mean() > 10

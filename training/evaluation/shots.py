@@ -167,7 +167,8 @@ def _flash(scene: Scene, length: int) -> tuple[Frames, tuple[int, ...]]:
     first, second = length // 3, 2 * length // 3
     flashes = {first, *range(second, second + 3)}
     frames = [bright if n in flashes else normal for n in range(length)]
-    return frames, (first, first + 1, second, second + 3)
+    events = (first, first + 1, second, second + 3)
+    return frames, tuple(n for n in events if n < length)
 
 
 SHOTS: dict[str, tuple[Callable[[Scene, int], tuple[Frames, tuple[int, ...]]], Coding]] = {
