@@ -51,4 +51,4 @@ def read_rgb(path: Path) -> Tensor:
 
 def write_rgb(signal: Tensor, path: Path) -> None:
     """Write (3, H, W), 0..1, as a PNG."""
-    cv2.imwrite(str(path), to_uint8(signal)[..., ::-1])
+    cv2.imwrite(str(path), np.ascontiguousarray(to_uint8(signal)[..., ::-1]))
