@@ -1,4 +1,4 @@
-"""What a run says on its way: progress on the terminal, curves and pictures for TensorBoard."""
+"""Log a run: progress on the terminal, curves and pictures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from vs_gainmap.models import Model
 
 
 def open_examples(held_out: list[View], config: Config) -> list[Item]:
-    """Make what a run validates on: nothing where no scene is held out."""
+    """Return the items that a run is validated on; none without held-out scenes."""
     if not held_out:
         return []
     per_operator = config.run.validation_views
     return list(items_from_views(held_out, config.preset.build(), per_operator=per_operator))
 
 
-class Board:
-    """Progress on the terminal, curves and pictures for TensorBoard."""
+class Logger:
+    """Logs progress, curves and pictures of a run.
+
+    Args:
+        out: folder of the run.
+        start: number of steps that are done.
+        config: of the run.
+    """
 
     def __init__(self, out: Path, start: int, config: Config) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -37,7 +43,7 @@ class Board:
         self.sums: dict[str, float] = {}
 
     def log(self, done: int, terms: dict[str, Tensor], norm: float, rate: float) -> None:
-        """Add a step; every `log_every` steps write the means since the last time."""
+        """Add a step; every `log_every` steps write the means since then."""
         for name, term in terms.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(term.detach())
         every = self.config.run.log_every

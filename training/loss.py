@@ -60,8 +60,8 @@ def gain_map_loss(
             error = (signal - target).abs().mean(dim=1, keepdim=True)
             terms["title"] = (batch["title"] * error).sum() / batch["title"].sum().clamp(min=1.0)
     if weights.log_gain:
-        seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
-        terms["log_gain"] = (seen * (log_gain - truth).abs()).mean()
+        lit = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
+        terms["log_gain"] = (lit * (log_gain - truth).abs()).mean()
     if weights.product:
         # Published for min = 0: L1 of qmax * map, both normalised by log2(peak).
         terms["product"] = (log_gain - truth).abs().mean() / (high - low)
@@ -69,10 +69,10 @@ def gain_map_loss(
         top = (batch["qmax"] * high - low).clamp(min=1e-3)
         terms["gain_map"] = (gain_map - ((truth - low) / top).clamp(0.0, 1.0)).abs().mean()
     if weights.shape:
-        seen = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
+        lit = (6 * sdr.amax(dim=1, keepdim=True)).clamp(max=1.0)
         error = log_gain - truth
-        level = (seen * error).sum((2, 3), keepdim=True) / seen.sum((2, 3), keepdim=True).clamp(1)
-        terms["shape"] = (seen * (error - level)).abs().mean()
+        level = (lit * error).sum((2, 3), keepdim=True) / lit.sum((2, 3), keepdim=True).clamp(1)
+        terms["shape"] = (lit * (error - level)).abs().mean()
     if weights.qmax:
         terms["qmax"] = (qmax_norm - batch["qmax"]).abs().mean()
     if weights.outside:

@@ -32,7 +32,7 @@ from training.config import (
     TrainingError,
 )
 from training.data.batches import endless, open_data
-from training.logging import Board, open_examples
+from training.logging import Logger, open_examples
 from training.loss import gain_map_loss
 from training.memory import keep_memory
 from vs_gainmap.gainmap import GainMapPreset
@@ -132,14 +132,14 @@ def train(
         bare.parameters(), lr=0.0, betas=config.optimizer.betas, weight_decay=decay
     )
     out.mkdir(parents=True, exist_ok=True)
-    say = print if fabric.is_global_zero else _say_nothing
+    note = print if fabric.is_global_zero else _ignore
     start = 0
     state = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).is_file() else None
     if state is not None:
         start = int(state["step"])
-        say(f"train: goes on after step {start} of {config.run.steps}, from {out / CHECKPOINT}")
+        note(f"train: continues after step {start} of {config.run.steps}, from {out / CHECKPOINT}")
         if changes := check_same(state, config, data_id):
-            say(f"train: changed since the checkpoint: {', '.join(changes)}")
+            note(f"train: changed since the checkpoint: {', '.join(changes)}")
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
     if state is not None:
@@ -148,8 +148,8 @@ def train(
     saved = start
     examples = open_examples(held_out, config) if fabric.is_global_zero else []
     if not held_out:
-        say("train: no held-out scene in the data, so nothing is validated")
-    board = Board(out, start, config) if fabric.is_global_zero else None
+        note("train: no held-out scene in the data, so nothing is validated")
+    logger = Logger(out, start, config) if fabric.is_global_zero else None
     end = min(stop_at or config.run.steps, config.run.steps)
 
     rank = fabric.global_rank
@@ -182,18 +182,18 @@ def train(
         done = step + 1
         to_save = done % config.run.save_every == 0 or done == end
         saved = done if to_save else saved
-        if board is None:
+        if logger is None:
             continue
-        board.log(
+        logger.log(
             done, {**terms, "map_spread": spread}, float(norm), optimizer.param_groups[0]["lr"]
         )
         if examples and (done % config.run.validate_every == 0 or done == end):
-            board.validate(done, average, examples, preset)
+            logger.validate(done, average, examples, preset)
         if to_save:
             state = pack(done, bare, average, bare_optimizer, config, data_id)
             save_checkpoint(state, out / CHECKPOINT)
-    if board is not None:
-        board.close()
+    if logger is not None:
+        logger.close()
     return average.cpu().eval()
 
 
@@ -212,7 +212,7 @@ def _start(config: Config) -> Fabric:
     return fabric
 
 
-def _say_nothing(_: str) -> None:
+def _ignore(_: str) -> None:
     """Replace `print` in all processes but the first."""
 
 

@@ -69,7 +69,7 @@ def make_views(folder: Path) -> Path:
     return folder / "views"
 
 
-def seen(folder: Path) -> dict[str, Any]:
+def views_data(folder: Path) -> dict[str, Any]:
     """Return the [data] of a run on views: whole pictures."""
     return {"source": "views", "folder": str(folder), "crop": 0}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from tests.training.small import command_of, error_line, seen
+from tests.training.small import command_of, error_line, views_data
 from training.checkpoint import CHECKPOINT
 from training.config import (
     Config,
@@ -125,7 +125,7 @@ def test_whole_pictures_must_have_one_even_size(views: Path, tmp_path: Path) -> 
 def test_an_error_in_a_worker_is_one_line(views: Path, tmp_path: Path, workers: int) -> None:
     for path in views.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    data = {**seen(tmp_path), "batch": 2, "workers": workers}
+    data = {**views_data(tmp_path), "batch": 2, "workers": workers}
     config = build(Config, {"data": data, "run": {"steps": 2}})
     pairs, _, _ = open_data(config, 1)
     for path in tmp_path.glob("*.npy"):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.training.small import seen, tiny
+from tests.training.small import tiny, views_data
 from training.checkpoint import CHECKPOINT, load_checkpoint
 from training.config import Config, ConfigError, build
 from training.train import train
@@ -41,7 +41,7 @@ def test_resumed_run_is_the_same_run(
     precision: str,
 ) -> None:
     config = tiny(layout, steps=6, save_every=2, validation_views=1, precision=precision)
-    data = seen(views) if source == "views" else {}
+    data = views_data(views) if source == "views" else {}
     config = changed(changed(config, "model", kind=kind), "data", **data)
     whole = train(config, tmp_path / "whole")
     train(config, tmp_path / "parts", stop_at=3)
@@ -73,7 +73,7 @@ def test_checkpoint_of_another_network_is_refused(layout: Path, tmp_path: Path) 
 def test_other_data_are_refused(views: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     shutil.copytree(views, cache)
-    config = changed(tiny(views, steps=1, validation_views=0), "data", **seen(cache))
+    config = changed(tiny(views, steps=1, validation_views=0), "data", **views_data(cache))
     train(config, tmp_path)
     train(changed(config, "run", steps=2), tmp_path)
     with next(cache.glob("meadow*.npy")).open("ab") as file:
@@ -90,7 +90,7 @@ def test_what_changed_is_told(
     assert "no held-out scene in the data" in capsys.readouterr().out
     train(changed(config, "run", steps=2, save_every=1), tmp_path)
     out = capsys.readouterr().out
-    assert "goes on after step 1 of 2" in out
+    assert "continues after step 1 of 2" in out
     assert "changed since" not in out
     config = changed(changed(config, "run", steps=3, seed=4), "loss", pq=5.0)
     train(changed(config, "data", crop=24), tmp_path)

@@ -61,9 +61,9 @@ def open_data(config: Config, world: int) -> tuple[Dataset[Item], list[View], st
     ]
     scenes = {view.scene for views in cached for view in views}
     split = [split_views(views, scenes=scenes, held_out=config.data.held_out) for views in cached]
-    train = [view for seen, _ in split for view in seen]
+    train = [view for kept, _ in split for view in kept]
     # Of one folder, so that validation stays the same when folders are added.
-    held_out = next((unseen for _, unseen in split if unseen), [])
+    held_out = next((others for _, others in split if others), [])
     indices = b"".join((folder / INDEX).read_bytes() for folder in folders)
     digest = fingerprint(indices, [view.path for views in cached for view in views])
     if not train:

@@ -130,8 +130,8 @@ def libplacebo_inverse(signal: Tensor) -> Tensor:
         why = f"took more than {FFMPEG_TIMEOUT:g} s for a picture"
         raise MediaError(f"evaluate: libplacebo {why}; try --no-libplacebo") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1] if said else f"ffmpeg ended with {error.returncode}"
+        lines = error.stderr.decode(errors="replace").strip().splitlines()
+        why = lines[-1] if lines else f"ffmpeg ended with {error.returncode}"
         raise MediaError(f"evaluate: libplacebo failed: {why}; try --no-libplacebo") from error
     except (OSError, ValueError) as error:
         raise MediaError(f"evaluate: libplacebo failed: {error}; try --no-libplacebo") from error

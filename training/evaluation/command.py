@@ -1,4 +1,4 @@
-"""`python -m training evaluate`: weights beside baselines, as tables, JSON and a page."""
+"""The command `evaluate`: measure weights and baselines; write tables, JSON and a page."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def evaluate(args: argparse.Namespace) -> None:
     named = name_sets(sets)
     first = next(iter(named))
     preset, whose = sets[0].preset, first
-    if args.layout is not None and (told := read_preset(args.layout)) is not None:
-        preset, whose = told, f"{args.layout}'s preset.json"
+    if args.layout is not None and (found := read_preset(args.layout)) is not None:
+        preset, whose = found, f"{args.layout}'s preset.json"
     check_light(named, preset, whose)
 
     make = network_method if args.layout is None else published_method
@@ -106,7 +106,7 @@ def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
         _, held_out = split_views(read_index(args.views), held_out=args.held_out)
         items = items_from_views(held_out, preset, per_operator=args.count)
         return subtitled(items, preset) if args.subtitles else items
-    # What every set can halve, and half of that again.
+    # A multiple of twice every map scale.
     step = 2 * max(4, args.map_scale or 0)
     return items_from_video(args.video, preset, count=args.count, lines=args.lines, step=step)
 
@@ -119,15 +119,15 @@ def name_sets(sets: Sequence[Weights]) -> dict[str, Weights]:
 
 
 def check_light(sets: Mapping[str, Weights], preset: GainMapPreset, whose: str) -> None:
-    """Check that weights make light for the truth's display of SDR coded as theirs.
+    """Check that weights have the white, peak and EOTF of the truth.
 
     Args:
         sets: by name.
         preset: the truth's.
-        whose: says where that comes from.
+        whose: where it comes from.
 
     Raises:
-        WeightsError: white, peak or EOTF differ.
+        WeightsError: they differ.
     """
     for name, weights in sets.items():
         for field_name in ("sdr_white", "peak", "eotf"):

@@ -1,4 +1,4 @@
-"""Real pairs: SDR that a tool or a camera made of known HDR, and how near weights come to it.
+"""Measure on real pairs: SDR that a tool or a camera made, with the true HDR.
 
 A folder has `NAME.hdr.png`, the truth as a 16-bit PNG in PQ and BT.2020, and for each SDR made of
 it `NAME.OPERATOR.sdr.png`, 8 bits, BT.709. The group of a pair is its name up to the first `_`.
@@ -25,16 +25,16 @@ from vs_gainmap.color.primaries import convert_primaries, luminance
 from vs_gainmap.color.transfer import srgb_inverse_eotf
 from vs_gainmap.errors import MediaError
 
-# Light that counts as much as black, where levels are compared, cd/m2.
+# Added to luminance before levels are compared, cd/m2.
 BLACK_NITS = 0.1
 WORST, PANEL_HEIGHT = 10, 220
-# How much darker pictures are shown, so that an SDR screen has room for what is above SDR white.
+# Exposure of the sheet, so that highlights fit into SDR.
 SHOWN_STOPS = -2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Real:
-    """A method's figures on a real pair; `level` is by how many stops it is brighter."""
+    """Metrics of a method on a real pair; `level` is by how many stops it is too bright."""
 
     item: Item
     nits: Tensor

@@ -44,7 +44,7 @@ def make_layout(
         count: training pictures.
         test: test pictures.
         seed: of grades, operators and degradations.
-        held_out: shell patterns of the scenes for test/; see `held_out.choose_held_out`.
+        held_out: shell patterns of the scenes for test/; see `splits.choose_held_out`.
 
     Raises:
         MediaError: `out` is not empty, the preset is unknown, a split has no scene, or the
