@@ -64,7 +64,8 @@ def darker(pq: vs.VideoNode) -> vs.VideoNode:
     light = pq.resize.Bicubic(
         format=vs.RGBS, transfer_s="linear", primaries_s="709", nominal_luminance=WHITE_NITS
     )
-    return light.akarin.Expr(f"x 4 / 0 max 1 min {1 / 2.4} pow 255 *", vs.RGB24)
+    # 0 to any power is no number in Expr.
+    return light.akarin.Expr(f"x 4 / 1e-9 1 clamp {1 / 2.4} pow 255 *", vs.RGB24)
 
 
 def waveform(pq: vs.VideoNode, n: int) -> Rgb:
