@@ -101,7 +101,8 @@ def test_sdr_clip_is_the_tone_mapped_truth(demo: ModuleType, n: int) -> None:
     (nits,) = demo.nits(open_clip(TRUTH)[n])
     with open_clip(SDR)[n].resize.Bicubic(format=vs.RGBS).get_frame(0) as frame:
         sdr = torch.from_numpy(np.stack([np.asarray(plane) for plane in frame]))
-    error = sdr.clamp(0, 1) - make_clip.tone_map(nits)
+    # Coded, hard edges of color overshoot the peak of the master.
+    error = sdr.clamp(0, 1) - make_clip.tone_map(nits.clamp(max=make_clip.PEAK_NITS))
     assert error.square().mean().sqrt() < 0.02
     assert error.mean(dim=(1, 2)).abs().max() < 1.5 / 255
 

@@ -5,8 +5,8 @@
 FOLDER holds two panoramas, CC0 1.0: the 4k gain map JPEG of "Spruit Sunrise" by Greg Zaal
 (https://polyhaven.com/a/spruit_sunrise) and the 1k Radiance picture of "Shanghai Bund"
 (https://polyhaven.com/a/shanghai_bund). Two slow pans are rendered from them, graded to a master
-of 1000 cd/m2, tone mapped with the spline of libplacebo and mpv without peak detection (SDR white
-203 cd/m2, BT.1886) and encoded with sound. Needs the extras "train", "photo" and "test".
+of 1000 cd/m2, tone mapped as mpv and libplacebo do it by default (SDR white 203 cd/m2, BT.1886
+with a black level) and encoded with sound. Needs the extras "train", "photo" and "test".
 """
 
 from __future__ import annotations
@@ -27,15 +27,12 @@ from torch import Tensor
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))  # `training` is not installed
 
+from training.data.encodings import PLAYER  # noqa: E402
 from training.data.grade import roll_off  # noqa: E402
 from training.data.operators import Libplacebo, Light  # noqa: E402
 from training.data.sources import read_still  # noqa: E402
 from vs_gainmap.color.primaries import convert_primaries, luminance  # noqa: E402
-from vs_gainmap.color.transfer import (  # noqa: E402
-    bt1886_inverse_eotf,
-    pq_eotf,
-    pq_inverse_eotf,
-)
+from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf  # noqa: E402
 
 WIDTH, HEIGHT, FPS, FRAMES_A_SHOT = 960, 540, 24, 36
 PEAK_NITS, KNEE_NITS = 1000.0, 300.0
@@ -102,8 +99,8 @@ SHOTS = (
 
 def tone_map(nits: Tensor) -> Tensor:
     """Make SDR of the master: (3, H, W), BT.709, for a BT.1886 display, 0..1."""
-    linear = Libplacebo(peak="known")(Light(rgb=nits, peak_nits=PEAK_NITS))
-    return bt1886_inverse_eotf(convert_primaries(linear, "bt2020", "bt709").clamp(0.0, 1.0))
+    linear = Libplacebo()(Light(rgb=nits, peak_nits=PEAK_NITS))
+    return PLAYER(convert_primaries(linear, "bt2020", "bt709").clamp(0.0, 1.0))
 
 
 def encode(
