@@ -21,7 +21,7 @@ from vs_gainmap.color.primaries import convert_primaries, luminance
 KNOTS = (-8.0, -5.0, -3.0, -1.5, 0.0, 1.5, 3.0, 5.0, 8.0)
 
 # Share of dark scenes, beside those of the grades.
-DIMMED = 0.1
+DIMMED = 0.06
 # Share of pictures with a title on the SDR; of these, of subtitles; of the others, of titles on
 # black.
 TITLED = 0.2

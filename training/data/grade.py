@@ -22,11 +22,11 @@ MASTERING_PEAKS = (1000.0, 1000.0, 1000.0, 1000.0, 2000.0, 4000.0)
 # Range of the log-averages of graded pictures, cd/m2.
 DARKEST, LIGHTEST = 0.5, 200.0
 # Where diffuse white is, cd/m2, and the share of pictures that keep it in its place.
-WHITES, PLACED = (203.0, 400.0), 0.5
+WHITES, PLACED = (203.0, 450.0), 0.4
 # How far a shot is from that place, and, where a colorist goes by mood instead, the usual
 # log-average and how far shots are from it; nepers.
-SHOT_SPREAD = 0.5
-MOOD_NITS, MOOD_SPREAD = 17.0, 0.9
+SHOT_SPREAD = 0.4
+MOOD_NITS, MOOD_SPREAD = 17.0, 0.7
 # Least share of the difference between a view's level and its scene's that a shot keeps.
 LEAST_KEPT = 0.3
 # Log-averages outside this range are no levels relative to diffuse white.
@@ -113,7 +113,7 @@ class Grade:
             average_nits=min(max(average_nits, DARKEST), LIGHTEST),
             # At the peak of the mastering display or somewhat below.
             peak_nits=float(rng.choice(MASTERING_PEAKS)) * rng.uniform(0.8, 1.0),
-            contrast=rng.uniform(1.0, 1.7),
+            contrast=rng.uniform(1.1, 1.8),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
             balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),
             knee_nits=math.exp(rng.uniform(math.log(300), math.log(1500))),

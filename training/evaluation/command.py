@@ -57,7 +57,7 @@ def evaluate(args: argparse.Namespace) -> None:
     for name, baseline in baselines(with_libplacebo=not args.no_libplacebo).items():
         methods[name] = baseline_method(baseline, preset.peak_nits)
     if args.real is not None:
-        _evaluate_real(args, methods, first, preset)
+        _evaluate_real(args, {name: methods[name] for name in (*named, BASE)}, first, preset)
         return
     methods["oracle map"] = oracle_method(preset)
     scorer = Scorer(
@@ -88,7 +88,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def _evaluate_real(
     args: argparse.Namespace, methods: dict[str, Method], first: str, preset: GainMapPreset
 ) -> None:
-    """Print every method's table on real pairs, and write a sheet of the first one's worst."""
+    """Print the methods' tables on real pairs, and write a sheet of the first one's worst."""
     args.out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[Real]] = {name: [] for name in methods}
     for item in real_pairs(args.real):

@@ -22,14 +22,14 @@ from training.evaluation.items import Item
 from training.evaluation.methods import Method
 from training.evaluation.metrics import best_exposure, delta_e_itp, pq_psnr
 from vs_gainmap.color.primaries import convert_primaries, luminance
-from vs_gainmap.color.transfer import srgb_inverse_eotf
+from vs_gainmap.color.transfer import gamma22_eotf, srgb_inverse_eotf
 from vs_gainmap.errors import MediaError
 
 # Added to luminance before levels are compared, cd/m2.
 BLACK_NITS = 0.1
 WORST, PANEL_HEIGHT = 10, 220
 # Exposure of the sheet, so that highlights fit into SDR.
-SHOWN_STOPS = -2.0
+SHOWN_STOPS, SDR_WHITE = -2.0, 203.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +106,13 @@ def _line(group: str, operator: str, count: int, mean: np.ndarray) -> str:
 
 
 def write_sheet(rows: list[Real], path: Path) -> None:
-    """Write the worst pairs, one below the other: SDR, result and truth, two stops darker."""
+    """Write the worst pairs: SDR at 203 cd/m2, result and truth, all two stops darker."""
     strips = []
     for row in sorted(rows, key=lambda row: row.pq_psnr)[:WORST]:
-        sdr = cv2.cvtColor(to_uint8(row.item.sdr_signal), cv2.COLOR_RGB2BGR)
-        panels = [sdr, *(_shown(nits) for nits in (row.nits, row.item.truth))]
-        height, width = sdr.shape[:2]
+        light = gamma22_eotf(row.item.sdr_signal)
+        sdr = convert_primaries(light, "bt709", "bt2020") * SDR_WHITE
+        panels = [_shown(nits) for nits in (sdr, row.nits, row.item.truth)]
+        height, width = panels[0].shape[:2]
         size = (round(width * PANEL_HEIGHT / height), PANEL_HEIGHT)
         strip = np.hstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in panels])
         text = f"{row.item.name} {row.item.operator} {row.pq_psnr:.1f} dB {row.level:+.2f} stops"
@@ -123,5 +124,6 @@ def write_sheet(rows: list[Real], path: Path) -> None:
 
 
 def _shown(nits: Tensor) -> np.ndarray:
-    light = convert_primaries(nits * 2.0**SHOWN_STOPS / 203.0, "bt2020", "bt709").clamp(0.0, 1.0)
+    light = nits * 2.0**SHOWN_STOPS / SDR_WHITE
+    light = convert_primaries(light, "bt2020", "bt709").clamp(0.0, 1.0)
     return cv2.cvtColor(to_uint8(srgb_inverse_eotf(light)), cv2.COLOR_RGB2BGR)

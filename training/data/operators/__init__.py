@@ -57,7 +57,7 @@ OPERATORS: dict[str, OperatorEntry] = {
     "clip": OperatorEntry(make=HardClip, usual=(HardClip(),), weight=0.1),
     "bt2446a": OperatorEntry(make=Bt2446A, usual=(Bt2446A(), Bt2446A(hdr_nits=1000.0)), weight=0.2),
     "bt2446c": OperatorEntry(make=Bt2446C, usual=(Bt2446C(),), weight=0.0, held_out=True),
-    "hable": OperatorEntry(make=FfmpegHable, usual=(FfmpegHable(),), weight=0.5),
+    "hable": OperatorEntry(make=FfmpegHable, usual=(FfmpegHable(),), weight=0.3),
     "mobius": OperatorEntry(
         make=FfmpegMobius, usual=(FfmpegMobius(white_nits=203.0),), weight=0.0, held_out=True
     ),
@@ -73,8 +73,8 @@ OPERATORS: dict[str, OperatorEntry] = {
     "aces_hill": OperatorEntry(
         make=AcesHill, usual=(AcesHill(exposure=1.4),), weight=0.0, held_out=True
     ),
-    "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),), weight=0.3),
-    "local_knee": OperatorEntry(make=LocalKnee, usual=(LocalKnee(),), weight=0.7),
+    "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),), weight=0.2),
+    "local_knee": OperatorEntry(make=LocalKnee, usual=(LocalKnee(),), weight=0.4),
     "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=3.0),
 }
 USUAL_SHARE = 0.4

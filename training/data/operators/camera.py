@@ -137,7 +137,7 @@ class Camera:
         return cls(
             grey_nits=26.0,
             grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),
-            contrast=rng.uniform(0.85, 1.2),
+            contrast=rng.uniform(0.8, 1.1),
             white=math.exp(rng.uniform(math.log(4.0), math.log(20.0))),
             saturation=rng.uniform(0.85, 1.2),
             over=draw_spread(rng),
