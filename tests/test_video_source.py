@@ -326,3 +326,14 @@ def test_another_file_of_the_same_name_is_noticed(media: Media, tmp_path: Path) 
     changed = pytest.raises(MediaError, match=r"in\.mp4: changed while")
     with VideoReader(path, index=index) as reader, changed, reader.own_errors():
         reader.clip.get_frame(0)
+
+
+def test_a_decoder_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged HEVC on which FFmpeg's frame threads wait for each other for ever."""
+    monkeypatch.setattr("vs_gainmap.video.source._HANGS_AFTER", 2)
+    path = Path(__file__).parent / "data" / "decoder_hangs.mkv"
+    with VideoReader(path) as reader:
+        futures = [reader.clip.get_frame_async(n) for n in range(4)]
+        errors = [future.exception(timeout=30) for future in futures]
+        # Another FFmpeg may get through.
+        assert all(error is None or "the decoder hangs at" in str(error) for error in errors)

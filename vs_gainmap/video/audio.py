@@ -60,7 +60,7 @@ class Recoder:
         is_end = not packet.size
         try:
             frames = self._source.codec_context.decode(None if is_end else packet)
-        except av.InvalidDataError:
+        except av.FFmpegError:
             # As the picture's: a damaged packet must not end a conversion.
             frames = []
         base = exact(packet.time_base)

@@ -24,6 +24,12 @@ from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 from vs_gainmap.video.timestamps import clock_error
 
 log = logging.getLogger(__name__)
+
+# FFmpeg's frame threads can wait for each other for ever on damaged streams. From so many
+# seconds on in which a decoder does nothing else, it is given up.
+_HANGS_AFTER = 30
+# How long a reader that is closed waits for its thread, which ends by itself.
+_CLOSE_SECONDS = 5
 # A request further ahead than this is worth a seek.
 _FAR = 300
 # Decoded frames to keep: temporal windows reach back some twenty, with two frames in flight
@@ -97,6 +103,9 @@ class VideoReader:
         self._next = 0
         self._restart = False
         self._closed = False
+        # Counts calls of the decoder; even between two of them.
+        self._calls = 0
+        self._hangs = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._number = {pts: n for n, pts in enumerate(self.index.pts)}
@@ -141,7 +150,7 @@ class VideoReader:
             self._frames.clear()
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(0 if self._hangs else _CLOSE_SECONDS)
         # It holds this reader: VapourSynth's references are none that Python can follow.
         self.__dict__.pop("clip", None)
 
@@ -179,7 +188,7 @@ class VideoReader:
                 self._restart = True
             self._changed.notify_all()
             try:
-                self._changed.wait_for(lambda: n in self._frames or self.error or self._closed)
+                self._wait_for(n)
                 if n in self._frames:
                     return self._frames[n]
             finally:
@@ -189,6 +198,24 @@ class VideoReader:
         if self.error is not None:
             raise MediaError(str(self.error))
         raise MediaError(f"{self.path}: frame {n} was asked for after the reader was closed")
+
+    def _wait_for(self, n: int) -> None:
+        """Wait until frame n is there, or never will be."""
+        calls = seconds = 0
+        while not (n in self._frames or self.error or self._closed):
+            if self._changed.wait(1):
+                continue
+            # Seconds of waiting: a process that was stopped has not waited.
+            seconds = seconds + 1 if self._calls == calls and calls % 2 else 0
+            calls = self._calls
+            if seconds >= _HANGS_AFTER:
+                self._hangs = True
+                at = self._at(self.index.pts[self.first + min(self._next, self.count - 1)])
+                self.error = MediaError(
+                    f"{self.path}: the decoder hangs {at}, where the file is damaged; leave that "
+                    "part out, or decode it with ffmpeg -threads 1 -i IN -c:v ffv1 OUT.mkv"
+                )
+                self._changed.notify_all()
 
     def _keep_at_most(self) -> int:
         return min(_KEEP_AT_MOST, _KEEP_BYTES_AT_MOST // self._frame_bytes())
@@ -267,14 +294,17 @@ class VideoReader:
         """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
         for packet in one_picture_each(container.demux(stream), stream):
             try:
+                self._calls += 1
                 frames = stream.codec_context.decode(packet if packet.size else None)
-            except av.InvalidDataError as error:
+            except av.FFmpegError as error:
                 if packet.pts not in self._damaged:
                     self._damaged.add(packet.pts)
                     where = "of an unknown time" if packet.pts is None else self._at(packet.pts)
                     text = error.strerror
                     log.warning("%s: a damaged packet %s is left out: %s", self.path, where, text)
                 continue
+            finally:
+                self._calls += 1
             yield from frames
 
     def _warn_of_corrupt(self, number: int) -> None:
