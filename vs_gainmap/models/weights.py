@@ -43,7 +43,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="60edb2e8485a88f87481b5d939a5111846c25faf7dae2eefed4d3b78518d50bf",
+        sha256="8790833f5d1244ac6ddb20961ac2c19ec49bf434b5012d61fe0e68d84595ab63",
         about="the fast model, for video and photos: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }
