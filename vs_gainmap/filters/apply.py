@@ -17,7 +17,7 @@ from vs_gainmap.filters.linear import linear_light
 from vs_gainmap.filters.measure import attach_light_levels
 from vs_gainmap.filters.options import Rendering, with_map_and_options
 from vs_gainmap.filters.output import OUTPUT_TRANSFERS, check_size, target_color, target_format
-from vs_gainmap.filters.upsampling import guided_upsample
+from vs_gainmap.filters.upsampling import guide
 from vs_gainmap.gainmap import GainMapPreset, largest_gain
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
@@ -64,13 +64,13 @@ def apply_tagged(
 
     gain_map = _as_checked_float(gain_map)
     sdr, linear = linear_light(tagged, light.eotf)
-    large = gain_map
+    large, value = [gain_map], "x"
     if (gain_map.width, gain_map.height) != (tagged.width, tagged.height):
         if rendering.upsampling == "bilinear":
-            large = gain_map.resize.Bilinear(tagged.width, tagged.height)
+            large = [gain_map.resize.Bilinear(tagged.width, tagged.height)]
         else:
-            large = guided_upsample(gain_map, tagged)
-    gain = vs.core.akarin.Expr(large, f"x value! 2 {log_gain} pow")
+            large, value = guide(gain_map, tagged)
+    gain = vs.core.akarin.Expr(large, f"{value} value! 2 {log_gain} pow")
     # Expr wants as many planes everywhere; three references to one cost nothing.
     gain = vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
     hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
@@ -90,7 +90,7 @@ def apply_tagged(
     if not rendering.measure:
         return result
     pq = result.resize.Bicubic(
-        format=vs.RGBS,
+        format=vs.RGB48,
         transfer=int(vs.TRANSFER_ST2084),
         # Of linear output; PQ and HLG have their own.
         nominal_luminance=light.sdr_white if rendering.output == "linear" else None,

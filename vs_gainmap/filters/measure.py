@@ -16,6 +16,8 @@ from vs_gainmap.hdr10plus import BINS
 
 # In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
 _UNIT_NITS = 100.0
+# Of 16-bit signals.
+_CODES = 65535
 # What a bar is: no pixel of the row or column is brighter. Black after a codec and our gain
 # stays far below; of a dark scene the bars' size does not depend on it, since the brightest
 # pictures of a title decide.
@@ -56,7 +58,7 @@ def measure(
             f"measure: clip must be PQ or HLG by its _Transfer prop, got {transfer}; "
             "set it with std.SetFrameProps(_Transfer=16)"
         )
-    pq = clip.resize.Bicubic(format=vs.RGBS, transfer=int(vs.TRANSFER_ST2084))
+    pq = clip.resize.Bicubic(format=vs.RGB48, transfer=int(vs.TRANSFER_ST2084))
     return attach_light_levels(clip, pq, percentile=percentile, hdr10plus=hdr10plus)
 
 
@@ -67,17 +69,17 @@ def attach_light_levels(
 
     Args:
         target: gets the props.
-        pq: RGBS, PQ, BT.2020, the same length.
+        pq: RGB48, PQ, BT.2020, the same length.
         percentile: see `measure`.
         hdr10plus: see `measure`.
 
     Returns:
         `target` with the props that `measure` describes.
     """
-    # A display ends at 10 000 cd/m2, where chroma overshoots. max(R, G, B) of signals is that of
-    # their light, since the curve rises, so that one plane has to be decoded, not three.
+    # Integers end where a display does, at 10 000 cd/m2; chroma overshoots. max(R, G, B) of
+    # signals is that of their light, since the curve rises: one plane is decoded, not three.
     brightest = vs.core.akarin.Expr(
-        pq.std.SplitPlanes(), "x y max z max 0 1 clamp", format=vs.GRAYS
+        pq.std.SplitPlanes(), f"x y max z max {1 / _CODES!r} *", format=vs.GRAYS
     ).std.SetFrameProps(
         **{
             props.MATRIX: int(vs.MATRIX_BT2020_NCL),
@@ -113,7 +115,7 @@ def attach_light_levels(
         if hdr10plus:
             counts = np.bincount(np.asarray(f[3][0]).reshape(-1), minlength=BINS)
             out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
-            tops = [float(np.asarray(f[4][plane]).max()) for plane in range(3)]
+            tops = [int(np.asarray(f[4][plane]).max()) / _CODES for plane in range(3)]
             out.props[props.FRAME_MAX_RGB_NITS] = [_nits(value) for value in tops]
         return out
 

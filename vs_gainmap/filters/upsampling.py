@@ -27,6 +27,20 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     Returns:
         GRAYS at the picture's size, with the map's props.
     """
+    return vs.core.akarin.Expr(*guide(gain_map, tagged))
+
+
+def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> tuple[list[vs.VideoNode], str]:
+    """Return what `guided_upsample` is computed of, for an expression that goes on with it.
+
+    Args:
+        gain_map: GRAYS, any size.
+        tagged: the SDR clip that it belongs to, with all its color props.
+
+    Returns:
+        Two clips of GRAYS at the picture's size, the first with the map's props, and the
+        expression of the map's value.
+    """
     luma = _luma(tagged, gain_map.width, gain_map.height)
     step = max(-(-gain_map.width // SAMPLES_ACROSS), 1)
     few = (max(gain_map.width // step, 1), max(gain_map.height // step, 1))
@@ -41,9 +55,8 @@ def guided_upsample(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> vs.VideoNod
     fitted = gain_map.std.ModifyFrame([gain_map, *samples], fit)
     rest = vs.core.akarin.Expr([fitted, luma], f"y luma! x {_curve_expr('x')} -")
     size = (tagged.width, tagged.height)
-    large = [_luma(tagged, *size), rest.resize.Bilinear(*size)]
-    value = vs.core.akarin.Expr(large, f"x luma! y {_curve_expr('y')} +")
-    return value.std.CopyFrameProps(gain_map)
+    large = [rest.resize.Bilinear(*size), _luma(tagged, *size)]
+    return large, f"y luma! x {_curve_expr('x')} +"
 
 
 def _curve_expr(clip: str) -> str:

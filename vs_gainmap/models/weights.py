@@ -38,7 +38,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="55ce01872cd553a751e9f1405ed77c690f77bff7775a81890187691bf7a0d45a",
+        sha256="867503148bba21b0e250716ee6cbfcd2ebb931d00983f78c2abd245f7eedfe1c",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
     ),
     "fast": WeightsEntry(
