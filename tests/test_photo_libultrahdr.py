@@ -194,7 +194,7 @@ def test_bundled_weights_through_libultrahdr(
     ours, _ = read_linear(linear)
     assert ours.max() > 1.2
     difference = np.abs(theirs - ours).mean() / ours.mean()
-    assert difference < (0.01 if channels == 3 else 0.06)
+    assert difference < (0.012 if channels == 3 else 0.06)
     # No color noise: the map's error is no bias of a channel, and small at nearly every pixel.
     assert np.abs(theirs.mean((0, 1)) / ours.mean((0, 1)) - 1).max() < (
         0.002 if channels == 3 else 0.06
