@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 # Shared machines stall now and then: an example's time says nothing.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+# Started in the background or by nohup, tests would inherit ignored signals, and hand them on.
+for _name, _usual in (
+    ("SIGINT", signal.default_int_handler),
+    ("SIGHUP", signal.SIG_DFL),
+    ("SIGQUIT", signal.SIG_DFL),
+):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
