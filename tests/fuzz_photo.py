@@ -7,14 +7,12 @@ rendered. All other files are read whole.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import re
 import struct
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -24,6 +22,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from tests.fuzzing import attempt, run_command
 from tests.photo_samples import (
     APPLE_XMP,
     METADATA,
@@ -36,7 +35,6 @@ from tests.photo_samples import (
     ultrahdr,
     with_gain_map,
 )
-from vs_gainmap.errors import GainMapError
 from vs_gainmap.photo.apple import AUXILIARY_TYPE
 from vs_gainmap.photo.bmff import find_tone_map, is_bmff, read_items, with_primary
 from vs_gainmap.photo.extract import read_extracted
@@ -214,8 +212,10 @@ def fuzz(count: int, seed: int) -> Counter[str]:
             changed = mutate(data, rng)
             whole = name not in gain_map_photos or (number // len(files)) % DECODE_EVERY == 0
             stem = Path(name).stem if name not in gain_map_photos else "photo"
-            begin = time.monotonic()
-            try:
+
+            def read(
+                name: str = name, stem: str = stem, changed: bytes = changed, whole: bool = whole
+            ) -> str:
                 if whole:
                     (folder / name).write_bytes(changed)
                 if stem in readers:
@@ -224,32 +224,13 @@ def fuzz(count: int, seed: int) -> Counter[str]:
                     render_photo(read_photo(folder / name))
                 else:
                     parse(changed)
-                outcome = "read"
-            except GainMapError as error:
-                if "\n" in str(error):
-                    raise AssertionError(f"seed {seed}, mutation {number}: {error!r}") from error
-                outcome = type(error).__name__
-            except Exception as error:
-                raise AssertionError(f"seed {seed}, mutation {number} of {name}") from error
-            taken = time.monotonic() - begin
-            assert taken < SLOW_SECONDS, f"seed {seed}, mutation {number} took {taken:.1f} s"
+                return "read"
+
+            where = f"seed {seed}, mutation {number} of {name}"
+            outcome = attempt(where, read, SLOW_SECONDS)
             outcomes[f"{stem} {'decode' if whole else 'parse'} {outcome}"] += 1
     return outcomes
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20000)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    begin = time.monotonic()
-    outcomes = fuzz(args.count, args.seed)
-    for outcome, number in sorted(outcomes.items()):
-        print(f"{number:7d} {outcome}")
-    print(f"{sum(outcomes.values()):7d} files in {time.monotonic() - begin:.0f} s")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(fuzz, __doc__, 20000))

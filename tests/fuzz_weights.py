@@ -5,11 +5,9 @@ Every file must load, or give one of our own errors in one line, within a second
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import tempfile
-import time
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import torch
 
 from tests.fuzz_photo import SLOW_SECONDS, mutate
-from vs_gainmap.errors import GainMapError
+from tests.fuzzing import attempt, run_command
 from vs_gainmap.gainmap import PRESETS
 from vs_gainmap.models.gmnet import GMNet
 from vs_gainmap.models.gridnet import GridNet
@@ -67,35 +65,16 @@ def fuzz(count: int, seed: int) -> Counter[str]:
             path = Path(place) / name
             path.write_bytes(changed)
             preset = None if name.endswith("safetensors") else "real-world"
-            begin = time.monotonic()
-            try:
+
+            def load(path: Path = path, preset: str | None = preset) -> str:
                 load_weights(path, preset=preset)
-                outcome = "loaded"
-            except GainMapError as error:
-                if "\n" in str(error):
-                    raise AssertionError(f"seed {seed}, mutation {number}: {error!r}") from error
-                outcome = type(error).__name__
-            except Exception as error:
-                raise AssertionError(f"seed {seed}, mutation {number} of {name}") from error
-            taken = time.monotonic() - begin
-            assert taken < SLOW_SECONDS, f"seed {seed}, mutation {number} took {taken:.1f} s"
+                return "loaded"
+
+            where = f"seed {seed}, mutation {number} of {name}"
+            outcome = attempt(where, load, SLOW_SECONDS)
             outcomes[f"{name}{' inside' if inside else ''} {outcome}"] += 1
     return outcomes
 
 
-def main() -> int:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=20000)
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    begin = time.monotonic()
-    outcomes = fuzz(args.count, args.seed)
-    for outcome, number in sorted(outcomes.items()):
-        print(f"{number:7d} {outcome}")
-    print(f"{sum(outcomes.values()):7d} files in {time.monotonic() - begin:.0f} s")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(fuzz, __doc__, 20000))

@@ -75,8 +75,10 @@ def test_a_reader_that_goes_away_does_not_end_the_work() -> None:
     try:
         with standard_streams():
             os.close(reading)
-            for _ in range(3):
+            for number in range(3):
                 print("to nobody", flush=True)
+                printed = number + 1
+        assert printed == 3
     finally:
         sys.stdout.close()
         sys.stdout = before
