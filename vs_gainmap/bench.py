@@ -29,8 +29,8 @@ from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.errors import GainMapError, OptionError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.linear import EOTF_TRANSFERS
+from vs_gainmap.filters.memory import bound_cache, bound_freed, frames_in_order
 from vs_gainmap.filters.options import Inference
-from vs_gainmap.video.memory import bound_cache, bound_freed, frames_in_order
 
 SIZES = {"540p": (960, 540), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 MODELS = ("fast", "gmnet")

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from vs_gainmap.errors import BackendError, MediaError
 
 READ_SIZE = 1 << 20
@@ -96,6 +94,9 @@ def cache_folder() -> Path:
     Raises:
         BackendError: it can't be made.
     """
+    # Only who needs the folder needs the library.
+    from platformdirs import user_cache_path
+
     folder = user_cache_path("vs-gainmap", appauthor=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)

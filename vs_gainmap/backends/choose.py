@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from vs_gainmap.backends.base import Backend, RunOptions
-from vs_gainmap.backends.mlrt import MlrtBackend
 from vs_gainmap.backends.plugins import PLUGINS
 from vs_gainmap.backends.pytorch import TorchBackend
 from vs_gainmap.errors import BackendError
@@ -27,5 +26,8 @@ def open_backend(name: str, model: Model, options: RunOptions) -> Backend:
     if name == "torch":
         return TorchBackend(model, options)
     if name in PLUGINS:
+        # It needs libraries that PyTorch's backend doesn't.
+        from vs_gainmap.backends.mlrt import MlrtBackend
+
         return MlrtBackend(name, model, options)
     raise BackendError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")

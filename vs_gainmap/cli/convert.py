@@ -78,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.cli.dry_run import dry_run
     from vs_gainmap.errors import MediaError
     from vs_gainmap.files import check_output
+    from vs_gainmap.filters.memory import bound_cache, bound_freed
     from vs_gainmap.preview.stats import Recorder, write_stats
     from vs_gainmap.video import Selection, convert
     from vs_gainmap.video.encode import EncodeOptions
-    from vs_gainmap.video.memory import bound_cache, bound_freed
 
     if args.stats is not None:
         check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)

@@ -149,8 +149,8 @@ def _open(args: argparse.Namespace) -> vs.VideoNode:
 def _measure(clip: vs.VideoNode, name: str, percentile: float) -> ContentLight:
     from vs_gainmap import measure
     from vs_gainmap.filters import props
+    from vs_gainmap.filters.memory import frames_in_order
     from vs_gainmap.hdr10 import LightMeter
-    from vs_gainmap.video.memory import frames_in_order
 
     meter = LightMeter(clip.width, clip.height)
     with closing(Progress(name, choose_mode(), stage="measuring")) as bar:

@@ -18,6 +18,7 @@ import vapoursynth as vs
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import check_output
 from vs_gainmap.filters import props
+from vs_gainmap.filters.memory import is_large
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
 from vs_gainmap.video.containers import Container, find_container
@@ -32,7 +33,6 @@ from vs_gainmap.video.encoders import (
     parse_params,
 )
 from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, scan
-from vs_gainmap.video.memory import is_large
 from vs_gainmap.video.mux import check_header, mux
 from vs_gainmap.video.pixels import context_color
 from vs_gainmap.video.streams import Plan, Span, plan_streams

@@ -21,11 +21,11 @@ from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
+from vs_gainmap.filters.memory import frames_in_order
 from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
 from vs_gainmap.hdr10plus import SceneMeter, messages
 from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format
 from vs_gainmap.video.inputs import reason
-from vs_gainmap.video.memory import frames_in_order
 from vs_gainmap.video.mux import VideoTrack
 from vs_gainmap.video.packet_file import PacketFile
 from vs_gainmap.video.pixels import context_color, frame_duration, sample_aspect, to_pyav

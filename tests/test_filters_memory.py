@@ -15,9 +15,9 @@ import vapoursynth as vs
 
 from tests.clips import BT709, noise
 from vs_gainmap import sdr_to_hdr10
+from vs_gainmap.filters import memory
+from vs_gainmap.filters.memory import frames_in_order
 from vs_gainmap.models.inference import Predictor
-from vs_gainmap.video import memory
-from vs_gainmap.video.memory import frames_in_order
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_maps_that_neighbors_need_are_held(
 # Freeing the first 16 MB teaches glibc to keep such blocks; then one below a used one stays.
 _SCRIPT = """
 import numpy as np, vapoursynth as vs
-from vs_gainmap.video.memory import bound_cache, bound_freed
+from vs_gainmap.filters.memory import bound_cache, bound_freed
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
