@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -66,6 +67,19 @@ def test_success_needs_nobody_who_listens(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert b"vs-gainmap" not in target.read_bytes()
+
+
+def test_a_character_that_the_stream_lacks_does_not_end_the_work() -> None:
+    """The name of a file that was written."""
+    raw, before = io.BytesIO(), sys.stdout
+    sys.stdout = io.TextIOWrapper(raw, encoding="ascii", write_through=True)
+    try:
+        with standard_streams():
+            print("é", os.fsdecode(b"\xff"), "a")
+    finally:
+        sys.stdout.detach()
+        sys.stdout = before
+    assert raw.getvalue() == b"\\xe9 \\udcff a\n"
 
 
 def test_a_reader_that_goes_away_does_not_end_the_work() -> None:

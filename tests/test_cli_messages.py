@@ -48,6 +48,12 @@ def test_a_script_that_fails_says_where(script: str, said: str, tmp_path: Path, 
     assert say("ffmpeg-args", path).startswith(f"{path}: {said}")
 
 
+def test_a_name_stays_in_its_line(say: Say) -> None:
+    """Names may hold line breaks and what turns a terminal red."""
+    assert say("convert", "a\nb\x1b[31m.mkv", "c.mkv") == r"a\nb\x1b[31m.mkv: no such file"
+    assert say("photo", "convert", "a\nb.jpg", "c.jpg").startswith(r"a\nb.jpg: ")
+
+
 def test_files_without_video(tmp_path: Path, say: Say) -> None:
     sound, text = tmp_path / "sound.m4a", tmp_path / "text.srt"
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", sound)

@@ -113,3 +113,19 @@ def test_exif_and_turns_of_heic_and_avif(tmp_path: Path, kind: str) -> None:
     assert dict(kept) == {271: "Maker", 274: picture.orientation}
     pixels = upright(as_bytes(picture.signal), picture.orientation)
     assert np.abs(pixels.astype(int) - upright(scene(), 6)).mean() < 2.5
+
+
+@pytest.mark.parametrize("kind", ["webp", "png", "tiff"])
+def test_of_several_pictures_the_first_is_taken(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"two.{kind}"
+    first, second = (Image.new("RGB", (32, 16), color) for color in ((200, 0, 0), (0, 200, 0)))
+    extra = {"lossless": True} if kind == "webp" else {}
+    first.save(path, save_all=True, append_images=[second], **extra)
+    assert (read_picture(path).signal == (200, 0, 0)).all()
+    assert f"two.{kind}: has 2 pictures; the first one is taken" in caplog.text
+    caplog.clear()
+    first.save(path)
+    read_picture(path)
+    assert not caplog.text

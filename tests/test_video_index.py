@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.media import BT709, Media, decode, digest, ffmpeg
+from tests.media import BT709, X264, Media, decode, digest, ffmpeg
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.pixels import layout_of, to_vapoursynth
@@ -35,6 +35,50 @@ def test_raw_streams_have_the_rate_of_their_headers(
     assert index.average_rate == Fraction(rate)
     assert index.times()[-1] == 12 / Fraction(rate)
     assert index.constant_rate() == Fraction(rate)
+
+
+@pytest.mark.parametrize("rate", ["12", "120000/1001"])
+def test_h264_counts_pictures_and_not_fields(rate: str, tmp_path: Path) -> None:
+    path = tmp_path / "raw.h264"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=96x64:r={rate}", "-frames:v", "12", *X264, path)
+    assert scan(path).average_rate == Fraction(rate)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "flags"), [("obu", ("-c:v", "libaom-av1", "-cpu-used", "8")), ("mjpeg", ())]
+)
+def test_a_frame_rate_that_nothing_tells_is_named(
+    suffix: str, flags: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"raw.{suffix}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24", "-frames:v", "3", *flags, path)
+    assert scan(path).average_rate == 25
+    assert f"raw.{suffix}: does not say its frame rate, 25 a second is assumed" in caplog.text
+    copy = tmp_path / "copy.mkv"
+    ffmpeg("-r", "24", "-i", path, "-c", "copy", copy)
+    assert scan(copy).average_rate == 24
+
+
+def test_fields_that_mpeg2_repeats_are_shown(tmp_path: Path) -> None:
+    """Film of 24000/1001 in a stream whose header says 30000/1001: two, three fields in turn."""
+    path = tmp_path / "film.m2v"
+    source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=30000/1001")
+    ffmpeg(*source, "-frames:v", "24", "-c:v", "mpeg2video", "-bf", "0", "-flags", "+ildct", path)
+    data, at, number = bytearray(path.read_bytes()), 0, 0
+    while (at := data.find(b"\0\0\1\xb5", at) + 4) > 3:
+        if data[at] >> 4 == 1:
+            # The sequence is not progressive (ISO/IEC 13818-2, 6.2.2.3) ...
+            data[at + 1] &= ~0x08
+        elif data[at] >> 4 == 8:
+            # ... but each picture is, with top_field_first and repeat_first_field (6.2.3.1).
+            first, repeat = ((1, 1), (0, 0), (0, 1), (1, 0))[number % 4]
+            data[at + 3] = data[at + 3] & ~0x82 | first << 7 | repeat << 1
+            data[at + 4] |= 0x80
+            number += 1
+    path.write_bytes(data)
+    index = scan(path)
+    assert len(index) == 24
+    assert index.times()[-1] == 24 / Fraction(24000, 1001)
 
 
 @pytest.mark.parametrize(
@@ -93,15 +137,32 @@ def test_a_base_layer_of_dolby_vision_is_what_its_record_declares(
         assert reader.clip.get_frame(0).props.get("_Transfer") == transfer
 
 
-def test_mastering_metadata_alone_declares_hdr(tmp_path: Path) -> None:
-    """HEVC whose SEI has a mastering display, and no color tags."""
-    path = tmp_path / "mastered.hevc"
-    params = "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)"
-    params += "WP(15635,16450)L(10000000,1):max-cll=1000,400:repeat-headers=1"
+_MASTERED = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+
+
+@pytest.mark.parametrize("suffix", ["hevc", "ts", "mkv"])
+@pytest.mark.parametrize(
+    ("metadata", "transfer"),
+    [
+        (_MASTERED, 16),
+        ("max-cll=1000,400", 16),
+        # Over tags of SDR, too, but not over those of HLG.
+        (f"{_MASTERED}:colorprim=bt709:transfer=bt709:colormatrix=bt709", 16),
+        (f"{_MASTERED}:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc", 18),
+        ("colorprim=bt2020:transfer=bt2020-10:colormatrix=bt2020nc", 14),
+    ],
+)
+def test_metadata_of_hdr_declare_it(
+    metadata: str, transfer: int, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mastered.{suffix}"
+    params = f"log-level=none:repeat-headers=1:{metadata}"
     source = ("-f", "lavfi", "-i", "testsrc2=s=96x64:d=0.2,format=yuv420p10")
     ffmpeg(*source, "-c:v", "libx265", "-x265-params", params, path)
     with VideoReader(path) as reader:
-        assert reader.clip.get_frame(0).props["_Transfer"] == 16
+        assert reader.clip.get_frame(0).props["_Transfer"] == transfer
+    if suffix != "hevc":
+        assert open_clip(path, cache_dir=tmp_path).get_frame(0).props["_Transfer"] == transfer
 
 
 def test_packed_b_frames_are_pictures_of_their_own() -> None:

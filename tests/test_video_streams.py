@@ -120,6 +120,33 @@ def test_3d_keeps_the_shape_of_a_view(mode: str, size: str, tmp_path: Path) -> N
     assert mediainfo(target)["display_aspect_ratio"] == "1.500"
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_3d_and_rotation_that_the_stream_states_are_noted(suffix: str, tmp_path: Path) -> None:
+    """H.264 whose SEI arranges two views, and turns the picture."""
+    source = tmp_path / f"3d.{suffix}"
+    flags = (
+        *X264,
+        "-x264-params",
+        "frame-packing=3",
+        "-bsf:v",
+        "h264_metadata=display_orientation=insert:rotate=90",
+    )
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=192x64:r=24:d=0.2", *flags, source)
+    assert run(source, tmp_path / "out.mkv").notes == (
+        f"3d.{suffix}: the arrangement of its 3D views is left out",
+        f"3d.{suffix}: the rotation that its stream states is left out",
+    )
+
+
+@pytest.mark.parametrize(("mode", "lost"), [("mono", False), ("anaglyph_cyan_red", True)])
+def test_what_is_no_3d_or_two_colors_of_it(mode: str, lost: bool, tmp_path: Path) -> None:
+    source = tmp_path / "3d.mkv"
+    flags = (*X264, "-metadata:s:v", f"stereo_mode={mode}")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=0.2", *flags, source)
+    assert run(source, tmp_path / "out.mkv").notes == ()
+    assert bool(run(source, tmp_path / "out.mp4").notes) == lost
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov"])
 def test_what_the_container_crops_stays_cropped(suffix: str, tmp_path: Path) -> None:
     target = tmp_path / f"out.{suffix}"

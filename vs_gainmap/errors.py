@@ -10,6 +10,11 @@ def did_you_mean(given: object, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
+def printable(text: object) -> str:
+    """Return a text in one line, without controls of terminals: a file's name may have any."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 class GainMapError(Exception):
     """Base of all errors that this package raises on purpose."""
 

@@ -22,6 +22,7 @@ from vs_gainmap.cli.options import (
 from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
 from vs_gainmap.cli.values import content_light, positive_int, seconds
+from vs_gainmap.errors import printable
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -141,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     if args.stats is not None:
         write_stats(args.stats, recorders[0].frames())
     for note in made.notes:
-        print(f"vs-gainmap: note: {note}", file=sys.stderr)
+        print(f"vs-gainmap: note: {printable(note)}", file=sys.stderr)
     elapsed = time.monotonic() - started
     if mode == "json":
         print(json.dumps(_figures(made, args.encoder, network, elapsed)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vs_gainmap.cli.options import add_group
 from vs_gainmap.cli.values import positive_int
+from vs_gainmap.errors import printable
 from vs_gainmap.files import check_output
 from vs_gainmap.filters.options import Inference, Options
 from vs_gainmap.photo.options import (
@@ -246,7 +247,7 @@ def _dataset(args: argparse.Namespace) -> int:
         track=lambda paths: _track(paths, len(paths)),
     )
     for line in left_out:
-        print(f"vs-gainmap: left out: {line}", file=sys.stderr)
+        print(f"vs-gainmap: left out: {printable(line)}", file=sys.stderr)
     print(f"{args.output}: {train} photos in train/, {test} in test/")
     return 0 if train + test else 1
 
@@ -286,10 +287,10 @@ def _convert_folder(args: argparse.Namespace, options: ConvertOptions) -> int:
         for _, error in _track(finished, len(left)):
             if isinstance(error, AlreadyHdrError):
                 hdr += 1
-                tqdm.write(f"vs-gainmap: left out: {error}", file=sys.stderr)
+                tqdm.write(f"vs-gainmap: left out: {printable(error)}", file=sys.stderr)
             elif error is not None:
                 failed += 1
-                tqdm.write(f"vs-gainmap: error: {error}", file=sys.stderr)
+                tqdm.write(f"vs-gainmap: error: {printable(error)}", file=sys.stderr)
     skipped = len(jobs) - len(left)
     print(
         f"{args.output}: {len(left) - failed - hdr} converted, {skipped} were done already, "

@@ -15,7 +15,7 @@ import vapoursynth as vs
 from vs_gainmap.cli.interrupt import check
 from vs_gainmap.cli.parser import Parser
 from vs_gainmap.cli.profile import with_profile
-from vs_gainmap.errors import GainMapError, OptionError
+from vs_gainmap.errors import GainMapError, OptionError, printable
 
 # Modules of this package. Each has `add_parser(subparsers)`, which must not import torch (`--help`
 # is to be quick), and `run(args) -> int`, which may.
@@ -54,7 +54,9 @@ def run(argv: Sequence[str] | None) -> int:
     except OptionError as error:
         parser.error(str(error))
     args.command = shlex.join(["vs-gainmap", *arguments])
-    logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("vs-gainmap: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         status: int = args.run(args)
     except Exception as error:
@@ -73,5 +75,15 @@ def _is_expected(error: Exception) -> bool:
 
 def _one_line(error: Exception) -> str:
     """Return the message; of a failed callback's traceback, its last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    text = str(error)
+    if isinstance(error, vs.Error):
+        text = next((line for line in text.splitlines()[::-1] if line.strip()), "")
+    return printable(text.strip()) or type(error).__name__
+
+
+class _OneLine(logging.Formatter):
+    """A format of log records in one line each."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        return printable(super().format(record))

@@ -10,6 +10,8 @@ from typing import Literal, Never
 
 from tqdm import tqdm
 
+from vs_gainmap.errors import printable
+
 Mode = Literal["bar", "lines", "json", "none"]
 # Seconds between two messages.
 _PERIODS = {"bar": 0.0, "lines": 30.0, "json": 1.0, "none": 0.0}
@@ -44,14 +46,14 @@ class Progress:
         stage: str,
         check: Callable[[], None] | None = None,
     ) -> None:
-        self._name, self._mode, self._check = name, mode, check
+        self._name, self._mode, self._check = printable(name), mode, check
         self._stage = stage
         self._began = self._spoke = time.monotonic()
         self._done, self._total, self._size = 0, 0, 0
         self._bar: tqdm[Never] | None = None
         if mode == "bar":
             self._bar = tqdm(
-                desc=f"{stage} {name}", unit=" frames", dynamic_ncols=True, smoothing=0.05
+                desc=f"{stage} {self._name}", unit=" frames", dynamic_ncols=True, smoothing=0.05
             )
         self._show(due=mode in ("bar", "json"))
 

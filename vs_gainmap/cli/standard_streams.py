@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, or have no reader any more, without harm."""
+"""Standard streams that may be closed, lack a reader or a character, without harm."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ class _Tolerant:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or lose the text."""
+        """Write, or lose the text; what the stream's encoding lacks, as escapes."""
         with suppress(OSError):
-            return self._stream.write(text)
+            try:
+                return self._stream.write(text)
+            except UnicodeEncodeError:
+                # A file's name may be anything.
+                encoding = self._stream.encoding
+                return self._stream.write(
+                    text.encode(encoding, "backslashreplace").decode(encoding)
+                )
         self._give_up()
         return len(text)
 

@@ -139,6 +139,12 @@ def _check_signal(transfer: int | None, found: Mapping[str, object], function: s
             f"{function}: frame {n} is {HDR_TRANSFERS[transfer]} already; SDR is wanted. "
             'If the tag is wrong, pass transfer="709" (--transfer 709)'
         )
+    metadata = [name for name in (*props.HDR_METADATA, props.DOLBY_VISION) if name in found]
+    if transfer is None and metadata:
+        raise vs.Error(
+            f"{function}: frame {n} has metadata of HDR ({metadata[0]}) and no transfer; SDR is "
+            'wanted. If it is SDR, pass transfer="709" (--transfer 709)'
+        )
     if transfer in FOREIGN_TRANSFERS:
         raise vs.Error(
             f"{function}: frame {n} is {FOREIGN_TRANSFERS[transfer]}, an SDR display signal is "

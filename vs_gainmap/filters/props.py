@@ -62,6 +62,9 @@ FRAME_LIGHT_HISTOGRAM = "FrameLightHistogram"
 
 # BestSource's, of a file that has it: the message of ST 2094-40 as it is coded.
 HDR10_PLUS = "HDR10Plus"
+DOLBY_VISION = "DolbyVisionRPU"
+# What only HDR has; below Dolby Vision there may be SDR.
+HDR_METADATA = (MASTERING_MAX, MAX_CLL, HDR10_PLUS)
 
 PropValue = int | float | str | list[int] | list[float]
 

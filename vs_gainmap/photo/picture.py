@@ -6,6 +6,7 @@ orientation is handed on, not applied.
 
 from __future__ import annotations
 
+import logging
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from vs_gainmap.photo.input import (
 from vs_gainmap.photo.jpeg import JpegImage, decode_jpeg, parse_jpeg
 from vs_gainmap.photo.options import ReadOptions
 from vs_gainmap.photo.profile import ColorProfile, profile_from_h273, profile_from_icc
+
+log = logging.getLogger(__name__)
 
 # CIPA DC-008, table 3: description, make, model, orientation, resolution, software, date, artist,
 # copyright, and the two directories of EXIF and GPS.
@@ -62,7 +65,7 @@ class Picture:
 def read_picture(
     path: Path, options: ReadOptions = DEFAULTS, *, data: bytes | None = None
 ) -> Picture:
-    """Read an ordinary picture.
+    """Read an ordinary picture; of several pages or of an animation, the first.
 
     Args:
         path: the file.
@@ -78,7 +81,7 @@ def read_picture(
             return _read_jpeg(data, options)
         if is_bmff(data):
             return read_bmff(data, options)
-        return _read_other(data, options)
+        return _read_other(path, data, options)
 
 
 def _read_jpeg(data: bytes, options: ReadOptions) -> Picture:
@@ -109,8 +112,11 @@ def read_bmff(data: bytes, options: ReadOptions = DEFAULTS) -> Picture:
     )
 
 
-def _read_other(data: bytes, options: ReadOptions) -> Picture:
+def _read_other(path: Path, data: bytes, options: ReadOptions) -> Picture:
     with open_image(data, options) as file:
+        count = getattr(file, "n_frames", 1)
+        if count > 1:
+            log.warning("%s: has %d pictures; the first one is taken", path.name, count)
         icc = file.info.get("icc_profile")
         exif = _exif(file)
         deep = _deep(data, options)

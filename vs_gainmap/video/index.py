@@ -18,15 +18,14 @@ from vs_gainmap.video.inputs import (
     changed_error,
     container_color,
     file_identity,
+    frame_rate,
+    is_raw,
     main_video,
     one_picture_each,
     open_input,
     reason,
 )
 from vs_gainmap.video.timestamps import Clock, exact, warn_of_holes
-
-# AVFMT_NOTIMESTAMPS: a raw stream.
-_NO_TIMESTAMPS = 0x80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +144,11 @@ def scan(path: Path) -> VideoIndex:
         stream = main_video(container, path)
         context = stream.codec_context
         color = container_color(stream, path)
-        raw = bool(container.format.flags & _NO_TIMESTAMPS)
-        # A raw stream's average is what FFmpeg assumes.
-        rate = None if raw else stream.average_rate
-        rate = rate or stream.guessed_rate or stream.average_rate or stream.base_rate
-        if stream.time_base is None or not rate:
-            raise MediaError(f"{path}: the video stream has no frame rate")
-        time_base, average = exact(stream.time_base), exact(rate)
+        average = frame_rate(container, stream, path)
+        if stream.time_base is None:
+            raise MediaError(f"{path}: the video stream has no clock")
+        time_base = exact(stream.time_base)
+        raw = is_raw(container)
         clock = Clock(path, container, stream, average)
         pts: list[int | None] = []
         dts: list[int | None] = []
@@ -185,7 +182,9 @@ def scan(path: Path) -> VideoIndex:
         if container.format.name == "mxf" and reorders and pts == dts:
             # Decoding times alone, as FFmpeg reads H.264 in MXF.
             pts = [None] * len(pts)
-        times, timed = _times(pts, [] if raw else dts, time_base, average)
+        # FFmpeg's parser counts MPEG-1 and MPEG-2 by the fields that each picture is shown for.
+        counted = not raw or container.format.name == "mpegvideo"
+        times, timed = _times(pts, dts if counted else [], time_base, average)
         clock.warn_of_missing_end(container)
         if timed:
             warn_of_holes(path, times, time_base)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,18 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.filters import props
-from vs_gainmap.video.pixels import color_props
+from vs_gainmap.video.pixels import color_props, declare_hdr
+from vs_gainmap.video.timestamps import exact
 
+log = logging.getLogger(__name__)
 FileIdentity = tuple[int, int, int, int]
 # AVDOVIDecoderConfigurationRecord: dv_profile, dv_bl_signal_compatibility_id.
 _DOVI_PROFILE, _DOVI_COMPATIBILITY = 2, 7
 # Dolby's cross-compatibility IDs: the transfer of a base layer that plays by itself.
 _DOVI_TRANSFERS = {1: 16, 2: None, 4: 18, 6: 16}
 _HDR_SIDE_DATA = {"mastering_display_metadata", "content_light_level"}
+# AVFMT_NOTIMESTAMPS: a raw stream.
+_NO_TIMESTAMPS = 0x80
 
 
 @contextmanager
@@ -91,10 +96,37 @@ def check_video(path: Path) -> None:
         main_video(container, path)
 
 
+def is_raw(container: InputContainer) -> bool:
+    """Say whether a file is a stream without a container, and so without times."""
+    return bool(container.format.flags & _NO_TIMESTAMPS)
+
+
+def frame_rate(container: InputContainer, stream: VideoStream, path: Path) -> Fraction:
+    """Return pictures a second; what is only assumed is logged as a warning.
+
+    Raises:
+        MediaError: there is no way to tell.
+    """
+    own = stream.codec_context.framerate
+    raw = is_raw(container)
+    # FFmpeg's average of a raw stream is an assumption, and its guess may count fields.
+    rate = (own if raw else stream.average_rate) or stream.guessed_rate or stream.base_rate
+    if not rate:
+        raise MediaError(f"{path}: the video stream has no frame rate")
+    if not own and (raw or container.format.name.endswith("_pipe")):
+        log.warning(
+            "%s: does not say its frame rate, %s a second is assumed; for another, run "
+            "ffmpeg -r RATE -i IN -c copy OUT.mkv first",
+            path,
+            exact(rate),
+        )
+    return exact(rate)
+
+
 def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
     """Return the color props that a stream has before any frame is decoded.
 
-    HDR that only side data declares is a transfer, too.
+    HDR that side data declares is a transfer, too, over one of SDR.
 
     Raises:
         MediaError: it is Dolby Vision that shows nothing without Dolby's own decoder.
@@ -114,9 +146,7 @@ def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
         transfer = _DOVI_TRANSFERS[record[_DOVI_COMPATIBILITY]]
     elif _HDR_SIDE_DATA & set(side_data):
         transfer = int(vs.TRANSFER_ST2084)
-    if transfer is not None:
-        color.setdefault(props.TRANSFER, transfer)
-    return color
+    return color if transfer is None else declare_hdr(color, transfer)
 
 
 def one_picture_each(packets: Iterable[Packet[Any]], stream: VideoStream) -> Iterator[Packet[Any]]:

@@ -29,12 +29,16 @@ _UNPACKED = {
     "xv30": "yuv444p10le", "xv36": "yuv444p12le",
 }  # fmt: skip
 _SEMI_PLANAR = re.compile(r"(nv12|nv21|nv16|nv24|nv42|p[024](10|12|16))(le|be)?$")
+# What VapourSynth has.
+_LEAST_BITS = 8
+_BLACK_AND_WHITE = ("monow", "monob")
 _GBR_TO_RGB = (2, 0, 1)
 # AVColorRange: 1 = limited ("MPEG"), 2 = full ("JPEG").
 _AV_LIMITED, _AV_FULL = 1, 2
-# What only HDR has, and some of it without color tags.
+# What only HDR has, and some of it without color tags or with wrong ones.
 _HDR_SIDE_DATA = (
-    SideData.MASTERING_DISPLAY_METADATA, SideData.DYNAMIC_HDR_PLUS, SideData.DOVI_METADATA,
+    SideData.MASTERING_DISPLAY_METADATA, SideData.CONTENT_LIGHT_LEVEL, SideData.DYNAMIC_HDR_PLUS,
+    SideData.DYNAMIC_HDR_VIVID,
 )  # fmt: skip
 
 
@@ -79,27 +83,30 @@ def layout_of(pix_fmt: str) -> PixelLayout:
         found = av.VideoFormat(planar, 64, 64)
     except ValueError as error:
         raise MediaError(f"pixel format {pix_fmt} is unknown to this PyAV") from error
-    if found.has_palette:
-        # Its samples are numbers of colors.
-        planar, found = "gbrp", av.VideoFormat("gbrp", 64, 64)
+    if found.has_palette or _has_few_bits(found):
+        # Its samples are numbers of colors, or have so few bits that 8 hold them.
+        planar = "gray" if planar in _BLACK_AND_WHITE else "gbrp"
+        found = av.VideoFormat(planar, 64, 64)
     parts = [part for part in found.components if not part.is_alpha]
-    bits = parts[0].bits
+    bits = parts[0].bits if parts else 0
     semi = _SEMI_PLANAR.match(planar)
     is_float = bool(re.search(r"f(16|32)", planar))
     is_planar = found.is_planar and planar.startswith(("yuv", "gbr"))
     is_gray = len(parts) == 1 and planar.startswith("gray")
-    if is_float or not (semi or is_planar or is_gray) or not 8 <= bits <= 16:
+    if is_float or not (semi or is_planar or is_gray) or not _LEAST_BITS <= bits <= 16:
         raise MediaError(
             f"pixel format {pix_fmt} isn't supported; convert it first, "
             "for example with ffmpeg -pix_fmt yuv444p16le -c:v ffv1"
         )
-    if is_gray:
+    shift = 16 - bits if "msb" in planar or (semi and planar.startswith("p")) else 0
+    if is_gray or planar.startswith("gbr"):
         return PixelLayout(
-            planar=planar, family=vs.GRAY, bits=bits, subsampling_w=0, subsampling_h=0
-        )
-    if planar.startswith("gbr"):
-        return PixelLayout(
-            planar=planar, family=vs.RGB, bits=bits, subsampling_w=0, subsampling_h=0
+            planar=planar,
+            family=vs.GRAY if is_gray else vs.RGB,
+            bits=bits,
+            subsampling_w=0,
+            subsampling_h=0,
+            shift=shift,
         )
     return PixelLayout(
         planar=planar,
@@ -107,7 +114,7 @@ def layout_of(pix_fmt: str) -> PixelLayout:
         bits=bits,
         subsampling_w=(64 // found.chroma_width(64)).bit_length() - 1,
         subsampling_h=(64 // found.chroma_height(64)).bit_length() - 1,
-        shift=16 - bits if semi and planar.startswith("p") else 0,
+        shift=shift,
         interleaved_chroma=bool(semi),
         v_first=planar in ("nv21", "nv42"),
         full_range=planar.startswith("yuvj"),
@@ -125,7 +132,11 @@ def to_vapoursynth(
         color: the container's color props, for what the stream leaves open.
     """
     if frame.format.name != layout.planar:
-        frame = _carry_color(frame, frame.reformat(format=layout.planar))
+        shown = frame
+        if layout.family == vs.RGB and _has_few_bits(frame.format):
+            # swscale's way from these to planes leaves white below white.
+            shown = frame.reformat(format="rgb24")
+        frame = _carry_color(frame, shown.reformat(format=layout.planar))
     out = vs.core.create_video_frame(layout.vapoursynth_format(), frame.width, frame.height)
     dtype = np.dtype(np.uint8 if layout.bits == 8 else "<u2")
     planes = [_view(plane, dtype) for plane in frame.planes]
@@ -242,6 +253,12 @@ def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> NDArray[Any
     return flat[: flat.size // line * line].reshape(-1, line)
 
 
+def _has_few_bits(found: av.VideoFormat) -> bool:
+    """Say whether all samples have fewer bits than VapourSynth's; a sensor's mosaic has not."""
+    bits = [part.bits for part in found.components]
+    return 0 < max(bits, default=0) < _LEAST_BITS and not found.name.startswith("bayer")
+
+
 def _carry_color(source: av.VideoFrame, target: av.VideoFrame) -> av.VideoFrame:
     for name in ("color_range", "color_primaries", "color_trc", "colorspace", "chroma_location"):
         setattr(target, name, getattr(source, name))
@@ -255,9 +272,17 @@ def _frame_color(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
         out[props.MATRIX] = 0
     if layout.full_range:
         out[props.RANGE] = 1
-    if props.TRANSFER not in out and any(kind in frame.side_data for kind in _HDR_SIDE_DATA):
-        out[props.TRANSFER] = int(vs.TRANSFER_ST2084)
+    # Below Dolby Vision there may be an SDR picture; its tags say so.
+    unknown = props.TRANSFER not in out and SideData.DOVI_METADATA in frame.side_data
+    if unknown or any(kind in frame.side_data for kind in _HDR_SIDE_DATA):
+        return declare_hdr(out)
     return out
+
+
+def declare_hdr(color: Mapping[str, int], transfer: int = vs.TRANSFER_ST2084) -> dict[str, int]:
+    """Return color props of what is HDR by its metadata: its transfer, or the one given."""
+    own = color.get(props.TRANSFER)
+    return {**color, props.TRANSFER: own if own in HDR_TRANSFERS else int(transfer)}
 
 
 def merge_color(container: Mapping[str, int], frame: Mapping[str, int]) -> dict[str, int]:

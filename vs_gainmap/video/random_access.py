@@ -9,8 +9,9 @@ import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.files import cache_folder
+from vs_gainmap.filters import props
 from vs_gainmap.video.inputs import container_color, main_video, open_input
-from vs_gainmap.video.pixels import merge_color
+from vs_gainmap.video.pixels import declare_hdr, merge_color
 
 
 def open_clip(
@@ -20,8 +21,8 @@ def open_clip(
 
     The first call on a long file reads it once from end to end; the index is then kept in a
     cache directory of the user's, not beside the file. Color props are the stream's or, where it
-    has none, the container's; rotation and sample aspect are left as they are (props `Rotation`,
-    `_SARNum`, `_SARDen`).
+    has none, the container's; where metadata of HDR belie a transfer of SDR, it is PQ. Rotation and
+    sample aspect are left as they are (props `Rotation`, `_SARNum`, `_SARDen`).
 
     Args:
         path: the file.
@@ -61,6 +62,8 @@ def open_clip(
     with open_input(source) as container:
         color = container_color(main_video(container, source), source) if track == -1 else {}
     with closing(clip.get_frame(0)) as frame:
+        if any(name in frame.props for name in props.HDR_METADATA):
+            color = declare_hdr(color)
         found = {name: int(frame.props[name]) for name in color if name in frame.props}
     # The decoder's "unspecified" stands over what the container has.
     merged = merge_color(color, found)

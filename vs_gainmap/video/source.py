@@ -79,7 +79,10 @@ class VideoReader:
         self.count = left if count is None else min(count, left)
         if first < 0 or self.count < 1:
             raise MediaError(f"{path}: has no frame {first}; there are {len(self.index)}")
-        self.layout: PixelLayout = layout_of(self.index.pix_fmt)
+        try:
+            self.layout: PixelLayout = layout_of(self.index.pix_fmt)
+        except MediaError as error:
+            raise MediaError(f"{path}: {error}") from error
         layout = self.layout
         steps = 1 << layout.subsampling_w, 1 << layout.subsampling_h
         if self.index.width % steps[0] or self.index.height % steps[1]:
@@ -380,10 +383,14 @@ class VideoReader:
         index = self.index
         size, expected = (frame.width, frame.height), (index.width, index.height)
         if size != expected or frame.format.name != index.pix_fmt:
+            if number:
+                where = f"at frame {number}; cut it there and convert the parts"
+            else:
+                # As animated WebP's header does.
+                where = "in its first picture; decode it with ffmpeg -i IN -c:v ffv1 OUT.mkv"
             raise MediaError(
                 f"{self.path}: changes from {expected[0]}x{expected[1]} {index.pix_fmt} to "
-                f"{size[0]}x{size[1]} {frame.format.name} at frame {number}; "
-                "cut it there and convert the parts"
+                f"{size[0]}x{size[1]} {frame.format.name} {where}"
             )
         if frame.interlaced_frame and not self._progressive:
             raise MediaError(

@@ -15,6 +15,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import Type as SideData
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -88,7 +89,8 @@ def plan_streams(
     pictures = _read_pictures(opened, source)
     kept: list[int] = []
     recoded: list[int] = []
-    notes = [f"{source.name}: {what} is left out" for what in _lost_of_picture(main, container)]
+    lost = _lost_of_picture(main, _first_picture(source), container)
+    notes = [f"{source.name}: {what} is left out" for what in lost]
     timecode: str | None = None
     for stream in opened.streams:
         if stream.index == video or (stream.type == "audio" and not audio):
@@ -286,20 +288,35 @@ def _warm_up(stream: Stream, base: Fraction) -> int:
     return round(Fraction(context.initial_padding, context.sample_rate) / base)
 
 
-def _lost_of_picture(video: VideoStream, container: Container) -> Iterator[str]:
-    """Yield what of the video itself no output has."""
+def _first_picture(source: Path) -> av.VideoFrame | None:
+    """Decode the first picture, in an opening of its own; None where it can't be."""
+    with open_input(source) as again, suppress(av.FFmpegError):
+        return next(iter(again.decode(main_video(again, source))), None)
+    return None
+
+
+def _lost_of_picture(
+    video: VideoStream, first: av.VideoFrame | None, container: Container
+) -> Iterator[str]:
+    """Yield what of the video itself no output has, by its container and its first picture."""
     context = video.codec_context
+    declared = context.coded_side_data
+    pictured = first.side_data if first is not None else {}
     parts = context.format.components if context.format else ()
     if any(part.is_alpha for part in parts) or video.metadata.get("alpha_mode", "0") != "0":
         yield "the picture's transparency"
     if context.name == "hevc" and has_layers(context.extradata or b""):
         yield "what its HEVC has beside the base layer (a second view)"
-    if "stereo_3d" in context.coded_side_data and not (
-        container.is_matroska and "stereo_mode" in video.metadata
-    ):
+    mode = video.metadata.get("stereo_mode", "mono")
+    views = declared.get("stereo_3d") or pictured.get(SideData.STEREO3D)
+    # AVStereo3D begins with its type, 0 for 2D.
+    in_3d = mode != "mono" or (views is not None and any(bytes(views)[:4]))
+    if in_3d and not (container.is_matroska and mode != "mono"):
         yield "the arrangement of its 3D views"
-    if "spherical" in context.coded_side_data:
+    if "spherical" in declared or SideData.SPHERICAL in pictured:
         yield "the projection of its 360 degree video"
+    if "display_matrix" not in declared and SideData.DISPLAYMATRIX in pictured:
+        yield "the rotation that its stream states"
 
 
 def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -> bool:
