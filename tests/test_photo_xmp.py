@@ -30,6 +30,9 @@ def test_hdrgm_defaults_are_those_of_the_specification() -> None:
     assert found.alternate_headroom == 3.0
 
 
+_PER_CHANNEL = GainMapMetadata(gain_map_max=(1, 2, 3), alternate_headroom=3)
+
+
 @pytest.mark.parametrize(
     ("packet", "message"),
     [
@@ -37,7 +40,11 @@ def test_hdrgm_defaults_are_those_of_the_specification() -> None:
         (b"<x>hdr-gain-map", "not safe XML"),
         (b"hdr-gain-map" + bytes(2 << 20), "more than"),
         (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="two"'), "not a number"),
-        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="nan"'), "gain_map_max must be within"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="nan"'), "not a number"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="1_0"'), "not a number"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', 'Max="\u0662"'.encode()), "not a number"),
+        (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="1e999"'), "gain_map_max must be within"),
+        (write_hdrgm(_PER_CHANNEL).replace(b"<rdf:li>1</rdf:li>", b"", 1), "2 values instead of"),
         (write_hdrgm(METADATA).replace(b'Max="2"', b'Max="200"'), "gain_map_max must be within"),
     ],
 )

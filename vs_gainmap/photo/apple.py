@@ -19,7 +19,7 @@ from vs_gainmap.color.transfer import bt709_inverse_oetf
 from vs_gainmap.errors import MetadataError
 from vs_gainmap.gainmap import GainMapMetadata
 from vs_gainmap.photo.ifd import EXIF_IFD, MAKER_NOTE, read_header, read_ifd
-from vs_gainmap.photo.xmp import read_properties
+from vs_gainmap.photo.xmp import read_properties, read_real
 
 AUXILIARY_TYPE = "urn:com:apple:photo:2020:aux:hdrgainmap"
 PIXEL_DATA_INFO = "http://ns.apple.com/pixeldatainfo/1.0/"
@@ -82,12 +82,7 @@ def find_headroom(exif: bytes | None, packets: list[bytes]) -> float:
     headroom: float | None = None
     for packet in packets:
         texts = read_properties(packet, HDR_GAIN_MAP).get("HDRGainMapHeadroom", [])
-        try:
-            headroom = float(texts[0]) if texts else headroom
-        except ValueError as error:
-            raise MetadataError(
-                f"Apple: the headroom is not a number: {texts[0][:40]!r}"
-            ) from error
+        headroom = read_real(texts[0], "Apple's headroom") if texts else headroom
     if headroom is None and exif is not None:
         headroom = headroom_from_maker_notes(exif)
     if headroom is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -19,6 +20,7 @@ MAX_PACKET = 1 << 20
 MAX_SEGMENT = 65533 - len(b"http://ns.adobe.com/xap/1.0/\0")
 
 MAX_DEPTH = 64
+_REAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 ELEMENT, TEXT = 1, 3
 
 Properties = dict[str, list[str]]
@@ -102,19 +104,27 @@ def _values(element: Node) -> list[str]:
     return [text for text in map(_text, items or [element]) if text]
 
 
+def read_real(text: str, name: str) -> float:
+    """Return a number as XMP writes it (ISO 16684-1, 8.2.1.4), or with an exponent.
+
+    Raises:
+        MetadataError: it is none; Python takes more for a number.
+    """
+    if not _REAL.fullmatch(text.strip()):
+        raise MetadataError(f"XMP: {name} is not a number: {text[:40]!r}")
+    return float(text)
+
+
 def _triple(found: Properties, name: str, default: float | None) -> Triple:
     texts = found.get(name)
     if not texts:
         if default is None:
             raise MetadataError(f"XMP: the gain map has no hdrgm:{name}")
         return (default, default, default)
-    try:
-        values = [float(text) for text in texts[:3]]
-    except ValueError as error:
-        raise MetadataError(f"XMP: hdrgm:{name} is not a number: {texts[0][:40]!r}") from error
-    if len(values) == 3:
-        return (values[0], values[1], values[2])
-    return (values[0], values[0], values[0])
+    if len(texts) not in (1, 3):
+        raise MetadataError(f"XMP: hdrgm:{name} has {len(texts)} values instead of one or three")
+    red, green, blue = (read_real(text, f"hdrgm:{name}") for text in texts * (3 // len(texts)))
+    return (red, green, blue)
 
 
 def read_hdrgm(packet: bytes) -> GainMapMetadata | None:
