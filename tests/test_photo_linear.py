@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import OpenEXR
 import pytest
+import tifffile
 
 from tests.photo_samples import ramp
+from vs_gainmap.errors import MediaError
 from vs_gainmap.photo.linear import read_linear, write_linear
 
 
@@ -39,3 +41,18 @@ def test_hdr_opens_in_opencv(tmp_path: Path) -> None:
     write_linear(path, ramp(), "bt709", 203.0)
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
     np.testing.assert_allclose(pixels, ramp(), rtol=2e-2)
+
+
+def test_tiff_of_one_plane_a_channel(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = np.moveaxis(ramp(), -1, 0).astype(np.float32)
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    np.testing.assert_array_equal(read_linear(path)[0], ramp())
+
+
+def test_radiance_in_xyz_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdr"
+    write_linear(path, ramp(), "bt709", 203.0)
+    path.write_bytes(path.read_bytes().replace(b"32-bit_rle_rgbe", b"32-bit_rle_xyze"))
+    with pytest.raises(MediaError, match=r"a\.hdr: Radiance picture in XYZ"):
+        read_linear(path)

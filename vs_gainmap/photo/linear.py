@@ -142,6 +142,8 @@ def _read_hdr(data: bytes, options: ReadOptions) -> Linear:
     size = re.search(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n", data[:65536])
     if not data.startswith(b"#?") or size is None:
         raise MediaError("not a Radiance picture that can be read here")
+    if re.search(rb"^FORMAT=.*xyze", data[: size.start()], re.MULTILINE):
+        raise MediaError("Radiance picture in XYZ: linear light is RGB")
     check_size(int(size[2]), int(size[1]), len(data), options)
     pixels = load("imagecodecs", "imagecodecs").rgbe_decode(data)
     return pixels, None
@@ -153,4 +155,6 @@ def _read_tiff(data: bytes, options: ReadOptions) -> Linear:
             raise MediaError(f"TIFF of {page.dtype}: linear light is float")
         icc = page.tags.valueof(34675)
         pixels = page.asarray()
+        if pixels.ndim == 3 and page.planarconfig == 2:
+            pixels = np.moveaxis(pixels, 0, -1)
     return pixels, profile_from_icc(bytes(icc)).primaries if icc else None

@@ -40,6 +40,8 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     """
     if path.is_dir():
         raise MediaError(f"{path}: is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise MediaError(f"{path}: is a pipe or device; video is read more than once, from a file")
     if not path.is_file():
         raise MediaError(f"{path}: no such file")
     try:
