@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from vs_gainmap.errors import BackendError, MediaError
 
 READ_SIZE = 1 << 20
 NAME_BYTES = 40
+PARTIAL = ".partial"
 
 
 @contextmanager
@@ -41,6 +43,44 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         raise MediaError(f"{path}: {error.strerror or error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def durable(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write, and put it in place, replacing, when it is safe on the disk.
+
+    A process that is killed or a power cut leave the whole file or none of this name; what a
+    killed process leaves has a name that ends in `PARTIAL`.
+
+    Args:
+        path: where the file is to be; its folder must exist.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a folder's new names written to the disk, where a system can do that."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network drives can't.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_bytes(path: Path, most: int) -> bytes:

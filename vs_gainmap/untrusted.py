@@ -28,13 +28,24 @@ def read_json(path: Path, most: int = SMALL_FILE) -> dict[str, Any]:
         MetadataError: the file can't be read, is too large, no JSON, or no object.
     """
     try:
-        fields = json.loads(read_bytes(path, most))
+        data = read_bytes(path, most)
     except MediaError as error:
         raise MetadataError(str(error)) from error
+    return parse_json(data, str(path))
+
+
+def parse_json(data: bytes, name: str) -> dict[str, Any]:
+    """Return the object that JSON holds.
+
+    Raises:
+        MetadataError: it is no JSON, or no object; the message begins with `name`.
+    """
+    try:
+        fields = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise MetadataError(f"{path}: no JSON: {str(error)[:100]}") from error
+        raise MetadataError(f"{name}: no JSON: {str(error)[:100]}") from error
     if not isinstance(fields, dict):
-        raise MetadataError(f"{path}: not an object")
+        raise MetadataError(f"{name}: not an object")
     return fields
 
 
@@ -50,6 +61,30 @@ def as_number(value: object, name: str, low: float, high: float) -> float:
     if not low <= value <= high:
         raise MetadataError(f"{name} must be within {low:g}..{high:g}, got {_short(value)}")
     return float(value)
+
+
+def as_integer(value: object, name: str, low: int, high: int) -> int:
+    """Return a whole number of JSON.
+
+    Raises:
+        MetadataError: it is none, or not within `low` and `high`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MetadataError(f"{name} must be a whole number, got {_short(value)}")
+    if not low <= value <= high:
+        raise MetadataError(f"{name} must be within {low}..{high}, got {_short(value)}")
+    return value
+
+
+def as_list(value: object, name: str, length: int | None = None) -> list[Any]:
+    """Return a list of JSON, of a given length.
+
+    Raises:
+        MetadataError: it is none, or of another length.
+    """
+    if not isinstance(value, list) or length not in (None, len(value)):
+        raise MetadataError(f"{name} must be a list{'' if length is None else f' of {length}'}")
+    return value
 
 
 def as_choice[T: str](value: object, name: str, choices: Mapping[T, object]) -> T:

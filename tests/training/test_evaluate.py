@@ -36,7 +36,7 @@ def drawn_item(name: str, frame: int) -> Item:
 
 def test_report_has_tables_and_worst_cases(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    weights = Weights(name="tiny", model=GMNet(4, blocks=1).eval(), preset=PRESET)
+    weights = Weights(name="tiny", sha256="", model=GMNet(4, blocks=1).eval(), preset=PRESET)
     methods = {
         "gmnet": network_method(weights),
         "scaling 203": baseline_method(baselines(with_libplacebo=False)["scaling 203"], 1000.0),

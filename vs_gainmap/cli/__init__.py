@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from vs_gainmap.cli.interrupt import interruptible, is_interrupted
+from vs_gainmap.cli.interrupt import interruptible, is_interrupted, what_is_left
 from vs_gainmap.cli.standard_streams import standard_streams
 
 
@@ -32,5 +32,5 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             # A terminal that was closed takes no line.
             with suppress(OSError):
-                print("vs-gainmap: interrupted; nothing was written", file=sys.stderr)
+                print(f"vs-gainmap: interrupted; {what_is_left()}", file=sys.stderr)
             return 130

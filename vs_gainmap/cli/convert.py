@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vs_gainmap.cli.describe import Network, describe_network
-from vs_gainmap.cli.interrupt import check
+from vs_gainmap.cli.describe import Network, describe_filters, describe_network
+from vs_gainmap.cli.interrupt import check, is_interrupted, leaves
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -21,14 +21,12 @@ from vs_gainmap.cli.options import (
 )
 from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
-from vs_gainmap.cli.values import content_light, positive_int, seconds
+from vs_gainmap.cli.values import content_light, length, positive_int, seconds
 from vs_gainmap.errors import printable
 
 if TYPE_CHECKING:
-    import vapoursynth as vs
-
-    from vs_gainmap.preview.stats import Recorder
     from vs_gainmap.video import Encoded
+    from vs_gainmap.video.work_folder import WorkFolder
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,6 +53,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     part.add_argument("--start", type=seconds, metavar="TIME", help="seconds or HH:MM:SS.mmm")
     part.add_argument("--end", type=seconds, metavar="TIME", help="the first moment left out")
     part.add_argument("--frames", type=positive_int, metavar="N", help="at most so many")
+    work = parser.add_argument_group("unfinished work: OUT.work/, gone on with by the same command")
+    work.add_argument("--restart", action="store_true", help="begin anew, whatever is in it")
+    work.add_argument(
+        "--no-resume",
+        dest="resume",
+        action="store_false",
+        help="leave nothing of a run that ends early",
+    )
+    work.add_argument(
+        "--chunk-seconds", type=length, default=15.0, metavar="S",
+        help="about how long a chunk is, from key frame to key frame; each is coded by itself (15)",
+    )  # fmt: skip
     parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
     parser.add_argument(
         "--audio-codec", choices=("copy", "flac"), default="copy",
@@ -79,10 +89,11 @@ def run(args: argparse.Namespace) -> int:
     from vs_gainmap.cli.dry_run import dry_run
     from vs_gainmap.errors import MediaError
     from vs_gainmap.files import check_output
-    from vs_gainmap.filters.memory import bound_cache, bound_freed
-    from vs_gainmap.preview.stats import Recorder, write_stats
+    from vs_gainmap.filters.memory import bound_freed
+    from vs_gainmap.preview.stats import stats_of, write_stats
     from vs_gainmap.video import Selection, convert
     from vs_gainmap.video.encode import EncodeOptions
+    from vs_gainmap.video.work_folder import Resume
 
     if args.stats is not None:
         check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)
@@ -110,19 +121,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name:<16}{value}")
         return 0
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
-    recorders: list[Recorder] = []
     started = time.monotonic()
+    before = 0
 
     with closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress:
 
-        def recorded(clip: vs.VideoNode) -> vs.VideoNode:
-            progress.stage("analyzing")
-            bound_cache(clip.width, clip.height)
-            hdr = graph(clip)
-            if args.stats is None:
-                return hdr
-            recorders.append(Recorder(hdr))
-            return recorders[0].clip
+        def begun(folder: WorkFolder) -> None:
+            nonlocal before
+            before = sum(chunk.frames for chunk in folder.found.values())
+            progress.resume(folder.path.name, before)
 
         def update(done: int, total: int, size: int) -> None:
             progress.stage("encoding")
@@ -130,30 +137,54 @@ def run(args: argparse.Namespace) -> int:
             if done == total:
                 progress.stage("finishing")
 
+        if args.resume:
+            described = describe_filters(args, network) | {"light levels": str(measured)}
+            options["resume"] = Resume(described=described, restart=args.restart, begun=begun)
         options["progress"] = update
-        made = convert(
-            args.input,
-            args.target,
-            recorded,
-            selection=selection,
-            assume_progressive=args.assume_progressive,
-            **options,
-        )
+        try:
+            made = convert(
+                args.input,
+                args.target,
+                graph,
+                selection=selection,
+                assume_progressive=args.assume_progressive,
+                chunk_seconds=args.chunk_seconds,
+                indexed=lambda _: progress.stage("analyzing"),
+                **options,
+            )
+        except BaseException:
+            _tell_of_work(args.target)
+            raise
     if args.stats is not None:
-        write_stats(args.stats, recorders[0].frames())
+        write_stats(args.stats, stats_of(made.film))
     for note in made.notes:
         print(f"vs-gainmap: note: {printable(note)}", file=sys.stderr)
     elapsed = time.monotonic() - started
+    fps = (made.frames - before) / elapsed
     if mode == "json":
-        print(json.dumps(_figures(made, args.encoder, network, elapsed)))
+        print(json.dumps(_figures(made, args.encoder, network, elapsed, fps)))
     elif mode != "none":
-        print(_summary(made, args.encoder, network, elapsed))
+        print(_summary(made, args.encoder, network, elapsed, fps))
     return 0
 
 
-def _summary(made: Encoded, encoder: str, network: Network, elapsed: float) -> str:
+def _tell_of_work(target: Path) -> None:
+    """Say what an error or a signal leaves of a conversion."""
+    from vs_gainmap.video.work_folder import count_chunks, work_folder_of
+
+    folder = work_folder_of(target)
+    chunks = count_chunks(folder)
+    if not chunks:
+        return
+    kept = f"{chunks} finished chunk{'s' if chunks > 1 else ''} kept in {folder}"
+    leaves(kept)
+    if not is_interrupted():
+        print(f"vs-gainmap: note: {kept}", file=sys.stderr)
+
+
+def _summary(made: Encoded, encoder: str, network: Network, elapsed: float, fps: float) -> str:
     parts = [
-        f"{made.frames} frames in {format_time(elapsed)} ({made.frames / elapsed:.2f} fps)",
+        f"{made.frames} frames in {format_time(elapsed)} ({fps:.2f} fps)",
         format_size(made.path.stat().st_size),
         f"{network}, {encoder}",
     ]
@@ -168,14 +199,16 @@ def _summary(made: Encoded, encoder: str, network: Network, elapsed: float) -> s
     return f"{made.path}: " + ", ".join(parts)
 
 
-def _figures(made: Encoded, encoder: str, network: Network, elapsed: float) -> dict[str, Any]:
+def _figures(
+    made: Encoded, encoder: str, network: Network, elapsed: float, fps: float
+) -> dict[str, Any]:
     """Return the summary for a program."""
     return {
         "stage": "done",
         "path": str(made.path),
         "frames": made.frames,
         "seconds": round(elapsed, 2),
-        "fps": round(made.frames / elapsed, 2),
+        "fps": round(fps, 2),
         "bytes": made.path.stat().st_size,
         **network._asdict(),
         "encoder": encoder,

@@ -23,6 +23,7 @@ class Network(NamedTuple):
     device: str | None
     """None where the backend chooses."""
     dtype: str | None
+    weights_sha256: str
 
     def __str__(self) -> str:
         weights = "" if self.weights == self.model else f", weights {self.weights}"
@@ -57,6 +58,7 @@ def describe_network(args: argparse.Namespace) -> Network:
         backend=backend,
         device=args.device if device is None else str(device),
         dtype=dtype,
+        weights_sha256=loaded.sha256,
     )
 
 
@@ -64,6 +66,25 @@ def describe_options(args: argparse.Namespace) -> str:
     """Return the filter's options that the user gave."""
     given = conversion_options(args)
     return ", ".join(f"{name} {value}" for name, value in given.items()) or "defaults"
+
+
+def describe_filters(args: argparse.Namespace, network: Network) -> dict[str, str]:
+    """Return by name what the pictures of a conversion depend on, and their light levels.
+
+    Args:
+        args: of the command.
+        network: what `describe_network` returned.
+    """
+    # A GPU's number makes no difference.
+    place = None if network.device is None else network.device.partition(":")[0]
+    given = conversion_options(args, percentile=args.percentile)
+    apart = ("device", "weights", "model", "backend", "dtype", "num_streams")
+    return {
+        **{f"--{name.replace('_', '-')}": str(v) for name, v in given.items() if name not in apart},
+        "--hdr10plus": "given" if args.hdr10plus else "not given",
+        "network": str(network._replace(device=place)),
+        "weights": network.weights_sha256[:16],
+    }
 
 
 def describe_color(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[str, str]]:

@@ -11,11 +11,23 @@ from types import FrameType
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK")
 _interrupted = threading.Event()
+_NOTHING = "nothing was written"
+_left = [_NOTHING]
 
 
 def is_interrupted() -> bool:
     """Say whether a signal came that ends the command."""
     return _interrupted.is_set()
+
+
+def leaves(text: str) -> None:
+    """Note what a signal that ends the command leaves behind, for its last line."""
+    _left[0] = text
+
+
+def what_is_left() -> str:
+    """Return what the command that was ended leaves behind."""
+    return _left[0]
 
 
 def check() -> None:
@@ -40,6 +52,7 @@ def interruptible() -> Iterator[None]:
         yield
         return
     _interrupted.clear()
+    _left[0] = _NOTHING
 
     def handle(number: int, frame: FrameType | None) -> None:
         _interrupted.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.values import color_code, mastering_display, percentile
@@ -190,29 +190,56 @@ def output_format(args: argparse.Namespace) -> vs.VideoFormat:
     return vs.core.get_video_format(preferred_format(find_encoder(args.encoder)))
 
 
-def make_graph(
-    args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False
-) -> Callable[[vs.VideoNode], vs.VideoNode]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdrGraph:
+    """The filter that the options describe, for a process of our own; it can be pickled.
+
+    `options` are those of `sdr_to_hdr10`; `apart` those of `measure`, for what the former doesn't
+    measure by itself, or None.
+    """
+
+    options: Mapping[str, Any]
+    apart: Mapping[str, Any] | None
+    format: int
+    encoder: str
+
+    def __call__(self, clip: vs.VideoNode) -> vs.VideoNode:
+        """Return HDR.
+
+        Raises:
+            vs.Error: the clip or an option is not usable.
+            MediaError: the format can't hold the size.
+        """
+        import vapoursynth as vs
+
+        import vs_gainmap
+        from vs_gainmap.filters.memory import bound_cache
+        from vs_gainmap.video.encoders import check_size, find_encoder
+
+        bound_cache(clip.width, clip.height)
+        clip_format = vs.core.get_video_format(self.format)
+        check_size(clip.width, clip.height, clip_format, find_encoder(self.encoder))
+        hdr = vs_gainmap.sdr_to_hdr10(clip, **self.options)
+        return hdr if self.apart is None else vs_gainmap.measure(hdr, **self.apart)
+
+    def on_device(self, device: str) -> HdrGraph:
+        """Return the same on another device."""
+        return replace(self, options={**self.options, "device": device})
+
+
+def make_graph(args: argparse.Namespace, *, measure: bool, hdr10plus: bool = False) -> HdrGraph:
     """Return the filter that the options describe."""
-    import vs_gainmap
-    from vs_gainmap.video.encoders import check_size, find_encoder
-
-    clip_format = output_format(args)
-
-    # What `sdr_to_hdr10` doesn't measure by itself.
+    clip_format = output_format(args).id
     apart = hdr10plus or (measure and args.percentile < 100)
     options = conversion_options(
         args,
-        format=clip_format.id,
+        format=clip_format,
         mastering=read_mastering(args),
         measure=measure and not apart,
     )
-
-    def graph(clip: vs.VideoNode) -> vs.VideoNode:
-        check_size(clip.width, clip.height, clip_format, find_encoder(args.encoder))
-        hdr = vs_gainmap.sdr_to_hdr10(clip, **options)
-        if apart:
-            hdr = vs_gainmap.measure(hdr, percentile=args.percentile, hdr10plus=hdr10plus)
-        return hdr
-
-    return graph
+    return HdrGraph(
+        options=options,
+        apart={"percentile": args.percentile, "hdr10plus": hdr10plus} if apart else None,
+        format=clip_format,
+        encoder=args.encoder,
+    )

@@ -50,6 +50,7 @@ class Progress:
         self._stage = stage
         self._began = self._spoke = time.monotonic()
         self._done, self._total, self._size = 0, 0, 0
+        self._before, self._work = 0, ""
         self._bar: tqdm[Never] | None = None
         if mode == "bar":
             self._bar = tqdm(
@@ -64,6 +65,15 @@ class Progress:
             if name == "encoding":
                 self._began = time.monotonic()
             self._show(due=self._mode in ("bar", "json"))
+
+    def resume(self, work: str, done: int) -> None:
+        """Show where unfinished work is; so many of its frames were done before.
+
+        Args:
+            work: name of the folder.
+            done: frames, which don't count for the speed.
+        """
+        self._work, self._before, self._done = work, done, done
 
     def update(self, done: int, total: int, size: int = 0) -> None:
         """Show that so many frames are done; `size` is in bytes of video so far."""
@@ -83,7 +93,7 @@ class Progress:
             return
         self._spoke = now
         seconds = now - self._began
-        fps = self._done / seconds if seconds > 0 else 0.0
+        fps = (self._done - self._before) / seconds if seconds > 0 else 0.0
         left = (self._total - self._done) / fps if fps else None
         if self._bar is not None:
             self._draw(self._bar)
@@ -95,6 +105,7 @@ class Progress:
                 "fps": round(fps, 2),
                 "seconds_left": None if left is None else round(left, 1),
                 "bytes": self._size,
+                **({"work": self._work} if self._work else {}),
             }
             print(json.dumps(known), flush=True)
         elif self._mode == "lines":
@@ -106,14 +117,20 @@ class Progress:
                 parts.append(f"{fps:.2f} fps, {format_time(left)} left")
             if self._size:
                 parts.append(format_size(self._size))
+            if self._work:
+                parts.append(f"work in {self._work}")
             print(", ".join(parts), file=sys.stderr, flush=True)
 
     def _draw(self, bar: tqdm[Never]) -> None:
         if bar.total != self._total:
             bar.reset(self._total)
+            # Frames of an earlier run don't count for the speed.
+            bar.initial = bar.n = self._before
         sizes = [format_size(self._size)] if self._size else []
         if self._size and self._done > _GUESS_FROM * self._total:
             sizes.append(f"{format_size(self._size * self._total // self._done)} in the end")
+        if self._work:
+            sizes.append(f"work in {self._work}")
         bar.set_description_str(f"{self._stage} {self._name}", refresh=False)
         bar.set_postfix_str(", ".join(sizes), refresh=False)
         bar.update(self._done - bar.n)

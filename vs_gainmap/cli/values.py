@@ -25,6 +25,14 @@ def seconds(text: str) -> Fraction:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + Fraction(rest)
 
 
+def length(text: str) -> float:
+    """Read a length in seconds, from a tenth to an hour."""
+    value = seconds(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0.1 to 3600 seconds")
+    return float(value)
+
+
 def positive_int(text: str) -> int:
     """Read a whole number of at least one."""
     if not text.isdecimal() or int(text) < 1:

@@ -56,9 +56,10 @@ MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A loaded network and how its map is to be made and applied."""
+    """A loaded network and how its map is to be made and applied; `sha256` is its file's digest."""
 
     name: str
+    sha256: str
     model: Model
     preset: GainMapPreset
 
@@ -107,11 +108,10 @@ def load_weights(
         WeightsError: no such file, a damaged one, one that does not fit, or an unknown preset.
     """
     name = str(source)
+    path = DATA / WEIGHTS[name].file if name in WEIGHTS else Path(source)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
     if name in WEIGHTS:
-        path = DATA / WEIGHTS[name].file
-        _verify(path, WEIGHTS[name].sha256)
-    else:
-        path = Path(source)
+        _verify(path, digest, WEIGHTS[name].sha256)
     if not path.is_file():
         known = ", ".join(WEIGHTS) or "none"
         raise WeightsError(f"weights: no file {path}; bundled names are: {known}")
@@ -120,7 +120,8 @@ def load_weights(
     network = _build(state, metadata, path)
     if model is not None and not isinstance(network, _of_model(MODEL_KINDS, model)):
         raise WeightsError(f'weights: {path.name} is for {type(network).__name__}, not "{model}"')
-    return Weights(name=name, model=network, preset=_choose_preset(preset, metadata, path))
+    chosen = _choose_preset(preset, metadata, path)
+    return Weights(name=name, sha256=digest, model=network, preset=chosen)
 
 
 def save_weights(
@@ -157,8 +158,7 @@ def save_weights(
         save_file(state, partial, metadata=metadata)
 
 
-def _verify(path: Path, sha256: str) -> None:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+def _verify(path: Path, digest: str, sha256: str) -> None:
     if digest != sha256:
         raise WeightsError(
             f"weights: {path} is not what was released ({digest[:12]} instead of "

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
-
-import vapoursynth as vs
 
 from vs_gainmap.color.transfer import PQ_PEAK_NITS
 from vs_gainmap.errors import MediaError, MetadataError
 from vs_gainmap.files import write_bytes
-from vs_gainmap.filters import props
 from vs_gainmap.gainmap import MAX_STOPS
 from vs_gainmap.untrusted import as_number, read_json
+from vs_gainmap.video.frame_notes import FrameNote
 
 # What is put behind a video's whole name.
 STATS_SUFFIX = ".stats.json"
@@ -109,39 +108,20 @@ def _frame(row: object) -> FrameStats:
     )
 
 
-class Recorder:
-    """Keeps the props of the frames that pass through a clip.
-
-    Args:
-        clip: HDR, with FrameMaxNits, FrameAverageNits and GainMapMax on its frames.
-    """
-
-    def __init__(self, clip: vs.VideoNode) -> None:
-        self._props: dict[int, dict[str, object]] = {}
-        self.clip = clip.std.ModifyFrame(clip, self._note)
-
-    def _note(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        self._props[n] = dict(f.props)
-        return f
-
-    def frames(self) -> list[FrameStats]:
-        """Return the frames that were made, in order; times count from the first one."""
-        made, seconds = [], 0.0
-        for _, found in sorted(self._props.items()):
-            made.append(
-                FrameStats(
-                    seconds=seconds,
-                    max_nits=_number(found, props.FRAME_MAX_NITS),
-                    average_nits=_number(found, props.FRAME_AVERAGE_NITS),
-                    active_area=props.read_active_area(found),
-                    qmax=_number(found, props.GAIN_MAP_MAX),
-                    begins_shot=_number(found, props.SCENE_CHANGE_PREV) > 0,
-                )
+def stats_of(film: Sequence[FrameNote]) -> list[FrameStats]:
+    """Return what was noted of a film's frames, in order; times count from the first one."""
+    made, seconds = [], Fraction(0)
+    for note in film:
+        top, average = note.light or (0.0, 0.0)
+        made.append(
+            FrameStats(
+                seconds=float(seconds),
+                max_nits=top,
+                average_nits=average,
+                active_area=note.area,
+                qmax=note.qmax or 0.0,
+                begins_shot=note.begins_scene is True,
             )
-            duration = _number(found, "_DurationNum"), _number(found, "_DurationDen")
-            seconds += duration[0] / duration[1] if duration[1] else 1 / 25
-        return made
-
-
-def _number(found: Mapping[str, object], name: str) -> float:
-    return float(str(found.get(name, 0)))
+        )
+        seconds += note.duration
+    return made

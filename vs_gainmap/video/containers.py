@@ -23,14 +23,16 @@ class Container:
         return self.format in ("matroska", "webm")
 
 
+# A checksum would not survive the last touch that `finish_matroska` gives the header. Without
+# bitexact it gets random numbers, and the same film is another file each time.
+_MATROSKA = {"write_crc32": "0", "fflags": "+bitexact"}
 CONTAINERS = {
     container.suffix: container
     for container in (
         Container(suffix="mp4", format="mp4", options={"movflags": "+faststart"}),
         Container(suffix="mov", format="mov", options={"movflags": "+faststart"}),
-        # A checksum would not survive the last touch that `finish_matroska` gives the header.
-        Container(suffix="mkv", format="matroska", options={"write_crc32": "0"}),
-        Container(suffix="webm", format="webm", options={"write_crc32": "0"}),
+        Container(suffix="mkv", format="matroska", options=_MATROSKA),
+        Container(suffix="webm", format="webm", options=_MATROSKA),
     )
 }
 

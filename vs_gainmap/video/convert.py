@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Unpack
 import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.chunks import CHUNK_SECONDS, plan_runs
 from vs_gainmap.video.encode import Encoded, EncodeOptions, check_target, encode
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.source import VideoReader
@@ -66,6 +68,43 @@ class Selection:
         return bisect_left(index.pts, seconds / index.time_base + index.pts[0])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileClip:
+    """Frames of a file through a graph of filters."""
+
+    index: VideoIndex
+    first: int
+    count: int
+    assume_progressive: bool
+    graph: Graph
+
+    @contextmanager
+    def open(self) -> Iterator[vs.VideoNode]:
+        """Yield the clip.
+
+        Raises:
+            MediaError: the file can't be read, or the graph changes how many frames there are.
+            vs.Error: a filter failed.
+        """
+        with (
+            VideoReader(
+                self.index.path,
+                index=self.index,
+                first=self.first,
+                count=self.count,
+                assume_progressive=self.assume_progressive,
+            ) as reader,
+            # A frame that can't be read surfaces as a failed filter; the reader knows better.
+            reader.own_errors(),
+        ):
+            clip = self.graph(reader.clip)
+            if clip.num_frames != self.count:
+                raise MediaError(
+                    f"convert: {self.count} frames went in and {clip.num_frames} came out"
+                )
+            yield clip
+
+
 def convert(
     source: str | Path,
     target: str | Path,
@@ -73,6 +112,8 @@ def convert(
     *,
     selection: Selection | None = None,
     assume_progressive: bool = False,
+    chunk_seconds: float = CHUNK_SECONDS,
+    indexed: Callable[[VideoIndex], None] | None = None,
     **options: Unpack[EncodeOptions],
 ) -> Encoded:
     """Read a video file, run a graph of filters on it, and encode the result.
@@ -83,6 +124,9 @@ def convert(
         graph: gets the file as a clip and returns an HDR clip of as many frames.
         selection: the part to take; None for all of it.
         assume_progressive: take frames that are marked as interlaced for progressive ones.
+        chunk_seconds: about how long the chunks are that are coded by themselves; from key frame
+            to key frame of the source.
+        indexed: called when the file's frames are known.
         options: see `encode`.
 
     Raises:
@@ -94,14 +138,20 @@ def convert(
     index = scan(origin)
     chosen = selection or Selection()
     first, count = chosen.range(index)
-    with (
-        VideoReader(
-            origin, index=index, first=first, count=count, assume_progressive=assume_progressive
-        ) as reader,
-        # A frame that can't be read surfaces as a failed filter; the reader knows better.
-        reader.own_errors(),
-    ):
-        clip = graph(reader.clip)
-        if clip.num_frames != count:
-            raise MediaError(f"convert: {count} frames went in and {clip.num_frames} came out")
-        return encode(clip, target, source=origin, index=index, span=chosen.span(index), **options)
+    if indexed is not None:
+        indexed(index)
+    return encode(
+        FileClip(
+            index=index,
+            first=first,
+            count=count,
+            assume_progressive=assume_progressive,
+            graph=graph,
+        ),
+        target,
+        source=origin,
+        index=index,
+        span=chosen.span(index),
+        runs=plan_runs(index, first, count, seconds=chunk_seconds),
+        **options,
+    )

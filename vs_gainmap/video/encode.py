@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypedDict
 
+import av
 import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
@@ -21,8 +20,9 @@ from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import is_large
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
+from vs_gainmap.video.chunks import Run
 from vs_gainmap.video.containers import Container, find_container
-from vs_gainmap.video.encoder_pass import EncodingPass, Progress
+from vs_gainmap.video.encoder_pass import EncoderSettings, EncodingPass
 from vs_gainmap.video.encoders import (
     DEFAULT_ENCODER,
     Encoder,
@@ -32,19 +32,16 @@ from vs_gainmap.video.encoders import (
     for_encoder,
     parse_params,
 )
+from vs_gainmap.video.frame_notes import FrameNote
 from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, scan
-from vs_gainmap.video.mux import check_header, mux
+from vs_gainmap.video.jobs import ClipSource, Job, Progress, Tally, encode_here
+from vs_gainmap.video.mux import VideoTrack, check_header, mux
 from vs_gainmap.video.pixels import context_color
 from vs_gainmap.video.streams import Plan, Span, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
+from vs_gainmap.video.work_folder import Resume, kept_folder, temporary_folder
 
 _PQ = int(vs.TRANSFER_ST2084)
-# File systems take names of 255 bytes.
-_NAME_BYTES = 240
-_DISK_ERRORS = {
-    errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS,
-    *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []),
-}  # fmt: skip
 # Frames between two checks that the source is still the same.
 _CHECK_EVERY = 64
 
@@ -54,7 +51,8 @@ class Encoded:
     """What `encode` made.
 
     `measured` is whether `light` comes from the pixels; `scenes` how many have HDR10+
-    metadata; `notes` are lines about what of the source the output lacks.
+    metadata; `notes` are lines about what of the source the output lacks; `film` has what was
+    noted of each frame.
     """
 
     path: Path
@@ -64,6 +62,7 @@ class Encoded:
     measured: bool
     scenes: int
     notes: tuple[str, ...]
+    film: tuple[FrameNote, ...]
 
 
 class EncodeOptions(TypedDict, total=False):
@@ -80,10 +79,11 @@ class EncodeOptions(TypedDict, total=False):
     audio_codec: AudioCodec
     overwrite: bool
     progress: Progress | None
+    resume: Resume | None
 
 
 def encode(
-    clip: vs.VideoNode,
+    clip: vs.VideoNode | ClipSource,
     path: str | Path,
     *,
     source: str | Path | None = None,
@@ -98,18 +98,22 @@ def encode(
     audio_codec: AudioCodec = "copy",
     overwrite: bool = False,
     progress: Progress | None = None,
+    resume: Resume | None = None,
     index: VideoIndex | None = None,
     span: Span | None = None,
+    runs: Sequence[Run] = (),
 ) -> Encoded:
     """Encode a clip, with HDR10 metadata in the stream and in the container.
 
     Color is taken from the frame props, which must be complete. For PQ, MaxCLL and MaxFALL are
     those given, else measured from the props `FrameMaxNits` and `FrameAverageNits` of the
     frames, else those of the first frame's props, else left out. The file appears in one
-    step when it is complete; on any error, Ctrl-C included, nothing is left behind.
+    step when it is complete; on any error, Ctrl-C included, nothing is left behind but, with
+    `resume`, a folder with the chunks that are finished.
 
     Args:
-        clip: YUV or RGB, constant format; converted where the encoder needs another.
+        clip: YUV or RGB, constant format; converted where the encoder needs another. Or what
+            opens one.
         path: .mp4, .mov, .mkv or .webm.
         source: the file that audio, subtitles, attachments, chapters, metadata and rotation
             come from, and the times of the frames if it has as many as the clip.
@@ -125,9 +129,12 @@ def encode(
         audio_codec: "copy" as it is, or "flac": coded anew, without loss.
         overwrite: replace an existing file.
         progress: called after each frame with frames written, all frames, and bytes so far.
+        resume: keep finished chunks in a folder beside the file, and go on with those that are
+            there; None works in a folder that goes away.
         index: of the source, by `scan`; None makes it.
         span: the part of the source that the clip is, if not all of it; its times become 0
             and on.
+        runs: the chunks of the clip, each of which is coded by itself; none is one of all frames.
 
     Returns:
         What was written.
@@ -146,12 +153,13 @@ def encode(
         if origin is not None:
             index = index or scan(origin)
             # Open until the end: another file of this name has other sound.
-            opened = stack.enter_context(open_indexed(index))
+            file = stack.enter_context(open_indexed(index))
             plan = plan_streams(
-                opened, origin, container, encoder=row, audio=audio, audio_codec=audio_codec
+                file, origin, container, encoder=row, audio=audio, audio_codec=audio_codec
             )
 
-        clip = for_encoder(clip, row)
+        opened = clip if isinstance(clip, vs.VideoNode) else stack.enter_context(clip.open())
+        clip = for_encoder(opened, row)
         with closing(clip.get_frame(0)) as first:
             found = dict(first.props)
         is_pq = context_color(found)["color_trc"] == _PQ
@@ -168,10 +176,20 @@ def encode(
             pq_420=is_pq and clip.format.id == vs.YUV420P10,
             large=is_large(clip.width, clip.height),
         )
-        job = EncodingPass(
-            clip, row, found, options, clip.fps or (index.average_rate if index else None)
+        rate = index.average_rate if index else None
+        settings = EncoderSettings.of(clip, row, found, options, rate)
+        encoding = EncodingPass(settings)
+        track = VideoTrack(
+            codec=row.codec,
+            header=encoding.header,
+            size=(clip.width, clip.height),
+            rate=Fraction(clip.fps) or None,
+            average=settings.rate,
+            aspect=settings.aspect,
+            mastering=mastering,
+            light=None,
         )
-        check_header(container, job.track(mastering, None), plan=plan, span=span)
+        check_header(container, track, plan=plan, span=span)
 
         def step(done: int, total: int, size: int) -> None:
             if index is not None and done % _CHECK_EVERY == 0:
@@ -179,49 +197,61 @@ def encode(
             if progress is not None:
                 progress(done, total, size)
 
-        folder = stack.enter_context(_work_folder(target))
-        coded = job.run(folder / "video", step)
-        light = content_light or job.measured() or props.read_light(found)
-        dynamic = job.dynamic() if hdr10plus else ()
-        track = job.track(mastering, light if is_pq else None, dynamic)
-        times = _times(job.durations, index, span)
-        finished = folder / f"finished.{container.suffix}"
+        whole = [name for name in parse_params(encoder_params) if name in row.whole_params]
+        if whole or not runs:
+            runs = [Run(0, clip.num_frames)]
+        if resume is None:
+            folder = stack.enter_context(temporary_folder(target, tuple(runs)))
+        else:
+            identity = _identity(encoding, index, span) | dict(resume.described)
+            folder = stack.enter_context(kept_folder(target, runs, identity, resume))
+        job = Job(settings=settings, stream=encoding.stream, runs=folder.runs, key=folder.key)
+        encode_here(job, clip, folder, Tally(folder, step), encoding)
+        coded = folder.film()
+        film = coded.notes(clip.width, clip.height)
+        measured = film.measured()
+        if is_pq:
+            light = content_light or measured or props.read_light(found)
+            dynamic = film.dynamic() if hdr10plus else ()
+            track = replace(track, light=light, dynamic=dynamic)
+        track = replace(track, captions=film.captions())
+        times = _times(film.durations(), index, span)
+        finished = folder.finished_path(container.suffix)
         if index is not None:
             check_unchanged(index)
         mux(finished, container, track, coded, times, plan=plan, span=span)
         _put_in_place(finished, target, overwrite=overwrite)
+    notes = plan.notes if plan else ()
+    if whole:
+        notes += (f"encoder parameter {whole[0]} is for the whole film; it was not cut in chunks",)
+    if track.captions and row.codec not in ("hevc", "av1"):
+        notes += (f"closed captions can't be stored in {row.codec}; they are left out",)
     return Encoded(
         path=target,
         frames=len(times),
         mastering=track.mastering,
         light=track.light,
-        measured=content_light is None and job.measured() is not None and is_pq,
+        measured=is_pq and content_light is None and measured is not None,
         scenes=len(track.dynamic),
-        notes=(*(plan.notes if plan else ()), *job.notes()),
+        notes=notes,
+        film=tuple(film.frames),
     )
 
 
-@contextmanager
-def _work_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder beside a file, for work on it; it goes away in any case.
-
-    Its name is chosen before it is made: Ctrl-C between the two would leave what `tempfile`
-    makes behind.
-
-    Raises:
-        MediaError: what is done in it meets a full or broken disk.
-    """
-    start = os.fsencode(target.name)[:_NAME_BYTES].decode(errors="ignore")
-    folder = target.with_name(f".{start}.{secrets.token_hex(4)}")
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
-    except OSError as error:
-        if error.errno in _DISK_ERRORS or not folder.is_dir():
-            raise MediaError(f"{target}: can't be written: {error.strerror}") from error
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _identity(
+    encoding: EncodingPass, index: VideoIndex | None, span: Span | None
+) -> dict[str, str]:
+    """Return by name what the chunks of a film depend on, but the filters."""
+    out = encoding.settings.described() | {
+        "stream": encoding.stream,
+        "vs_gainmap": version("vs-gainmap"),
+        "PyAV": av.__version__,
+    }
+    if index is not None:
+        out["input"] = index.described()
+    if span is not None:
+        out["part"] = f"{float(span.start):.6f} to {float(span.end):.6f} s"
+    return out
 
 
 def _put_in_place(finished: Path, target: Path, *, overwrite: bool) -> None:

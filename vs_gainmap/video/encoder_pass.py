@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,15 +24,13 @@ from av.video.stream import VideoStream
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import frames_in_order
-from vs_gainmap.hdr10 import ContentLight, LightMeter, MasteringDisplay
-from vs_gainmap.hdr10plus import SceneMeter, messages
+from vs_gainmap.video.chunk_file import writing_chunk
 from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format
+from vs_gainmap.video.frame_notes import note_frame
+from vs_gainmap.video.hdr_metadata import hevc
 from vs_gainmap.video.inputs import reason
-from vs_gainmap.video.mux import VideoTrack
-from vs_gainmap.video.packet_file import PacketFile
-from vs_gainmap.video.pixels import context_color, frame_duration, sample_aspect, to_pyav
+from vs_gainmap.video.pixels import context_color, sample_aspect, to_pyav
 
-Progress = Callable[[int, int, int], None]
 _UNKNOWN = re.compile(r"Unknown option: (?P<name>\S+?)\.?$")
 _REFUSED = re.compile(
     r"(?:Invalid value for|Error parsing option) (?P<name>\S+): (?P<value>.*?)\.?$"
@@ -41,172 +41,173 @@ _NO_GPU = re.compile(r"cannot load|no capable devices|driver|unsupported device"
 _THREADS = Path("/proc/self/task")
 
 
-# ITU-T T.35's country and provider, then ATSC A/53 part 4, 6.2.3: user data of type captions.
-_A53 = bytes([0xB5, 0x00, 0x31]) + b"GA94" + bytes([3])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSettings:
+    """All that an encoder is opened with; the same for every chunk of a film.
+
+    `rate` is in frames a second; `aspect` the shape of a sample, None where it is unknown.
+    """
+
+    encoder: Encoder
+    options: Params
+    width: int
+    height: int
+    pix_fmt: str
+    rate: Fraction
+    color: Mapping[str, int]
+    aspect: Fraction | None
+
+    @classmethod
+    def of(
+        cls,
+        clip: vs.VideoNode,
+        encoder: Encoder,
+        found: Mapping[str, object],
+        options: Params,
+        rate: Fraction | None,
+    ) -> EncoderSettings:
+        """Return the settings for a clip, in a format that the encoder takes.
+
+        Args:
+            clip: to be encoded.
+            encoder: a row of the table.
+            found: the props of the clip's first frame.
+            options: FFmpeg's.
+            rate: where the clip has none; None is 25.
+
+        Raises:
+            MediaError: the props don't tell the color, or the format doesn't fit.
+        """
+        return cls(
+            encoder=encoder,
+            options=options,
+            width=clip.width,
+            height=clip.height,
+            pix_fmt=pix_fmt_for(clip, encoder),
+            rate=Fraction(clip.fps or rate or 25),
+            color=context_color(found),
+            aspect=sample_aspect(found),
+        )
+
+    def described(self) -> dict[str, str]:
+        """Return all of them by name."""
+        return {
+            "encoder": self.encoder.name,
+            **self.options,
+            "format": f"{self.pix_fmt}, {self.width}x{self.height}, {self.rate} frames a second",
+            "color": ", ".join(f"{name} {value}" for name, value in self.color.items()),
+            "aspect": str(self.aspect or "unknown"),
+        }
 
 
 class EncodingPass:
-    """One pass of frames through an encoder, into a packet file."""
+    """One pass of a run of frames through an encoder, into a chunk file.
 
-    def __init__(
-        self,
-        clip: vs.VideoNode,
-        encoder: Encoder,
-        found: dict[str, object],
-        options: Params,
-        rate: Fraction | None,
-    ) -> None:
-        self.clip = clip
-        self.encoder = encoder
-        self.rate = Fraction(rate) if rate else Fraction(25)
-        self.pix_fmt = pix_fmt_for(clip, encoder)
-        self.color = context_color(found)
-        self.aspect = sample_aspect(found)
-        self.durations: list[Fraction] = []
-        self.captions: dict[int, bytes] = {}
-        self._meter = LightMeter(clip.width, clip.height)
-        self._scenes = SceneMeter()
+    `header` is the Matroska header of its stream, by the encoder itself, and `stream` a digest of
+    what a decoder needs of it: runs can be joined only where it is the same.
+
+    Raises:
+        MediaError: the encoder can't be opened.
+    """
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        self.settings = settings
+        encoder = settings.encoder
         if encoder.name == "svtav1":
             # The library writes to stderr and takes no parameter to stop it.
             os.environ.setdefault("SVT_LOG", "1")
         lines: list[str] = []
         try:
             with captured_log(encoder.library) as lines:
-                self._context, self.header = self._open(options)
+                self._context, self.header = self._open()
+            self.stream = self._digest()
         except (av.FFmpegError, ValueError) as error:
             check_parameters(encoder, lines, {})
-            raise open_error(encoder, options, error, lines) from error
+            raise open_error(encoder, settings.options, error, lines) from error
         # What is left are those that FFmpeg found no use for.
         check_parameters(encoder, lines, self._context.options)
 
-    def _open(self, options: Params) -> tuple[VideoCodecContext, bytes]:
+    def _open(self) -> tuple[VideoCodecContext, bytes]:
+        settings = self.settings
         # The container is a way to the encoder's own description of its stream.
         buffer = io.BytesIO()
         container = av.open(buffer, "w", format="matroska")
-        stream = container.add_stream(self.encoder.library, rate=self.rate, options=options)
+        library, options = settings.encoder.library, dict(settings.options)
+        stream = container.add_stream(library, rate=settings.rate, options=options)
         if not isinstance(stream, av.VideoStream):
-            raise ValueError(f"{self.encoder.library} is no video encoder")
+            raise ValueError(f"{library} is no video encoder")
         context = stream.codec_context
-        context.width, context.height = self.clip.width, self.clip.height
-        context.pix_fmt = self.pix_fmt
-        context.time_base = 1 / self.rate
-        context.framerate = self.rate
-        for name, value in self.color.items():
+        context.width, context.height = settings.width, settings.height
+        context.pix_fmt = settings.pix_fmt
+        context.time_base = 1 / settings.rate
+        context.framerate = settings.rate
+        for name, value in settings.color.items():
             setattr(context, name, value)
-        if self.aspect is not None:
-            context.sample_aspect_ratio = self.aspect
+        if settings.aspect is not None:
+            context.sample_aspect_ratio = settings.aspect
         with usual_scheduling():
             container.start_encoding()
         container.close()
         return context, buffer.getvalue()
 
-    def run(self, path: Path, progress: Progress | None) -> PacketFile:
+    def _digest(self) -> str:
+        data = self._context.extradata or b""
+        if self.settings.encoder.codec == "hevc":
+            # Without x265's message about itself, which names the machine's processor.
+            data = b"".join(hevc.parameter_sets(data))
+        return hashlib.sha256(data).hexdigest()[:16]
+
+    def run(
+        self,
+        clip: vs.VideoNode,
+        path: Path,
+        *,
+        key: str,
+        first: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Pull all frames in order through the encoder, and store what it makes.
+
+        Args:
+            clip: the run.
+            path: where its file is to be.
+            key: of the conversion that it belongs to.
+            first: the number of its first frame in the film, for messages.
+            progress: called after each frame with frames written and their bytes.
 
         Raises:
             MediaError: the encoder fails, or gave another number of pictures than it got.
         """
-        packets = PacketFile(path)
-        with closing(packets):
-            for n, frame in enumerate(frames_in_order(self.clip)):
+        settings = self.settings
+        with writing_chunk(path, key) as chunk:
+            for n, frame in enumerate(frames_in_order(clip)):
                 with closing(frame):
-                    self._note(frame)
-                    picture = to_pyav(frame, self.pix_fmt)
-                for name, value in self.color.items():
+                    chunk.note(note_frame(frame, clip, first + n))
+                    picture = to_pyav(frame, settings.pix_fmt)
+                for name, value in settings.color.items():
                     setattr(picture, name.replace("chroma_sample", "chroma"), value)
-                picture.pts, picture.time_base = n, 1 / self.rate
-                for packet in self._encode(picture):
-                    packets.append(packet)
+                picture.pts, picture.time_base = n, 1 / settings.rate
+                for packet in self._encode(picture, first + n):
+                    chunk.append(packet)
                 if progress is not None:
-                    progress(len(packets), self.clip.num_frames, packets.bytes)
-            for packet in self._encode(None):
-                packets.append(packet)
+                    progress(chunk.packets, chunk.bytes)
+            for packet in self._encode(None, first + clip.num_frames - 1):
+                chunk.append(packet)
                 if progress is not None:
-                    progress(len(packets), self.clip.num_frames, packets.bytes)
-        if len(packets) != len(self.durations):
-            raise MediaError(
-                f"encoder {self.encoder.name} made {len(packets)} pictures of {len(self.durations)}"
-            )
-        return packets
+                    progress(chunk.packets, chunk.bytes)
+            if chunk.packets != chunk.frames:
+                raise MediaError(
+                    f"encoder {settings.encoder.name} made {chunk.packets} pictures of "
+                    f"{chunk.frames}"
+                )
 
-    def _encode(self, picture: av.VideoFrame | None) -> list[Packet[VideoStream]]:
+    def _encode(self, picture: av.VideoFrame | None, n: int) -> list[Packet[VideoStream]]:
         try:
             return self._context.encode(picture)
         except av.FFmpegError as error:
             raise MediaError(
-                f"encoder {self.encoder.name} failed at frame {len(self.durations) - 1}: "
-                f"{reason(error)}"
+                f"encoder {self.settings.encoder.name} failed at frame {n}: {reason(error)}"
             ) from error
-
-    def _note(self, frame: vs.VideoFrame) -> None:
-        found = frame.props
-        duration = frame_duration(found) or (1 / Fraction(self.clip.fps) if self.clip.fps else None)
-        if duration is None or duration <= 0:
-            raise MediaError(
-                f"encode: frame {len(self.durations)} has no duration and the clip no frame rate; "
-                "set one with std.AssumeFPS"
-            )
-        captions = found.get(props.CAPTIONS)
-        if isinstance(captions, bytes):
-            self.captions[len(self.durations)] = _A53 + bytes(
-                [0x40 | len(captions) // 3 & 0x1F, 0xFF, *captions, 0xFF]
-            )
-        self.durations.append(duration)
-        if props.FRAME_MAX_NITS in found and props.FRAME_AVERAGE_NITS in found:
-            self._meter.add(
-                float(found[props.FRAME_MAX_NITS]),
-                float(found[props.FRAME_AVERAGE_NITS]),
-                props.read_active_area(found),
-            )
-        light = props.read_frame_light(found)
-        if light is not None:
-            # Without props of scene changes each frame is a scene of its own.
-            begins = found.get(props.SCENE_CHANGE_PREV, 1)
-            self._scenes.add(light, begins_scene=bool(begins))
-
-    def measured(self) -> ContentLight | None:
-        """Return MaxCLL and MaxFALL, if every frame was measured."""
-        if not self._meter.frames or self._meter.frames < len(self.durations):
-            return None
-        return self._meter.result()
-
-    def dynamic(self) -> tuple[tuple[int, bytes], ...]:
-        """Return each scene's first frame and its HDR10+ message.
-
-        Raises:
-            MediaError: frames were not measured for it.
-        """
-        if self._scenes.frames < len(self.durations):
-            raise MediaError(
-                "encode: for HDR10+ every frame must be measured; use measure(clip, hdr10plus=True)"
-            )
-        return tuple(messages(self._scenes.scenes()))
-
-    def notes(self) -> tuple[str, ...]:
-        """Return what of the frames the stream could not hold."""
-        if self.captions and self.encoder.codec not in ("hevc", "av1"):
-            return (f"closed captions can't be stored in {self.encoder.codec}; they are left out",)
-        return ()
-
-    def track(
-        self,
-        mastering: MasteringDisplay | None,
-        light: ContentLight | None,
-        dynamic: tuple[tuple[int, bytes], ...] = (),
-    ) -> VideoTrack:
-        """Return what the container declares of the video."""
-        return VideoTrack(
-            codec=self.encoder.codec,
-            header=self.header,
-            size=(self.clip.width, self.clip.height),
-            rate=Fraction(self.clip.fps) or None,
-            average=self.rate,
-            aspect=self.aspect,
-            mastering=mastering,
-            light=light,
-            dynamic=dynamic,
-            captions=self.captions,
-        )
 
 
 def can_open(encoder: Encoder) -> str | None:
@@ -214,7 +215,7 @@ def can_open(encoder: Encoder) -> str | None:
     clip = vs.core.std.BlankClip(format=preferred_format(encoder), width=320, height=192, length=1)
     found: dict[str, object] = {props.TRANSFER: 16, props.PRIMARIES: 9, props.MATRIX: 9}
     try:
-        EncodingPass(clip, encoder, found, codec_options(encoder), Fraction(25))
+        EncodingPass(EncoderSettings.of(clip, encoder, found, codec_options(encoder), None))
     except MediaError as error:
         return str(error)
     return None

@@ -27,6 +27,7 @@ _OURS = {
     "max-cll": "--max-cll and --max-fall (content_light=)",
     "content-light": "--max-cll and --max-fall (content_light=)",
 }
+_WHOLE = frozenset({"bitrate", "pass", "stats"})
 _TEN_BIT = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 _TWELVE_BIT = ("yuv420p12le", "yuv422p12le", "yuv444p12le")
 _SIXTEEN_BIT = ("yuv420p16le", "yuv422p16le", "yuv444p16le")
@@ -41,7 +42,8 @@ class Encoder:
     the numbers in `preset_numbers`. `params` names the option that raw parameters are passed
     in as one string; None passes each as an option of its own. `hdr10` turns the metadata
     there is before the first frame into such parameters; `pq_420_params` are more of them, for
-    PQ in 4:2:0 and 10 bit, and `large_params` for pictures above 1440p.
+    PQ in 4:2:0 and 10 bit, and `large_params` for pictures above 1440p. `whole_params` are those
+    of the caller's that mean the film as a whole, such as a bit rate: it can't be cut then.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Encoder:
     options: Params = field(default_factory=dict)
     pq_420_params: Params = field(default_factory=dict)
     large_params: Params = field(default_factory=dict)
+    whole_params: frozenset[str] = frozenset()
     hdr10: Callable[[MasteringDisplay | None, ContentLight | None], Params] | None = None
 
 
@@ -103,6 +106,9 @@ ENCODERS: dict[str, Encoder] = {
             pq_420_params={"hdr10-opt": "1"},
             # The preset's twenty frames of 2160p are half a gigabyte more.
             large_params={"rc-lookahead": "8"},
+            whole_params=_WHOLE
+            | {"vbv-maxrate", "hrd", "qpfile", "zones", "zonefile", "csv", "recon", "analysis-save"}
+            | {"analysis-load"},
             hdr10=_x265_hdr10,
         ),
         Encoder(
@@ -118,6 +124,7 @@ ENCODERS: dict[str, Encoder] = {
             preset="6",
             preset_numbers=range(-2, 14),
             params="svtav1-params",
+            whole_params=_WHOLE | {"rc", "tbr", "mbr"},
             hdr10=_svtav1_hdr10,
         ),
         Encoder(
@@ -134,6 +141,7 @@ ENCODERS: dict[str, Encoder] = {
             preset="p5",
             presets=_NVENC_PRESETS,
             options={"rc": "vbr", "b": "0", "tune": "hq"},
+            whole_params=_WHOLE | {"b", "maxrate"},
         ),
         Encoder(
             name="av1_nvenc",
@@ -148,6 +156,7 @@ ENCODERS: dict[str, Encoder] = {
             preset="p5",
             presets=_NVENC_PRESETS,
             options={"rc": "vbr", "b": "0", "tune": "hq"},
+            whole_params=_WHOLE | {"b", "maxrate"},
         ),
         Encoder(
             name="prores",

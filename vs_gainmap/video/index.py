@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 
@@ -83,6 +85,16 @@ class VideoIndex:
                 f"{self.path}: lasts {length:.3f} s and shows nothing at {float(seconds):.3f} s"
             )
         return bisect_right(self.pts, ticks) - 1
+
+    def described(self) -> str:
+        """Return what tells this file from another, in words."""
+        times = repr((self.time_base, self.pts, self.last_duration, self.keyframes)).encode()
+        *_, size, changed = self.identity
+        moment = datetime.fromtimestamp(changed / 1e9, UTC)
+        return (
+            f"of {size} bytes, {len(self)} frames, changed {moment:%Y-%m-%d %H:%M:%S.%f}, index "
+            f"{hashlib.sha256(times).hexdigest()[:16]}"
+        )
 
     def constant_rate(self) -> Fraction | None:
         """Return the frame rate, or None where it varies by more than a tick's rounding."""

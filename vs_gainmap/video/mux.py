@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from vs_gainmap.errors import MediaError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import Recoder
+from vs_gainmap.video.chunk_file import Coded
 from vs_gainmap.video.containers import Container
 from vs_gainmap.video.hdr_metadata import av1, hevc
 from vs_gainmap.video.hdr_metadata.matroska import (
@@ -30,7 +31,6 @@ from vs_gainmap.video.hdr_metadata.matroska import (
     open_template,
 )
 from vs_gainmap.video.inputs import reason
-from vs_gainmap.video.packet_file import PacketFile
 from vs_gainmap.video.streams import (
     Plan,
     Span,
@@ -81,7 +81,7 @@ def mux(
     path: Path,
     container: Container,
     track: VideoTrack,
-    coded: PacketFile,
+    coded: Iterable[Coded],
     times: FrameTimes,
     *,
     plan: Plan | None = None,
@@ -240,7 +240,7 @@ def _others(out: _Output, plan: Plan | None, span: Span | None) -> Iterator[Pack
 
 
 def _pictures(
-    track: VideoTrack, coded: PacketFile, times: FrameTimes, stream: VideoStream
+    track: VideoTrack, coded: Iterable[Coded], times: FrameTimes, stream: VideoStream
 ) -> Iterator[Packet[Any]]:
     """Yield the coded pictures with HDR10 metadata in them and exact times on them."""
     sei = hevc.hdr10_sei(track.mastering, track.light)

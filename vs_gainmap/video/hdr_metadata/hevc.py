@@ -15,7 +15,8 @@ from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 # Table 7-1, NAL unit types.
 _LAST_VCL = 31
 _IRAP = range(16, 24)
-_VPS, _SPS, _PPS = 32, 33, 34
+# VPS, SPS, PPS.
+_PARAMETER_SETS = (32, 33, 34)
 _PREFIX_SEI = 39
 # D.2.1, SEI payload types.
 _REGISTERED_T35 = 4
@@ -76,6 +77,11 @@ def split_annexb(data: bytes) -> list[bytes]:
     # A NAL unit never ends in a zero byte; those belong to the next start code.
     nals = (data[a:b].rstrip(b"\0") for a, b in zip(starts, ends, strict=False))
     return [nal for nal in nals if nal]
+
+
+def parameter_sets(data: bytes) -> list[bytes]:
+    """Return the parameter sets among the NAL units of a byte stream with start codes."""
+    return [nal for nal in split_annexb(data) if nal_type(nal) in _PARAMETER_SETS]
 
 
 def join_length_prefixed(nals: Sequence[bytes]) -> bytes:
@@ -145,7 +151,7 @@ def sample_with_hdr10(packet: bytes, sei: Sequence[bytes], t35: Sequence[bytes] 
     Parameter sets are left to the container's header, as the sample entry hvc1 demands
     (ISO/IEC 14496-15, 8.3.2.1).
     """
-    nals = [nal for nal in split_annexb(packet) if nal_type(nal) not in (_VPS, _SPS, _PPS)]
+    nals = [nal for nal in split_annexb(packet) if nal_type(nal) not in _PARAMETER_SETS]
     return join_length_prefixed(with_hdr10(nals, sei, t35))
 
 
@@ -163,7 +169,7 @@ def has_layers(extradata: bytes) -> bool:
     except (IndexError, struct.error, MediaError):
         return False
     # vps_max_layers_minus1 (7.3.2.1) is six bits from the seventh of the third byte on.
-    sets = [nal for nal in nals if nal_type(nal) == _VPS and len(nal) > 3]
+    sets = [nal for nal in nals if nal_type(nal) == _PARAMETER_SETS[0] and len(nal) > 3]
     return any((nal[2] & 3) << 4 | nal[3] >> 4 for nal in sets)
 
 
