@@ -70,7 +70,8 @@ def apply_tagged(
             large = [gain_map.resize.Bilinear(tagged.width, tagged.height)]
         else:
             large, value = guide(gain_map, tagged)
-    gain = vs.core.akarin.Expr(large, f"{value} value! 2 {log_gain} pow")
+    # Faster than a power of 2.
+    gain = vs.core.akarin.Expr(large, f"{value} value! {log_gain} {math.log(2)!r} * exp")
     # Expr wants as many planes everywhere; three references to one cost nothing.
     gain = vs.core.std.ShufflePlanes([gain, gain, gain], [0, 0, 0], vs.RGB)
     hdr = vs.core.akarin.Expr([sdr, gain], constants.render_expr(linear))
@@ -89,13 +90,8 @@ def apply_tagged(
     result = result.std.CopyFrameProps(gain_map, props=kept)
     if not rendering.measure:
         return result
-    pq = result.resize.Bicubic(
-        format=vs.RGB48,
-        transfer=int(vs.TRANSFER_ST2084),
-        # Of linear output; PQ and HLG have their own.
-        nominal_luminance=light.sdr_white if rendering.output == "linear" else None,
-    )
-    return attach_light_levels(result, pq)
+    linear_white = light.sdr_white if rendering.output == "linear" else None
+    return attach_light_levels(result, nominal_luminance=linear_white)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +15,23 @@ from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10plus import BINS
 
-# In linear light 1.0 is this many cd/m2 here; any number does, it only keeps floats near one.
-_UNIT_NITS = 100.0
 # Of 16-bit signals.
 _CODES = 65535
+# Y, Cb and Cr of 16-bit limited range in units of 16-bit full range, and what R, G and B are of
+# them (ITU-R BT.2020, table 4).
+_SPLIT = (
+    f"x 4096 - {_CODES / 56064!r} * Y! y 32768 - {_CODES / 57344!r} * B! "
+    f"z 32768 - {_CODES / 57344!r} * R!"
+)
+_RED, _BLUE = "Y@ R@ 1.4746 * +", "Y@ B@ 1.8814 * +"
+_GREEN = f"Y@ R@ {0.2627 * 1.4746 / 0.678!r} * - B@ {0.0593 * 1.8814 / 0.678!r} * -"
 # What a bar is: no pixel of the row or column is brighter. Black after a codec and our gain
 # stays far below; of a dark scene the bars' size does not depend on it, since the brightest
 # pictures of a title decide.
 BLACK_NITS = 0.5
-_BLACK_SIGNAL = float(pq_inverse_eotf(torch.tensor(BLACK_NITS)))
+_BLACK_CODE = _CODES * float(pq_inverse_eotf(torch.tensor(BLACK_NITS)))
+# Light of every code, cd/m2.
+_NITS: list[float] = pq_eotf(torch.arange(_CODES + 1, dtype=torch.float64) / _CODES).tolist()
 
 
 def measure(
@@ -58,72 +67,73 @@ def measure(
             f"measure: clip must be PQ or HLG by its _Transfer prop, got {transfer}; "
             "set it with std.SetFrameProps(_Transfer=16)"
         )
-    pq = clip.resize.Bicubic(format=vs.RGB48, transfer=int(vs.TRANSFER_ST2084))
-    return attach_light_levels(clip, pq, percentile=percentile, hdr10plus=hdr10plus)
+    return attach_light_levels(clip, percentile=percentile, hdr10plus=hdr10plus)
 
 
 def attach_light_levels(
-    target: vs.VideoNode, pq: vs.VideoNode, *, percentile: float = 100.0, hdr10plus: bool = False
+    clip: vs.VideoNode,
+    *,
+    percentile: float = 100.0,
+    hdr10plus: bool = False,
+    nominal_luminance: float | None = None,
 ) -> vs.VideoNode:
-    """Put the light levels of one clip on another clip's frames.
+    """Do what `measure` does for a clip that is known to be HDR.
 
     Args:
-        target: gets the props.
-        pq: RGB48, PQ, BT.2020, the same length.
+        clip: with its color props.
         percentile: see `measure`.
         hdr10plus: see `measure`.
-
-    Returns:
-        `target` with the props that `measure` describes.
+        nominal_luminance: of 1.0 in linear light, cd/m2; PQ and HLG have their own.
     """
+    # Of 4:2:0 only the chroma is work for zimg; going to RGB there takes twice as long.
+    planes = clip.resize.Bicubic(
+        format=vs.YUV444P16,
+        matrix=int(vs.MATRIX_BT2020_NCL),
+        transfer=int(vs.TRANSFER_ST2084),
+        range=int(vs.RANGE_LIMITED),
+        nominal_luminance=nominal_luminance,
+    ).std.SplitPlanes()
     # Integers end where a display does, at 10 000 cd/m2; chroma overshoots. max(R, G, B) of
     # signals is that of their light, since the curve rises: one plane is decoded, not three.
     brightest = vs.core.akarin.Expr(
-        pq.std.SplitPlanes(), f"x y max z max {1 / _CODES!r} *", format=vs.GRAYS
-    ).std.SetFrameProps(
-        **{
-            props.MATRIX: int(vs.MATRIX_BT2020_NCL),
-            props.TRANSFER: int(vs.TRANSFER_ST2084),
-            props.PRIMARIES: int(vs.PRIMARIES_BT2020),
-            props.RANGE: int(vs.RANGE_FULL),
-        }
+        planes, f"{_SPLIT} {_RED} {_GREEN} max {_BLUE} max", format=vs.GRAY16
     )
-    linear = brightest.resize.Bicubic(
-        transfer=int(vs.TRANSFER_LINEAR), nominal_luminance=_UNIT_NITS
-    )
-    sources = [brightest.std.PlaneStats(), linear.std.PlaneStats()]
+    light = brightest.std.Lut(lutf=_NITS, floatout=True).std.PlaneStats()
+    sources = [brightest, light]
     names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
     if hdr10plus:
-        codes = f"x {BINS - 1} * 0.5 + floor"
-        sources += [vs.core.akarin.Expr(brightest, codes, format=vs.GRAY16), pq]
+        codes = f"x {(BINS - 1) / _CODES!r} * 0.5 + floor"
+        sources.append(vs.core.akarin.Expr(brightest, codes))
+        for channel in (_RED, _GREEN, _BLUE):
+            signal = vs.core.akarin.Expr(planes, f"{_SPLIT} {channel}", format=vs.GRAY16)
+            sources.append(signal.std.PlaneStats())
         names += [props.FRAME_MAX_RGB_NITS, props.FRAME_LIGHT_HISTOGRAM]
     # A sample to put props on: a frame of light is large, and need not wait with them.
     blank = vs.core.std.BlankClip(
-        format=vs.GRAY8, width=1, height=1, length=target.num_frames, keep=True
+        format=vs.GRAY8, width=1, height=1, length=clip.num_frames, keep=True
     )
 
     def note(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # noqa: ARG001
         out, signal = f[0].copy(), np.asarray(f[1][0])
-        top = float(str(f[1].props["PlaneStatsMax"]))
+        top = float(str(f[2].props["PlaneStatsMax"]))
         if percentile < 100:
             place = math.ceil(signal.size * percentile / 100) - 1
-            top = float(np.partition(signal, place, axis=None)[place])
-        out.props[props.FRAME_MAX_NITS] = _nits(top)
-        average = float(str(f[2].props["PlaneStatsAverage"]))
-        out.props[props.FRAME_AVERAGE_NITS] = average * _UNIT_NITS
-        out.props[props.FRAME_ACTIVE_AREA] = list(active_area(signal, _BLACK_SIGNAL))
+            top = _NITS[int(np.partition(signal, place, axis=None)[place])]
+        out.props[props.FRAME_MAX_NITS] = top
+        out.props[props.FRAME_AVERAGE_NITS] = float(str(f[2].props["PlaneStatsAverage"]))
+        out.props[props.FRAME_ACTIVE_AREA] = list(active_area(signal, _BLACK_CODE))
         if hdr10plus:
             counts = np.bincount(np.asarray(f[3][0]).reshape(-1), minlength=BINS)
             out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
-            tops = [int(np.asarray(f[4][plane]).max()) / _CODES for plane in range(3)]
-            out.props[props.FRAME_MAX_RGB_NITS] = [_nits(value) for value in tops]
+            tops = [int(str(channel.props["PlaneStatsMax"])) for channel in f[4:]]
+            out.props[props.FRAME_MAX_RGB_NITS] = [_NITS[code] for code in tops]
         return out
 
     noted = blank.std.ModifyFrame([blank, *sources], note)
-    return target.std.CopyFrameProps(noted, props=names)
+    return clip.std.CopyFrameProps(noted, props=names)
 
 
-def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int, int]:
+def active_area(light: NDArray[np.number[Any]], black: float) -> tuple[int, int, int, int]:
     """Return the picture without black bars at its edges.
 
     Args:
@@ -144,6 +154,3 @@ def active_area(light: NDArray[np.float32], black: float) -> tuple[int, int, int
         return 0, 0, 0, 0
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
-
-def _nits(signal: float) -> float:
-    return float(pq_eotf(torch.tensor(signal, dtype=torch.float64)))

@@ -38,8 +38,8 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> tuple[list[vs.VideoNo
         tagged: the SDR clip that it belongs to, with all its color props.
 
     Returns:
-        Two clips of GRAYS at the picture's size, the first with the map's props, and the
-        expression of the map's value.
+        Two clips of one plane at the picture's size, the first of GRAYS with the map's props,
+        and the expression of the map's value.
     """
     luma = _luma(tagged, gain_map.width, gain_map.height)
     step = max(-(-gain_map.width // SAMPLES_ACROSS), 1)
@@ -55,8 +55,8 @@ def guide(gain_map: vs.VideoNode, tagged: vs.VideoNode) -> tuple[list[vs.VideoNo
     fitted = gain_map.std.ModifyFrame([gain_map, *samples], fit)
     rest = vs.core.akarin.Expr([fitted, luma], f"y luma! x {_curve_expr('x')} -")
     size = (tagged.width, tagged.height)
-    large = [rest.resize.Bilinear(*size), _luma(tagged, *size)]
-    return large, f"y luma! x {_curve_expr('x')} +"
+    plane, value = _large_luma(tagged)
+    return [rest.resize.Bilinear(*size), plane], f"{value} luma! x {_curve_expr('x')} +"
 
 
 def _curve_expr(clip: str) -> str:
@@ -75,3 +75,16 @@ def _luma(tagged: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
         tagged, gray = tagged.std.ShufflePlanes(0, vs.GRAY), {"range": int(vs.RANGE_FULL)}
     # Both must be averages of the same pixels, or edges get halos.
     return tagged.resize.Bicubic(width, height, format=vs.GRAYS, **BICUBIC, **gray)
+
+
+def _large_luma(tagged: vs.VideoNode) -> tuple[vs.VideoNode, str]:
+    """Return a plane y and the expression of its luma, as `_luma` has it."""
+    if tagged.format.color_family == vs.RGB:
+        return _luma(tagged, tagged.width, tagged.height), "y"
+    plane, bits = tagged.std.ShufflePlanes(0, vs.GRAY), tagged.format.bits_per_sample
+    if tagged.format.sample_type == vs.FLOAT:
+        return plane, "y"
+    with tagged.get_frame(0) as frame:
+        limited = int(frame.props[props.RANGE]) == int(vs.RANGE_LIMITED)
+    black, white = (16 << bits - 8, 235 << bits - 8) if limited else (0, (1 << bits) - 1)
+    return plane, f"y {black} - {1 / (white - black)!r} *"
