@@ -12,7 +12,12 @@ from torch import Tensor
 from vs_gainmap.color.transfer import srgb_inverse_eotf
 
 # Share of sRGB, of a pure power, and, the rest, of BT.1886 with a black level.
-STRAIGHT_FOOT, PURE_POWER = 0.3, 0.2
+STRAIGHT_FOOT, PURE_POWER = 0.6, 0.2
+
+
+def log_uniform(rng: np.random.Generator, least: float, most: float) -> float:
+    """Draw a number whose logarithm is evenly spread."""
+    return math.exp(rng.uniform(math.log(least), math.log(most)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +37,7 @@ class Encoding:
             return cls(power=2.2, srgb=True)
         if kind < STRAIGHT_FOOT + PURE_POWER:
             return cls(power=2.2 if rng.random() < 0.8 else 2.4)
-        return cls.draw_player(rng)
-
-    @classmethod
-    def draw_player(cls, rng: np.random.Generator) -> Self:
-        """Draw BT.1886 with a black level, as players encode for."""
-        black = math.exp(rng.uniform(math.log(0.002), math.log(0.007)))
-        return cls(power=rng.uniform(2.3, 3.0), black=black)
+        return cls(black=log_uniform(rng, 0.0005, 0.002))
 
     def __call__(self, linear: Tensor) -> Tensor:
         """Encode linear light, 0..1, as a signal, 0..1."""

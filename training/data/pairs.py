@@ -59,11 +59,12 @@ class Conversion:
             name, chosen = draw_operator(rng)
         else:
             name, chosen = operator, OPERATORS[operator].draw(rng)
-        player = isinstance(chosen, Libplacebo)
+        of_player = isinstance(chosen, Libplacebo)
+        encoding = chosen.draw_encoding(rng) if of_player else Encoding.draw(rng)
         return cls(
             name=name,
             operator=chosen,
-            encoding=Encoding.draw_player(rng) if player else Encoding.draw(rng),
+            encoding=encoding,
             wide=bool(rng.random() < 0.5),
         )
 

@@ -153,4 +153,3 @@ def active_area(light: NDArray[np.number[Any]], black: float) -> tuple[int, int,
     if not rows.size:
         return 0, 0, 0, 0
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-

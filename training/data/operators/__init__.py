@@ -48,9 +48,9 @@ OPERATORS: dict[str, OperatorEntry] = {
     "libplacebo": OperatorEntry(
         make=Libplacebo,
         usual=(
-            Libplacebo(sdr_black=0.5),
-            Libplacebo(peak="known", sdr_black=0.5),
-            Libplacebo(curve="bt2390", peak="unknown", sdr_black=0.03),
+            Libplacebo(),
+            Libplacebo(peak="known"),
+            Libplacebo(curve="bt2390", peak="unknown", source_black=0.005, sdr_black=0.001),
         ),
         weight=7.0,
     ),

@@ -136,8 +136,8 @@ class Camera:
         """Draw mid-tones up to 1.2 stops darker than reference white puts them."""
         return cls(
             grey_nits=26.0,
-            grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.4, 0.25), 0.0, 1.0)),
-            contrast=rng.uniform(0.8, 1.1),
+            grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.3, 0.25), 0.0, 1.0)),
+            contrast=rng.uniform(0.8, 1.05),
             white=math.exp(rng.uniform(math.log(4.0), math.log(20.0))),
             saturation=rng.uniform(0.85, 1.2),
             over=draw_spread(rng),
