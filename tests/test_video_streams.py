@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ from av.sidedata.sidedata import Type
 
 from tests.media import X264, Media, ffmpeg, mediainfo, packets
 from tests.test_video_convert import _streams, graph, run
-from vs_gainmap.video import convert
+from vs_gainmap.video import Selection, convert
 from vs_gainmap.video.hdr_metadata import matroska
 
 DATA = Path(__file__).parent / "data"
@@ -170,6 +171,19 @@ def test_timecode_goes_along_with_every_encoder(
     convert(source, target, graph, encoder=encoder, preset=preset)
     with av.open(str(target)) as container:
         assert container.streams.data[0].metadata["timecode"] == "10:00:00:00"
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mxf", "mkv"])
+def test_a_part_does_not_begin_at_the_films_timecode(suffix: str, tmp_path: Path) -> None:
+    source = tmp_path / f"in.{suffix}"
+    flags = ("-c:v", "mpeg2video", "-timecode", "02:00:00:00")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.4", *flags, source)
+    for target, selection in (("whole", Selection()), ("part", Selection(start=Fraction(1, 10)))):
+        path = tmp_path / f"{target}.mov"
+        convert(source, path, graph, preset="ultrafast", selection=selection)
+        with av.open(str(path)) as container:
+            found = [stream.metadata.get("timecode") for stream in container.streams]
+        assert ("02:00:00:00" in found) == (target == "whole")
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])

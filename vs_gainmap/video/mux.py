@@ -174,7 +174,8 @@ def _open_output(
             _describe(video, stream, plan, container)
             if span is not None:
                 # That of the source's first frame.
-                video.metadata.pop("timecode", None)
+                for key in [key for key in video.metadata if key.lower() == "timecode"]:
+                    del video.metadata[key]
         elif stream.index in plan.recoded and isinstance(stream, AudioStream):
             recoders[stream.index] = Recoder(out, stream)
         elif stream.index in plan.kept:

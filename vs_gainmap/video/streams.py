@@ -193,9 +193,9 @@ def orientation(matrix: tuple[int, ...] | None) -> int:
 
 def copy_metadata(opened: InputContainer, out: OutputContainer, span: Span | None) -> None:
     """Copy the file's own metadata and chapters; chapters are cut to `span`."""
-    out.metadata.update(
-        {k: v for k, v in opened.metadata.items() if k.lower() not in _STALE_GLOBAL}
-    )
+    # A part does not begin at its film's timecode.
+    stale = _STALE_GLOBAL if span is None else _STALE_GLOBAL | {"timecode"}
+    out.metadata.update({k: v for k, v in opened.metadata.items() if k.lower() not in stale})
     chapters = []
     for chapter in opened.chapters():
         base = exact(chapter["time_base"])
