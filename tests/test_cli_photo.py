@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -97,6 +98,32 @@ def test_render_with_qmax_alone_is_the_papers_form(tmp_path: Path) -> None:
     hdr, _ = read_linear(tmp_path / "out.tif")
     expected = (scene() / 255) ** 2.2 * 2 ** (1.5 * smooth_map(96, 64) / 255)
     np.testing.assert_allclose(hdr, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_render_with_qmax_has_the_published_scripts_pixels(tmp_path: Path) -> None:
+    sdr, gain_map, qmax = (tmp_path / name for name in ("sdr.jpg", "map.jpg", "qmax.npy"))
+    # Colors with edges, at 4:2:0, and a map of half the size.
+    blocks = np.random.default_rng(2).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    cv2.imwrite(str(sdr), blocks.repeat(12, axis=0).repeat(12, axis=1))
+    cv2.imwrite(str(gain_map), smooth_map(120, 72)[..., 0])
+    np.save(qmax, np.float32(2.1))
+    # render_sdr_gm_to_linear_hdr.py of the published repository, in its order.
+    light = cv2.imread(str(sdr), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+    stored = cv2.imread(str(gain_map), cv2.IMREAD_UNCHANGED).astype(np.float32) / 255
+    stops = np.load(qmax) * cv2.resize(stored, (240, 144), interpolation=cv2.INTER_LINEAR)
+    published = light**2.2 * 2 ** stops[..., None]
+    cv2.imwrite(str(tmp_path / "published.hdr"), published)
+    for name in ("out.tif", "out.hdr"):
+        parts = ("--sdr", sdr, "--gainmap", gain_map, "--qmax", qmax)
+        assert run("photo", "render", tmp_path / name, *parts) == 0
+    hdr, _ = read_linear(tmp_path / "out.tif")
+    np.testing.assert_allclose(hdr, published[..., ::-1], rtol=2e-6, atol=1e-7)
+    assert published.max() > 3
+    ours, theirs = (
+        cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)
+        for name in ("out.hdr", "published.hdr")
+    )
+    assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ def read_extracted(
         gain_map: map of the same aspect.
         metadata: as `extract_photo` writes it.
         qmax: stops in .npy, as the published scripts write it: the map then starts at zero,
-            without offsets, and SDR has gamma 2.2. Not used beside `metadata`.
+            without offsets, and SDR has gamma 2.2. Both are read smoothly, as OpenCV reads them
+            there. Not used beside `metadata`.
         options: how a JPEG's chroma and a smaller map are read, and the largest size.
 
     Returns:
@@ -141,6 +142,8 @@ def read_extracted(
         MediaError: a file can't be read, or does not fit.
         MetadataError: the metadata are malformed.
     """
+    if metadata is None:
+        options = replace(options, sampling="smooth")
     picture = read_picture(sdr, options)
     map_picture = read_picture(gain_map, replace(options, sampling="smooth"))
     height, width = picture.signal.shape[:2]
