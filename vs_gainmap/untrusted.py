@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -99,6 +99,28 @@ def as_choice[T: str](value: object, name: str, choices: Mapping[T, object]) -> 
     raise MetadataError(f"{name} must be one of {', '.join(choices)}, got {_short(value)}")
 
 
+def read_npy_header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of the array in a .npy file, and leave the file at its data.
+
+    Args:
+        file: open at its start.
+        path: its name, for errors.
+
+    Raises:
+        MetadataError: it is none.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    # Whatever the parser raises over damaged or hostile bytes.
+    except Exception as error:
+        raise MetadataError(f"{path}: no .npy file: {str(error)[:100]}") from error
+    return shape, dtype
+
+
 def read_npy_number(path: Path, low: float, high: float) -> float:
     """Return the number that a .npy file holds, the first one of a few.
 
@@ -108,16 +130,9 @@ def read_npy_number(path: Path, low: float, high: float) -> float:
     """
     try:
         file = io.BytesIO(read_bytes(path, SMALL_FILE))
-        # The header is read before the array, so that its size and type are known.
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-            version, np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read(file)
     except MediaError as error:
         raise MetadataError(str(error)) from error
-    except Exception as error:
-        raise MetadataError(f"{path}: no .npy file: {str(error)[:100]}") from error
+    shape, dtype = read_npy_header(file, path)
     data = file.read()
     few = 1 <= math.prod(shape) <= MOST_NUMBERS
     if dtype.kind not in "fiu" or not few or len(data) < dtype.itemsize:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
@@ -18,7 +17,7 @@ from training.data.pairs import PairDataset
 from training.data.scenes import INDEX
 from training.data.splits import split_views
 from training.data.store import PairStore, fill
-from training.data.views import View, read_index
+from training.data.views import View, read_index, view_size
 from training.memory import keep_memory
 from vs_gainmap.errors import GainMapError, MediaError
 
@@ -117,10 +116,7 @@ def _check_sizes(views: list[View], config: Config) -> None:
     crop, shrink = config.data.crop, config.data.shrink
     sizes: set[tuple[int, int]] = set()
     for view in kinds.values():
-        try:
-            height, width = np.load(view.path, mmap_mode="r").shape[1:]
-        except (OSError, ValueError, EOFError) as error:
-            raise MediaError(f"training: {view.path} can't be read: {error}") from error
+        height, width = view_size(view.path)
         size = height // shrink, width // shrink
         sizes.add(size)
         shown = f"{view.path} is {width}x{height}" + (shrink > 1) * f", shrunk by {shrink}"

@@ -52,3 +52,9 @@ def read_rgb(path: Path) -> Tensor:
 def write_rgb(signal: Tensor, path: Path) -> None:
     """Write (3, H, W), 0..1, as a PNG."""
     cv2.imwrite(str(path), np.ascontiguousarray(to_uint8(signal)[..., ::-1]))
+
+
+def write_float_tiff(light: Tensor, path: Path) -> None:
+    """Write (3, H, W) as a TIFF of 32-bit floats, not compressed."""
+    bgr = np.ascontiguousarray(light.numpy()[::-1].transpose(1, 2, 0))
+    cv2.imwrite(str(path), bgr, [cv2.IMWRITE_TIFF_COMPRESSION, 1])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from training.data.exr import read_exr
+from training.data.images import read_image
 from training.data.video import VIDEO_SUFFIXES, spread_frames
 from vs_gainmap.color.primaries import Primaries, PrimariesName, convert_primaries
 from vs_gainmap.color.transfer import pq_eotf, srgb_eotf
@@ -58,10 +59,10 @@ def _to_tensor(rgb: np.ndarray) -> Tensor:
 
 def read_radiance(path: Path) -> np.ndarray:
     """Read a Radiance .hdr picture as (H, W, 3) RGB, relative linear light."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if bgr is None or bgr.ndim != 3:
+    bgr = read_image(path, cv2.IMREAD_UNCHANGED)
+    if bgr.ndim != 3:
         raise MediaError(f"training: {path.name} can't be read as Radiance HDR")
-    return np.asarray(bgr[..., ::-1])
+    return bgr[..., ::-1]
 
 
 def read_gain_map_folder(base_path: Path) -> np.ndarray:
@@ -73,10 +74,8 @@ def read_gain_map_folder(base_path: Path) -> np.ndarray:
         raise MediaError(
             f"training: {base_path.name} needs {stem}.metadata.json from gainmap-js: {error!r}"
         ) from error
-    base = cv2.imread(str(base_path), cv2.IMREAD_COLOR)
-    gain = cv2.imread(str(base_path.with_name(f"{stem}.gainmap.webp")), cv2.IMREAD_COLOR)
-    if base is None or gain is None:
-        raise MediaError(f"training: {base_path.name} or its gain map can't be read")
+    base = read_image(base_path, cv2.IMREAD_COLOR)
+    gain = read_image(base_path.with_name(f"{stem}.gainmap.webp"), cv2.IMREAD_COLOR)
     if gain.shape != base.shape:
         gain = cv2.resize(gain, base.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     linear = srgb_eotf(_to_tensor(base[..., ::-1]) / 255)
@@ -107,8 +106,8 @@ def read_gain_map_photo(path: Path) -> tuple[np.ndarray, Tensor]:
 
 def read_pq_png(path: Path) -> np.ndarray:
     """Read a 16-bit PNG that is PQ-coded, full range, as (H, W, 3) in cd/m2."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3:
+    bgr = read_image(path, cv2.IMREAD_UNCHANGED)
+    if bgr.dtype != np.uint16 or bgr.ndim != 3:
         raise MediaError(f"training: {path.name} must be a 16-bit RGB PNG in PQ")
     signal = torch.from_numpy(bgr[..., 2::-1].astype(np.float32) / 65535)
     return pq_eotf(signal).numpy()

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
+from vs_gainmap.errors import MediaError
+from vs_gainmap.untrusted import read_json
 
 Item = dict[str, Tensor]
 
@@ -26,15 +28,26 @@ class PairStore:
     Args:
         folder: filled by `fill`.
         sdr_white: unit of `hdr`, cd/m2.
+
+    Raises:
+        MediaError: they are damaged.
     """
 
     def __init__(self, folder: Path, *, sdr_white: float) -> None:
         self.sdr_white = sdr_white
-        about = json.loads((folder / INDEX).read_text())
-        self.count: int = about["count"]
-        self.arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in about["names"]
-        }
+        try:
+            about = read_json(folder / INDEX)
+            self.count = int(about["count"])
+            self.arrays = {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in about["names"]
+            }
+            if any(len(array) != self.count for array in self.arrays.values()):
+                raise ValueError("other counts")
+        # Whatever the parsers raise over damaged files.
+        except Exception as error:
+            raise MediaError(
+                f"training: the pairs in {folder} are damaged; delete it, and they are made again"
+            ) from error
 
     def batch(self, numbers: np.ndarray) -> Item:
         """Return the pairs with these numbers, stacked, with the keys of `PairDataset`."""
@@ -72,7 +85,7 @@ def fill(folder: Path, items: Iterator[Item], count: int, *, sdr_white: float) -
         sdr_white: unit of `hdr`, cd/m2.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if (folder / INDEX).is_file() and json.loads((folder / INDEX).read_text())["count"] == count:
+    if (folder / INDEX).is_file() and PairStore(folder, sdr_white=sdr_white).count == count:
         return
     arrays: dict[str, np.ndarray] = {}
     for number, item in zip(range(count), items, strict=False):

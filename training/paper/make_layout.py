@@ -11,7 +11,7 @@ from tqdm import tqdm
 from training.config import PresetConfig
 from training.data.pairs import make_pair
 from training.data.splits import split_views
-from training.data.views import View, read_index
+from training.data.views import View, read_index, view_size
 from training.paper.layout import write_pair
 from vs_gainmap.errors import MediaError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
@@ -66,7 +66,7 @@ def make_layout(
     out.mkdir(parents=True, exist_ok=True)
     write_preset(out, preset)
     for split, rows, number in splits:
-        for index in tqdm(range(number), desc=split):
+        for index in tqdm(range(number), desc=split, disable=None):
             rng = np.random.default_rng([seed, split == "test", index])
             view: View = rows[int(rng.integers(len(rows)))]
             write_pair(
@@ -100,10 +100,7 @@ def check_sizes(views: list[View], preset: GainMapPreset) -> None:
     """
     step = 2 * preset.map_scale
     for view in views:
-        try:
-            height, width = np.load(view.path, mmap_mode="r").shape[-2:]
-        except (OSError, ValueError) as error:
-            raise MediaError(f"dataset: {view.path} can't be read: {error}") from error
+        height, width = view_size(view.path)
         if height % step or width % step:
             raise MediaError(
                 f"dataset: {view.path.name} is {width}x{height}, but this preset needs multiples "
