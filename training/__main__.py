@@ -11,7 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from vs_gainmap.cli.values import positive_int
 from vs_gainmap.errors import GainMapError
+
+
+def _whole(text: str) -> int:
+    """Read a whole number of at least zero."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
 
 
 def _render(args: argparse.Namespace) -> int:
@@ -43,7 +51,7 @@ def _add_render(commands: Any) -> None:
     command.add_argument("--views", type=int, default=28, help="for each panorama")
     command.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
     command.add_argument("--frames", type=int, default=16, help="for each video")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=_whole, default=0)
 
 
 def _dataset(args: argparse.Namespace) -> None:
@@ -65,10 +73,10 @@ def _add_dataset(commands: Any) -> None:
     command.set_defaults(run=_dataset)
     command.add_argument("views", type=Path, help="folder that `render` wrote")
     command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--count", type=int, default=1000, help="training pictures")
-    command.add_argument("--test", type=int, default=100, help="test pictures, held-out scenes")
+    command.add_argument("--count", type=_whole, default=1000, help="training pictures")
+    command.add_argument("--test", type=_whole, default=100, help="test pictures, held-out scenes")
     command.add_argument("--preset", default="video", help="synthetic, real-world or video")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=_whole, default=0)
     _add_held_out(command)
 
 
@@ -93,15 +101,15 @@ def _train(args: argparse.Namespace) -> None:
     import torch
 
     from training.config import TrainingError, load_config
+    from training.export import load_trained
     from training.train import train
-    from vs_gainmap.models.weights import load_weights
 
     if args.threads:
         torch.set_num_threads(args.threads)
     config = load_config(args.config, args.set)
     initial = None
     if args.initial is not None:
-        initial = load_weights(args.initial, preset=config.preset.build()).model
+        initial = load_trained(args.initial, preset=config.preset.build()).weights.model
         initial.requires_grad_(True)
     try:
         train(config, args.out, initial=initial)
@@ -115,9 +123,9 @@ def _add_train(commands: Any) -> None:
     command = commands.add_parser("train", help="train, or continue a run")
     command.set_defaults(run=_train)
     command.add_argument("config", type=Path, help="TOML, see training/configs")
-    command.add_argument("--out", type=Path, required=True, help="checkpoints and curves")
-    command.add_argument("--initial", type=Path, help="weights to start from")
-    command.add_argument("--threads", type=int, help="CPU threads of the network")
+    command.add_argument("--out", type=Path, required=True, help="checkpoints, log and curves")
+    command.add_argument("--initial", help="weights, or a checkpoint, to start from")
+    command.add_argument("--threads", type=positive_int, help="CPU threads of the network")
     command.add_argument(
         "--set", nargs="*", action="extend", default=[], help="overrides, such as run.steps=100"
     )
@@ -134,7 +142,7 @@ def _add_mix(commands: Any) -> None:
     command = commands.add_parser("mix", help="gain by SDR luma of what training draws")
     command.set_defaults(run=_mix)
     command.add_argument("views", type=Path, help="folder that `render` wrote")
-    command.add_argument("--count", type=int, default=1000, help="pairs")
+    command.add_argument("--count", type=positive_int, default=1000, help="pairs")
     _add_held_out(command)
 
 
@@ -147,7 +155,9 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _add_evaluate(commands: Any) -> None:
     command = commands.add_parser("evaluate", help="measure weights and baselines")
     command.set_defaults(run=_evaluate)
-    command.add_argument("weights", nargs="+", help="files, or names of bundled weights")
+    command.add_argument(
+        "weights", nargs="+", help="files, checkpoints too, or names of bundled weights"
+    )
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument("--views", type=Path, help="held-out views, every operator")
     source.add_argument("--video", type=Path, nargs="+", help="HDR video, every operator")
@@ -155,15 +165,21 @@ def _add_evaluate(commands: Any) -> None:
         "--real", type=Path, help="folder of NAME.hdr.png and NAME.OPERATOR.sdr.png"
     )
     source.add_argument("--layout", type=Path, help="published protocol on a test folder")
-    command.add_argument("--preset", help="for weights that carry none")
     command.add_argument(
-        "--count", type=int, default=4, help="views an operator, or runs of 3 frames a video"
+        "--pictures", action="store_true", help="save NAME_pd.tif and NAME_gt.tif of a layout"
+    )
+    _add_weights_preset(command)
+    command.add_argument(
+        "--count",
+        type=positive_int,
+        default=4,
+        help="views an operator, or runs of 3 frames a video",
     )
     command.add_argument(
         "--subtitles", action="store_true", help="on every view, and how light they come out"
     )
-    command.add_argument("--lines", type=int, default=540, help="shrink video to this height")
-    command.add_argument("--map-scale", type=int, help="other than the preset's")
+    command.add_argument("--lines", type=_whole, default=540, help="shrink video to this height")
+    command.add_argument("--map-scale", type=positive_int, help="other than the preset's")
     command.add_argument("--cvvdp", action="store_true", help="add ColorVideoVDP (slow)")
     command.add_argument("--no-libplacebo", action="store_true")
     command.add_argument(
@@ -203,10 +219,12 @@ def _add_flicker(commands: Any) -> None:
     command.set_defaults(run=_flicker)
     command.add_argument("weights", help="a file, or the name of bundled weights")
     command.add_argument("--hdr", type=Path, required=True, help="folder of HDR panoramas")
-    command.add_argument("--scenes", type=int, default=4, help="held-out panoramas")
-    command.add_argument("--size", type=int, nargs=2, default=(384, 216), metavar=("W", "H"))
-    command.add_argument("--length", type=int, default=48, help="frames in a shot")
-    command.add_argument("--radius", type=int, nargs="+", default=[24], help="beside 0")
+    command.add_argument("--scenes", type=positive_int, default=4, help="held-out panoramas")
+    command.add_argument(
+        "--size", type=positive_int, nargs=2, default=(384, 216), metavar=("W", "H")
+    )
+    command.add_argument("--length", type=positive_int, default=48, help="frames in a shot")
+    command.add_argument("--radius", type=_whole, nargs="+", default=[24], help="beside 0")
     command.add_argument("--kind", nargs="+", help="kinds of shots; all by default")
     command.add_argument("--out", type=Path, help="JSON with every shot")
     _add_held_out(command)
@@ -215,16 +233,23 @@ def _add_flicker(commands: Any) -> None:
 def _export(args: argparse.Namespace) -> None:
     from training.export import export
 
-    print(export(args.checkpoints, args.out))
+    print(export(args.checkpoints, args.out, preset=args.weights_preset))
 
 
 def _add_export(commands: Any) -> None:
-    command = commands.add_parser("export", help="checkpoint -> safetensors")
+    command = commands.add_parser("export", help="checkpoint -> weights")
     command.set_defaults(run=_export)
     command.add_argument(
         "checkpoints", type=Path, nargs="+", help="or weights; several give their mean"
     )
-    command.add_argument("out", type=Path)
+    command.add_argument("out", type=Path, help=".safetensors, or .pth for a state dict")
+    _add_weights_preset(command)
+
+
+def _add_weights_preset(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--weights-preset", help="of a .pth, which has none: synthetic or real-world"
+    )
 
 
 def _add_held_out(command: argparse.ArgumentParser) -> None:
@@ -257,6 +282,9 @@ def main(argv: list[str] | None = None) -> int:
     except (GainMapError, ImportError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return status or 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
-from vs_gainmap.errors import GainMapError
+from vs_gainmap.color.transfer import Eotf
+from vs_gainmap.errors import GainMapError, MetadataError
 from vs_gainmap.gainmap import GainMapPreset
 
 Schedule = Literal["constant-then-decay", "cosine", "halved"]
@@ -24,12 +26,19 @@ class TrainingError(GainMapError):
     """A run can't continue: its loss is not finite, or a worker or the memory failed."""
 
 
-def _at_least(config: Any, section: str, least: float, *names: str) -> None:
+# No run has as many of anything.
+MOST = 10**9
+
+
+def _within(config: Any, section: str, low: float, high: float, *names: str) -> None:
+    """Check fields, or each value of those that have several; NaN fails all comparisons."""
     for name in names:
-        if not getattr(config, name) >= least:
-            raise ConfigError(
-                f"config: {section}.{name} must be at least {least}, got {getattr(config, name)}"
-            )
+        value = getattr(config, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if not low <= one <= high:
+                raise ConfigError(
+                    f"config: {section}.{name} must be within {low:g}..{high:g}, got {_short(one)}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,10 @@ class PresetConfig:
     min_log_gain: float = 0.0
 
     def __post_init__(self) -> None:
-        _at_least(self, "preset", 1, "sdr_white", "peak", "map_scale")
-        if self.eotf not in SDR_EOTFS:
-            raise ConfigError(
-                f'config: preset.eotf must be one of {", ".join(SDR_EOTFS)}, got "{self.eotf}"'
-            )
+        try:
+            self.build()
+        except MetadataError as error:
+            raise ConfigError(f"config: {str(error)[:200]}") from error
 
     def build(self) -> GainMapPreset:
         """Return the preset."""
@@ -73,7 +81,7 @@ class ModelConfig:
     start: Literal["chains", "published"] = "chains"
 
     def __post_init__(self) -> None:
-        _at_least(self, "model", 1, "channels", "blocks")
+        _within(self, "model", 1, 1024, "channels", "blocks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +113,11 @@ class DataConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, "data", 0, "crop", "workers", "pairs")
-        _at_least(self, "data", 1, "shrink", "every", "batch")
+        _within(self, "data", 0, 1024, "workers")
+        _within(self, "data", 0, 1 << 16, "crop")
+        _within(self, "data", 0, MOST, "pairs")
+        _within(self, "data", 1, 64, "shrink", "every")
+        _within(self, "data", 1, 1 << 16, "batch")
         if self.crop % 2:
             raise ConfigError(f"config: data.crop must be even, got {self.crop}")
         if 0 < self.pairs < self.batch:
@@ -129,6 +140,12 @@ class LossConfig:
     qmax: float = 0.3
     outside: float = 0.1
 
+    def __post_init__(self) -> None:
+        names = [each.name for each in dataclasses.fields(self)]
+        _within(self, "loss", 0, 1e6, *names)
+        if not any(getattr(self, name) for name in names):
+            raise ConfigError("config: [loss] must have a weight above 0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerConfig:
@@ -149,7 +166,9 @@ class OptimizerConfig:
     clip_norm: float = 0.5
 
     def __post_init__(self) -> None:
-        _at_least(self, "optimizer", 0, "rate", "weight_decay", "warm_up", "clip_norm")
+        _within(self, "optimizer", 0, 10, "rate", "weight_decay")
+        _within(self, "optimizer", 0, MOST, "warm_up", "clip_norm")
+        _within(self, "optimizer", 0, 1, "decay", "halve_at")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(
                 f"config: optimizer.betas must be from 0 to below 1, got {list(self.betas)}"
@@ -158,7 +177,23 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Length, intervals and devices; `ema` is the decay of the averaged weights, 0 for none."""
+    """Length, intervals in steps, and devices.
+
+    Attributes:
+        steps: length of the run.
+        seed: of everything that is drawn.
+        ema: decay of the averaged weights; 0 for none.
+        validate_every: steps from one validation to the next.
+        validation_views: held-out views for each operator, or pictures of a layout's test/;
+            0 for no validation.
+        save_every: steps from one ``last.ckpt`` to the next.
+        keep_every: steps from one checkpoint that is kept under its number to the next; 0 for
+            none.
+        log_every: steps that a line of the log is the mean of.
+        precision: of the network's arithmetic.
+        accelerator: "auto", or a name of Lightning Fabric's.
+        devices: processes, each with its own batch.
+    """
 
     steps: int = 6000
     seed: int = 0
@@ -166,14 +201,16 @@ class RunConfig:
     validate_every: int = 400
     validation_views: int = 4
     save_every: int = 200
+    keep_every: int = 0
     log_every: int = 20
     precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     accelerator: str = "auto"
     devices: int = 1
 
     def __post_init__(self) -> None:
-        _at_least(self, "run", 0, "validation_views")
-        _at_least(self, "run", 1, "steps", "devices", "validate_every", "save_every", "log_every")
+        _within(self, "run", 0, MOST, "seed", "validation_views", "keep_every")
+        _within(self, "run", 1, MOST, "steps", "validate_every", "save_every", "log_every")
+        _within(self, "run", 1, 1024, "devices")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"config: run.ema must be from 0 to below 1, got {self.ema}")
 
@@ -233,14 +270,24 @@ def _check(hint: object, value: Any, where: str) -> Any:
         return _several(get_args(hint), value, where)
     choices = getattr(hint, "__args__", ()) if "Literal" in str(hint) else ()
     if choices and value not in choices:
-        raise ConfigError(f"config: {where} must be one of {', '.join(choices)}, got {value!r}")
+        raise ConfigError(
+            f"config: {where} must be one of {', '.join(choices)}, got {_short(value)}"
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        # Above, a float may not hold it; no field may either.
+        return float(value) if abs(value) <= MOST else math.inf if value > 0 else -math.inf
     if isinstance(hint, type) and (
         not isinstance(value, hint) or (hint is int and isinstance(value, bool))
     ):
-        raise ConfigError(f"config: {where} must be {hint.__name__}, got {value!r}")
+        raise ConfigError(f"config: {where} must be {hint.__name__}, got {_short(value)}")
     return value
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > MOST:
+        return "a huge number"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -248,7 +295,7 @@ def _several(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     count = None if kinds[-1] is ... else len(kinds)
     if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
         wanted = kinds[0].__name__ if count is None else f"{count} {kinds[0].__name__}"
-        raise ConfigError(f"config: {where} must be a list of {wanted}, got {value!r}")
+        raise ConfigError(f"config: {where} must be a list of {wanted}, got {_short(value)}")
     return tuple(_check(kinds[0], each, where) for each in value)
 
 
@@ -258,7 +305,7 @@ def _text_or_texts(value: Any, where: str) -> str | tuple[str, ...]:
         return value
     if isinstance(value, list | tuple) and value and all(isinstance(each, str) for each in value):
         return tuple(value)
-    raise ConfigError(f"config: {where} must be str or a list of str, got {value!r}")
+    raise ConfigError(f"config: {where} must be str or a list of str, got {_short(value)}")
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> Config:
@@ -269,7 +316,8 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
     """
     try:
         values = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # ValueError: TOML's own, bytes that are no text, and integers of more digits than Python reads.
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"config: {path} can't be read: {error}") from error
     for override in overrides or []:
         _override(values, override)
@@ -286,9 +334,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         )
     try:
         parsed = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
-            f"config: --set {override}: the value can't be read ({error}); text needs quotes "
+            f"config: --set {override[:80]}: the value can't be read ({error}); text needs quotes "
             f"that the shell leaves, such as '{place}=\"text\"'"
         ) from error
     inside = values.setdefault(section, {})
@@ -300,3 +348,14 @@ def _override(values: dict[str, Any], override: str) -> None:
 def to_dict(config: Config) -> dict[str, Any]:
     """Return the configuration as plain containers, for checkpoints."""
     return dataclasses.asdict(config)
+
+
+def to_toml(config: Config) -> str:
+    """Return the configuration as a file that `load_config` reads."""
+    lines = []
+    for section, values in to_dict(config).items():
+        lines += [f"[{section}]"]
+        # Its texts, numbers and lists are JSON's.
+        lines += [f"{key} = {json.dumps(v, ensure_ascii=False)}" for key, v in values.items()]
+        lines += [""]
+    return "\n".join(lines)

@@ -17,10 +17,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from training.checkpoint import (
+    BEST,
     CHECKPOINT,
     check_same,
     load_checkpoint,
-    pack,
     restore,
     save_checkpoint,
 )
@@ -32,7 +32,8 @@ from training.config import (
     TrainingError,
 )
 from training.data.batches import endless, open_data
-from training.logging import Logger, open_examples
+from training.evaluation.validate import open_examples
+from training.logging import Logger
 from training.loss import gain_map_loss
 from training.memory import keep_memory
 from vs_gainmap.gainmap import GainMapPreset
@@ -102,7 +103,8 @@ def train(
 
     Args:
         config: the run.
-        out: gets ``last.ckpt``, TensorBoard curves and ``validation.txt``.
+        out: gets ``last.ckpt``, ``best.ckpt`` by the validation's figure, those of
+            `run.keep_every`, and what `Logger` writes.
         initial: network to start from.
         stop_at: stop after this step; None is the end.
 
@@ -132,24 +134,27 @@ def train(
         bare.parameters(), lr=0.0, betas=config.optimizer.betas, weight_decay=decay
     )
     out.mkdir(parents=True, exist_ok=True)
-    note = print if fabric.is_global_zero else _ignore
-    start = 0
     state = load_checkpoint(out / CHECKPOINT) if (out / CHECKPOINT).is_file() else None
-    if state is not None:
-        start = int(state["step"])
-        note(f"train: continues after step {start} of {config.run.steps}, from {out / CHECKPOINT}")
-        if changes := check_same(state, config, data_id):
-            note(f"train: changed since the checkpoint: {', '.join(changes)}")
+    changes = [] if state is None else check_same(state, config, data_id)
     model, optimizer = fabric.setup(bare, bare_optimizer)
     average.to(fabric.device)
     if state is not None:
         # After the weights have moved to the device: the optimizer's state follows them.
         restore(state, bare, average, bare_optimizer)
-    saved = start
-    examples = open_examples(held_out, config) if fabric.is_global_zero else []
-    if not held_out:
-        note("train: no held-out scene in the data, so nothing is validated")
+    start = saved = 0 if state is None else state.step
+    best = None if state is None else state.best
+    examples = open_examples(held_out, config) if fabric.is_global_zero else None
     logger = Logger(out, start, config) if fabric.is_global_zero else None
+    if logger is not None:
+        if state is not None:
+            logger.say(
+                f"train: continues after step {start} of {config.run.steps}, from "
+                f"{out / CHECKPOINT}"
+            )
+        if changes:
+            logger.say(f"train: changed since the checkpoint: {', '.join(changes)}")
+        if examples is None and config.run.validation_views:
+            logger.say("train: the data have no held-out scene and no test/: nothing is validated")
     end = min(stop_at or config.run.steps, config.run.steps)
 
     rank = fabric.global_rank
@@ -187,11 +192,25 @@ def train(
         logger.log(
             done, {**terms, "map_spread": spread}, float(norm), optimizer.param_groups[0]["lr"]
         )
-        if examples and (done % config.run.validate_every == 0 or done == end):
-            logger.validate(done, average, examples, preset)
-        if to_save:
-            state = pack(done, bare, average, bare_optimizer, config, data_id)
-            save_checkpoint(state, out / CHECKPOINT)
+        names = [CHECKPOINT] if to_save else []
+        if config.run.keep_every and done % config.run.keep_every == 0:
+            names.append(f"step{done:07d}.ckpt")
+        if examples is not None and (done % config.run.validate_every == 0 or done == end):
+            figure = logger.validate(done, average, examples, preset)
+            if best is None or figure > best:
+                best = figure
+                names.append(BEST)
+        for name in names:
+            save_checkpoint(
+                out / name,
+                step=done,
+                model=bare,
+                average=average,
+                optimizer=bare_optimizer,
+                config=config,
+                data=data_id,
+                best=best,
+            )
     if logger is not None:
         logger.close()
     return average.cpu().eval()
@@ -210,10 +229,6 @@ def _start(config: Config) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
-
-
-def _ignore(_: str) -> None:
-    """Replace `print` in all processes but the first."""
 
 
 def _check_initial(initial: Model, built: Model) -> None:

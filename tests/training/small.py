@@ -58,14 +58,14 @@ def tiny(folder: Path, **run: Any) -> Config:
     )
 
 
-def make_views(folder: Path) -> Path:
-    """Render three views of 96x64 of each of three drawn panoramas, the last one held out."""
+def make_views(folder: Path, *, views: int = 3, width: int = 96, height: int = 64) -> Path:
+    """Render views of each of three drawn panoramas, the last one held out."""
     rng = np.random.default_rng(0)
     (folder / "hdr").mkdir()
     for name in ("meadow", "street", HELD_OUT):
         panorama = cv2.resize(rng.random((8, 16, 3), dtype=np.float32) ** 4 * 20, (256, 128))
         cv2.imwrite(str(folder / f"hdr/{name}.hdr"), panorama)
-    render_views([folder / "hdr"], folder / "views", views=3, width=96, height=64)
+    render_views([folder / "hdr"], folder / "views", views=views, width=width, height=height)
     return folder / "views"
 
 

@@ -50,12 +50,12 @@ def test_recipe_learns_and_goes_on(name: str, views: Path, tmp_path: Path) -> No
     # Validated at the end alone.
     hasty = load_config(CONFIGS / f"{name}.toml", [*changes, "run.validation_views=0"])
     train(hasty, tmp_path, stop_at=STEPS - 5)
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == STEPS - 5
+    assert load_checkpoint(tmp_path / CHECKPOINT).step == STEPS - 5
     command = ["train", str(CONFIGS / f"{name}.toml"), "--out", str(tmp_path)]
     assert main([*command, "--set", *changes]) == 0
-    model, _, step, _ = load_trained(tmp_path / CHECKPOINT)
-    assert step == str(STEPS)
-    assert loss(model, config) < 0.85 * before
+    trained = load_trained(tmp_path / CHECKPOINT)
+    assert trained.step == str(STEPS)
+    assert loss(trained.weights.model, config) < 0.85 * before
     scores = (tmp_path / "validation.txt").read_text()
     assert "bt2446c" in scores
     assert "nan" not in scores

@@ -43,25 +43,7 @@ def test_network_starts_at_zero_stops() -> None:
 def test_each_set_counts(layout: Path, tmp_path: Path) -> None:
     command = command_of(layout, tmp_path)
     assert main([*command, "--set", "run.steps=1"]) == 0
-    assert load_checkpoint(tmp_path / CHECKPOINT)["step"] == 1
-
-
-def test_missing_and_damaged_checkpoints(
-    layout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = str(tmp_path / "weights.safetensors")
-    missing = str(tmp_path / "none.ckpt")
-    assert error_line(capsys, ["export", missing, out]) == f"checkpoint: no file {missing}"
-    path = tmp_path / CHECKPOINT
-    train(tiny(layout, steps=1), tmp_path)
-    capsys.readouterr()
-    whole = path.read_bytes()
-    for content in (b"", b"no checkpoint", whole[: len(whole) // 2]):
-        path.write_bytes(content)
-        assert "is damaged: " in error_line(capsys, ["export", str(path), out])
-        assert "is damaged: " in error_line(capsys, command_of(layout, tmp_path))
-    torch.save({"weights": torch.zeros(1)}, path)
-    assert "is no checkpoint that `train` wrote" in error_line(capsys, ["export", str(path), out])
+    assert load_checkpoint(tmp_path / CHECKPOINT).step == 1
 
 
 def test_initial_weights_must_be_of_the_network(

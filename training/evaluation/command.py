@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from training.data.images import write_float_tiff
 from training.data.splits import split_views
 from training.data.views import read_index
 from training.evaluation.baselines import baselines
@@ -15,19 +16,21 @@ from training.evaluation.items import Item, items_from_layout, items_from_video,
 from training.evaluation.measure import Row, format_table, measure, summary, write_json
 from training.evaluation.methods import (
     Method,
+    Output,
     baseline_method,
     network_method,
     oracle_method,
     published_method,
 )
-from training.evaluation.metrics import Scorer
+from training.evaluation.metrics import Scorer, as_bt709
 from training.evaluation.real import Real, measure_real, real_pairs, real_table, write_sheet
 from training.evaluation.report import WorstCases, write_html
 from training.evaluation.subtitled import subtitled
+from training.export import load_trained
 from training.paper.layout import read_preset
 from vs_gainmap.errors import MediaError, WeightsError
 from vs_gainmap.gainmap import GainMapPreset
-from vs_gainmap.models.weights import Weights, load_weights
+from vs_gainmap.models.weights import Weights
 
 BASE = "scaling 203"
 WORST = 8
@@ -37,12 +40,15 @@ def evaluate(args: argparse.Namespace) -> None:
     """Measure and write the report.
 
     Raises:
-        MediaError: there is nothing to measure on, or `--subtitles` where no view is.
+        MediaError: there is nothing to measure on, or `--subtitles` where no view is, or
+            `--pictures` without a layout.
         WeightsError: weights are for another display than the truth's.
     """
     if args.subtitles and not args.views:
         raise MediaError("evaluate: --subtitles is for --views")
-    sets = [load_weights(name, preset=args.preset) for name in args.weights]
+    if args.pictures and not args.layout:
+        raise MediaError("evaluate: --pictures is for --layout")
+    sets = [load_trained(name, preset=args.weights_preset).weights for name in args.weights]
     named = name_sets(sets)
     first = next(iter(named))
     preset, whose = sets[0].preset, first
@@ -76,6 +82,9 @@ def evaluate(args: argparse.Namespace) -> None:
             )
         for cases in worst:
             cases.add(row, item, output)
+        if args.pictures and row.method in named:
+            folder = args.out if len(named) == 1 else args.out / row.method.replace("/", "_")
+            write_published(item, output, preset, folder)
     print(format_table(summary(rows, by=lambda row: row.method)))
     for method in (*named, BASE) if args.views or args.video else ():
         mine: list[Row] = [row for row in rows if row.method == method]
@@ -109,6 +118,17 @@ def _items(args: argparse.Namespace, preset: GainMapPreset) -> Iterator[Item]:
     # A multiple of twice every map scale.
     step = 2 * max(4, args.map_scale or 0)
     return items_from_video(args.video, preset, count=args.count, lines=args.lines, step=step)
+
+
+def write_published(item: Item, output: Output, preset: GainMapPreset, folder: Path) -> None:
+    """Write result and truth as the published test does: NAME_pd.tif and NAME_gt.tif.
+
+    They are 32-bit float TIFF, linear light in BT.709, 1.0 = the preset's peak.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for end, nits in (("pd", output.nits), ("gt", item.truth)):
+        light = as_bt709(nits) / preset.peak_nits
+        write_float_tiff(light, folder / f"{item.name}_{end}.tif")
 
 
 def name_sets(sets: Sequence[Weights]) -> dict[str, Weights]:

@@ -123,17 +123,23 @@ def _fit(picture: Tensor, lines: int, step: int) -> Tensor:
     return picture[:, :height, :width]
 
 
-def items_from_layout(folder: Path, preset: GainMapPreset) -> Iterator[Item]:
+def items_from_layout(
+    folder: Path, preset: GainMapPreset, *, count: int | None = None
+) -> Iterator[Item]:
     """Yield the pictures of a folder in the paper's layout; the truth is rendered from their map.
 
     Args:
         folder: such as ``.../test``.
         preset: of the data.
+        count: how many, spread over the folder; None is all.
 
     Raises:
         MediaError: the folder is empty, or a part is missing.
     """
-    for layout in list_layout(folder):
+    layouts = list_layout(folder)
+    few = min(len(layouts) if count is None else count, len(layouts))
+    for number in range(few):
+        layout = layouts[number * len(layouts) // few]
         image, coded, qmax, thumbnail = layout.load(preset)
         gain_map = functional.interpolate(
             coded[None], size=image.shape[-2:], mode="bilinear", align_corners=False

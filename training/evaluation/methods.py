@@ -70,7 +70,8 @@ def network_method(weights: Weights, *, map_scale: int | None = None) -> Method:
 def published_method(weights: Weights, *, map_scale: int | None = None) -> Method:
     """Return a network as a method that resamples as the published test does.
 
-    Down with OpenCV's cubic filter, up bilinearly, with the thumbnails of the data.
+    Down with OpenCV's cubic filter, up bilinearly without what is below 0, with the thumbnails of
+    the data.
     """
     scale = weights.preset.map_scale if map_scale is None else map_scale
 
@@ -80,7 +81,7 @@ def published_method(weights: Weights, *, map_scale: int | None = None) -> Metho
         thumbnail = make_thumbnail(signal[None]) if item.thumbnail is None else item.thumbnail[None]
         gain_map, qmax_norm = run_network(weights.model, shrink(signal, scale)[None], thumbnail)
         gain_map = functional.interpolate(
-            gain_map, size=signal.shape[-2:], mode="bilinear", align_corners=False
+            gain_map.clamp(min=0.0), size=signal.shape[-2:], mode="bilinear", align_corners=False
         )
         light = render_hdr(signal[None], gain_map, qmax_norm, weights.preset)
         return Output(nits=to_nits(light, weights.preset)[0], qmax_norm=float(qmax_norm))

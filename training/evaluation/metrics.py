@@ -38,6 +38,25 @@ def pq_psnr(test: Tensor, truth: Tensor) -> float:
     return psnr(pq_inverse_eotf(test), pq_inverse_eotf(truth))
 
 
+def as_bt709(nits: Tensor) -> Tensor:
+    """Return BT.2020 light in BT.709, in which the paper measures; (3, H, W), cd/m2."""
+    return convert_primaries(nits, "bt2020", "bt709").clamp(min=0.0)
+
+
+def paper_psnr(test: Tensor, truth: Tensor, peak_nits: float) -> dict[str, float]:
+    """Return the paper's `psnr`, over the peak, and `norm_psnr`, over the truth's maximum.
+
+    Args:
+        test: (3, H, W), linear light, cd/m2; in the paper BT.709.
+        truth: the same.
+        peak_nits: peak of the preset.
+    """
+    return {
+        "psnr": psnr(test, truth, top=peak_nits),
+        "norm_psnr": psnr(test, truth, top=max(float(truth.max()), 1e-6)),
+    }
+
+
 def ssim(test: Tensor, truth: Tensor) -> float:
     """Return SSIM of the PQ signals (Wang et al. 2004: 11x11 Gaussian, sigma 1.5).
 
@@ -104,13 +123,13 @@ def errors_inside(nits: Tensor, truth: Tensor, mask: Tensor, what: str) -> dict[
 class Scorer:
     """Computes all metrics of a picture.
 
-    `psnr` and `norm_psnr` are the paper's: linear light over the preset's peak, and over the
-    truth's maximum. `exposure_error` is the absolute `best_exposure` in stops, `delta_e_exposed`
-    delta E ITP at that exposure.
+    `psnr` and `norm_psnr` are of `paper_psnr`. `exposure_error` is the absolute `best_exposure` in
+    stops, `delta_e_exposed` delta E ITP at that exposure.
 
     Args:
         peak_nits: peak of the preset.
-        published: compute `psnr` and `norm_psnr` in BT.709, as the paper does.
+        published: compute `psnr` and `norm_psnr` in BT.709, as the paper does, and add
+            `pq_psnr_bt709`.
         color_video_vdp: add `cvvdp` in JOD, 10 at best; slow.
 
     Raises:
@@ -134,12 +153,14 @@ class Scorer:
 
     def __call__(self, test: Tensor, truth: Tensor) -> dict[str, float]:
         """Return the metrics of (3, H, W) by name."""
-        light = [test, truth]
+        values: dict[str, float] = {}
         if self.published:
-            light = [convert_primaries(nits, "bt2020", "bt709") for nits in light]
-        values = {
-            "psnr": psnr(*light, top=self.peak_nits),
-            "norm_psnr": psnr(*light, top=max(float(light[1].max()), 1e-6)),
+            test_709, truth_709 = as_bt709(test), as_bt709(truth)
+            values = paper_psnr(test_709, truth_709, self.peak_nits)
+            values["pq_psnr_bt709"] = pq_psnr(test_709, truth_709)
+        else:
+            values = paper_psnr(test, truth, self.peak_nits)
+        values |= {
             "pq_psnr": pq_psnr(test, truth),
             "ssim": ssim(test, truth),
             "delta_e_itp": float(delta_e_itp(test, truth).mean()),

@@ -1,82 +1,99 @@
-"""Validate a network during training: held-out scenes through every operator."""
+"""Validate a network during training: on held-out views, or a layout's test pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from training.data.pairs import make_thumbnail
-from training.evaluation.items import Item, to_nits
-from training.evaluation.methods import run_network
-from training.evaluation.metrics import delta_e_itp, pq_psnr
-from training.evaluation.report import for_sdr_screen
+from training.config import Config
+from training.data.views import View
+from training.evaluation.items import Item, items_from_layout, items_from_views, to_nits
+from training.evaluation.measure import Row
+from training.evaluation.methods import Output, network_method, published_method
+from training.evaluation.metrics import as_bt709, delta_e_itp, paper_psnr, pq_psnr
+from training.evaluation.report import MOST_WIDTH, for_sdr_screen
+from training.paper.layout import list_layout
 from vs_gainmap.color.transfer import SDR_EOTFS
-from vs_gainmap.gainmap import GainMapPreset, render_hdr
+from vs_gainmap.gainmap import GainMapPreset
 from vs_gainmap.models import Model
+from vs_gainmap.models.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Means over the examples of one operator (or of all)."""
+class Examples:
+    """What a run is validated on.
 
-    operator: str
-    pq_psnr: float
-    delta_e: float
-    scaling_pq_psnr: float
-    scaling_delta_e: float
+    Attributes:
+        load: yields the pictures; a layout's are read anew each time, since they may be large.
+        count: how many there are.
+        published: whether they are measured by the paper's protocol.
+    """
+
+    load: Callable[[], Iterable[Item]]
+    count: int
+    published: bool
+
+    @property
+    def figure(self) -> str:
+        """Return the metric that says which checkpoint is best."""
+        return "psnr" if self.published else "pq_psnr"
 
 
-@torch.inference_mode()
-def predict_nits(model: Model, sdr_signal: Tensor, preset: GainMapPreset) -> Tensor:
-    """Predict and render (1, 3, H, W) SDR signal as BT.2020 light in cd/m2."""
-    gain_map, qmax_norm = run_network(model, sdr_signal, make_thumbnail(sdr_signal))
-    light = render_hdr(sdr_signal, gain_map.float(), qmax_norm.float(), preset)
-    return to_nits(light, preset)
+def open_examples(held_out: list[View], config: Config) -> Examples | None:
+    """Return what a run is validated on; None where its data hold nothing back.
+
+    Raises:
+        MediaError: a layout's test/ lacks a part.
+    """
+    preset, count = config.preset.build(), config.run.validation_views
+    if config.data.source == "layout":
+        test = Path(str(config.data.folder)) / "test"
+        count = min(count, len(list_layout(test)) if test.is_dir() else 0)
+        load = partial(items_from_layout, test, preset, count=count)
+        return Examples(load=load, count=count, published=True) if count else None
+    if not held_out or not count:
+        return None
+    items = list(items_from_views(held_out, preset, per_operator=count))
+    return Examples(load=lambda: items, count=len(items), published=False)
 
 
-def picture(model: Model, item: Item, preset: GainMapPreset) -> Tensor:
+def validate(
+    model: Model, examples: Examples, preset: GainMapPreset
+) -> Iterator[tuple[Row, Item, Output]]:
+    """Measure a network on every picture: as published, or in PQ beside scaling to SDR white."""
+    weights = Weights(name="validated", model=model, preset=preset)
+    if examples.published:
+        method = published_method(weights)
+    else:
+        # Views stand for frames that are at map size already.
+        method = network_method(weights, map_scale=1)
+    for item in examples.load():
+        output = method(item)
+        if examples.published:
+            values = paper_psnr(as_bt709(output.nits), as_bt709(item.truth), preset.peak_nits)
+        else:
+            scaled = to_nits(SDR_EOTFS[preset.eotf](item.sdr_signal), preset)
+            values = {
+                "pq_psnr": pq_psnr(output.nits, item.truth),
+                "pq_psnr_scaled": pq_psnr(scaled, item.truth),
+                "delta_e": float(delta_e_itp(output.nits, item.truth).mean()),
+                "delta_e_scaled": float(delta_e_itp(scaled, item.truth).mean()),
+            }
+        row = Row(method="network", item=item.name, operator=item.operator, values=values)
+        yield row, item, output
+
+
+def picture(item: Item, output: Output) -> Tensor:
     """Put SDR, output and truth side by side for an SDR screen: (3, H, 3 W), 0..1."""
-    output = predict_nits(model, item.sdr_signal[None], preset)[0]
-    panels = [item.sdr_signal, for_sdr_screen(output), for_sdr_screen(item.truth)]
+    panels = [item.sdr_signal, for_sdr_screen(output.nits), for_sdr_screen(item.truth)]
+    height, width = item.sdr_signal.shape[-2:]
+    if width > MOST_WIDTH:
+        size = (round(height * MOST_WIDTH / width), MOST_WIDTH)
+        panels = [functional.interpolate(panel[None], size, mode="area")[0] for panel in panels]
     return torch.cat(panels, dim=-1)
-
-
-def validate(model: Model, items: list[Item], preset: GainMapPreset) -> list[Score]:
-    """Score a network beside scaling to SDR white, by operator; the last row is of all items."""
-    rows: list[tuple[str, float, float, float, float]] = []
-    for item in items:
-        signal, truth = item.sdr_signal[None], item.truth[None]
-        predicted = predict_nits(model, signal, preset)
-        scaled = to_nits(SDR_EOTFS[preset.eotf](signal), preset)
-        rows.append(
-            (
-                item.operator,
-                pq_psnr(predicted, truth),
-                float(delta_e_itp(predicted, truth).mean()),
-                pq_psnr(scaled, truth),
-                float(delta_e_itp(scaled, truth).mean()),
-            )
-        )
-    names = list(dict.fromkeys(row[0] for row in rows))
-    return [_mean(name, [row for row in rows if row[0] == name]) for name in names] + [
-        _mean("all", rows)
-    ]
-
-
-def _mean(name: str, rows: list[tuple[str, float, float, float, float]]) -> Score:
-    a, b, c, d = (float(np.mean(column)) for column in list(zip(*rows, strict=True))[1:])
-    return Score(operator=name, pq_psnr=a, delta_e=b, scaling_pq_psnr=c, scaling_delta_e=d)
-
-
-def table(scores: list[Score]) -> str:
-    """Format scores as text."""
-    lines = [f"{'operator':16s} PQ-PSNR (scaling)   delta E ITP (scaling)"]
-    lines += [
-        f"{s.operator:16s} {s.pq_psnr:6.2f} ({s.scaling_pq_psnr:6.2f})    "
-        f"{s.delta_e:6.1f} ({s.scaling_delta_e:6.1f})"
-        for s in scores
-    ]
-    return "\n".join(lines)

@@ -36,10 +36,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 metadata = dict(file.metadata() or {})
         elif path.suffix in (".pth", ".pt"):
-            state = _read_pickle(path)
+            state = _find_state(read_pickle(path), path)
         else:
             raise WeightsError(f"weights: {path.name} must end in .safetensors, .pth or .pt")
-        _check(state, path)
+        check_tensors(state, path)
     except WeightsError:
         raise
     # Whatever parsers raise over damaged or hostile bytes.
@@ -49,7 +49,13 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {name.removeprefix("module."): value for name, value in state.items()}, metadata
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def read_pickle(path: Path) -> Any:
+    """Read what PyTorch saved without running code from it; tensors come to the CPU.
+
+    Raises:
+        WeightsError: the file is damaged, unpacks to more bytes than it has, or holds more than
+            tensors and plain containers.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(record.file_size for record in archive.infolist())
@@ -65,12 +71,15 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         )
     try:
         # Restricted unpickling: tensors and plain containers, no code.
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # PyTorch's own message advises to load the pickle without restriction.
         raise WeightsError(
             f"weights: {path} is damaged, or holds more than tensors and can't be read safely"
         ) from error
+
+
+def _find_state(found: Any, path: Path) -> dict[str, Tensor]:
     for key in _INNER:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -80,8 +89,12 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in found.items()}
 
 
-def _check(state: dict[str, Tensor], path: Path) -> None:
-    """Refuse tensors that are larger than the file, as views can be, or not finite."""
+def check_tensors(state: dict[str, Tensor], path: Path) -> None:
+    """Refuse tensors that are larger than their file, as views can be, or not finite.
+
+    Raises:
+        WeightsError: some are.
+    """
     size = sum(value.numel() * value.element_size() for value in state.values())
     if size > path.stat().st_size:
         raise WeightsError(f"weights: {path} claims {size} bytes of tensors, more than it has")
