@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 
 from tests.media import Media
 from vs_gainmap.cli import main
-from vs_gainmap.errors import MediaError
-from vs_gainmap.files import check_output, read_bytes, write_bytes
+from vs_gainmap.errors import BackendError, MediaError
+from vs_gainmap.files import cache_folder, check_output, read_bytes, write_bytes
 from vs_gainmap.preview.page import Page
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
 
@@ -159,3 +160,13 @@ def test_what_comes_meanwhile_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert path.read_bytes() == b"mine"
     write_bytes(tmp_path / "b.jpg", b"free", overwrite=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its cache folder is named by a variable there")
+def test_a_cache_folder_that_can_not_be_made_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(BackendError, match=r"the cache folder .* can't be made: Not a directory"):
+        cache_folder()
