@@ -118,7 +118,8 @@ def dump_dom(browser: str, page: Path, profile: Path, width: int = 1400) -> str:
     pytest.fail(f"chromium failed {_TRIES} times on {page.name}; {said}", pytrace=False)
 
 
-# Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps.
+# Each figure's caption, and its picture's own size; what sticks out to the right; what overlaps;
+# how wide the largest picture is after a click; where the slider's pictures begin, in percent.
 PROBE = """
 <script>addEventListener('load', () => {
   const boxes = [...document.querySelectorAll('figure, table, h1, h2, p, [data-hover] svg')];
@@ -135,12 +136,26 @@ PROBE = """
     const clientX = box.left + 0.75 * box.width;
     plot.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY: box.top + 9}));
   }
+  const scrolled = figures.filter(f => f.scrollWidth > f.clientWidth).map(f => f.innerText);
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  const image = [...document.querySelectorAll('figure > img')].reduce(
+    (a, b) => b.naturalWidth > a.naturalWidth ? b : a);
+  image.click();
+  const enlarged = image.getBoundingClientRect().width - image.naturalWidth;
+  image.click();
+  const slider = document.querySelector('input');
+  if (slider) {
+    slider.value = 150;
+    slider.dispatchEvent(new Event('input'));
+  }
   document.title = JSON.stringify({
     figures: figures.map(f => [f.innerText.trim(), ...[...f.querySelectorAll('img')].flatMap(
       i => [i.naturalWidth, i.naturalHeight])]),
     places: figures.map(f => [f.getBoundingClientRect().left, f.getBoundingClientRect().top]),
     hover: plot && plot.lastElementChild.textContent,
-    wide: document.documentElement.scrollWidth - innerWidth, overlaps,
+    wiped: [...document.querySelectorAll('.stack')].slice(0, 1).flatMap(
+      stack => [...stack.children].map(i => parseFloat(i.style.clipPath.split(' ').pop()))),
+    wide, overlaps, scrolled, enlarged,
   });
 })</script></body>"""
 
@@ -163,4 +178,6 @@ def check_layout(page: Path, tmp_path: Path, *, in_ci: bool) -> dict[str, Any]:
         found = probe(page, tmp_path, width, in_ci=in_ci)
         assert found["wide"] <= 0, width
         assert found["overlaps"] == [], width
+        assert found["scrolled"] == [], width
+        assert found["enlarged"] == 0, width
     return found

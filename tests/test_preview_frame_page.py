@@ -87,6 +87,8 @@ def test_preview_page(
     # A slider over SDR, HDR and map, made of the page's own pictures.
     shown = "HDR, tone-mapped for this page"
     assert frame[0] == [f"SDR | {shown} | gain map, stops", 128, 96, 128, 96, 128, 140]
+    # Three quarters of the way: the SDR is hidden by the HDR, and half of that by the map.
+    assert found["wiped"] == [0, 0, 50]
     # Chromium decodes the true HDR AVIF and the Ultra HDR JPEG, too.
     names = ("SDR", shown, "HDR as it is (PQ)", "HDR as Ultra HDR JPEG")
     assert [f for f in frame if f[0] in names] == [[name, 128, 96] for name in names]

@@ -15,9 +15,9 @@ from vs_gainmap.color.transfer import PQ_PEAK_NITS, pq_inverse_eotf
 
 Rgb = NDArray[np.uint8]
 
-# Black of an OLED, of an LCD, 18 % gray, SDR's white, reference white (BT.2408), the usual
-# mastering peaks, and PQ's end.
-NITS_TICKS = (0.1, 1.0, 10.0, 36.5, 100.0, 203.0, 400.0, 1000.0, 4000.0, 10000.0)
+# Black of an LCD, round numbers, SDR's white, reference white (BT.2408), the usual mastering
+# peaks, and PQ's end.
+NITS_TICKS = (0.1, 1.0, 10.0, 30.0, 100.0, 203.0, 400.0, 1000.0, 4000.0, 10000.0)
 # Where scales end, unless there is more light than that: few masters go beyond.
 USUAL_TOP = 4000.0
 

@@ -29,7 +29,7 @@ figure:has(> img.large) { grid-column: 1 / -1; }
 figure > img.large { cursor: zoom-out; max-width: none; }
 .stack { overflow: hidden; position: relative; }
 .stack img + img { left: 0; position: absolute; top: 0; }
-input { width: 100%; }
+input { margin: .4rem 0 0; width: 100%; }
 [data-hover] { overflow-x: auto; }
 [data-hover] svg { max-width: none; min-width: 760px; width: 100%; }
 table { border-collapse: collapse; margin: 1rem 0; }
