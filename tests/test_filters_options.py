@@ -70,6 +70,7 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant() -> None:
     [
         ({"output_chroma_location": "tpleft"}, "got 'tpleft'; did you mean \"topleft\"?"),
         ({"format": "YUV420P8"}, "format must be YUV or RGB of at least 10 bits, got YUV420P8"),
+        ({"format": "yuv42010"}, 'got yuv42010; did you mean "YUV420P10"?'),
         ({"sdr_white": 500, "peak_nits": 400}, "peak_nits must be above sdr_white 500"),
         ({"weights": "nope"}, "no file nope"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not here"),
@@ -93,6 +94,7 @@ def test_what_shows_later_names_the_function_that_was_called(
         {"matrix": vs.MATRIX_BT709, "transfer": vs.TRANSFER_BT709, "primaries": vs.PRIMARIES_BT709},
         {"output_chroma_location": "topleft", "format": "YUV420P10"},
         {"output_chroma_location": vs.CHROMA_TOP_LEFT, "format": vs.YUV420P10},
+        {"format": "yuv420p10le"},
     ],
 )
 def test_names_and_enums_of_the_field(options: dict[str, object]) -> None:

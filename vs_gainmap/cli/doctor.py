@@ -76,7 +76,7 @@ def _extras() -> Iterator[Finding]:
     own = distribution("vs-gainmap")
     for extra in own.metadata.get_all("Provides-Extra") or ():
         # Those of backends are among the backends.
-        if extra not in ("preview", "photo", "train"):
+        if extra not in ("preview", "photo", "completion", "train"):
             continue
         names = [
             re.split(r"[^\w.-]", line)[0] for line in own.requires or ()

@@ -124,7 +124,7 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     add_group(parser, "photo", ConvertOptions, flags=FLAGS)
     network = add_group(parser, "network", Inference, only=("preset", "device", "dtype"))
     network.add_argument(
-        "--weights", metavar="NAME|FILE", help="bundled weights, or a file of others (photo)"
+        "--weights", metavar="NAME|FILE", help="bundled weights, or a file of others (fast)"
     )
 
 

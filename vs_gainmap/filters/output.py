@@ -5,7 +5,7 @@ from __future__ import annotations
 import vapoursynth as vs
 
 from vs_gainmap.color.h273 import find_code
-from vs_gainmap.errors import OptionError
+from vs_gainmap.errors import OptionError, did_you_mean
 
 OUTPUT_TRANSFERS: dict[str, int] = {
     "pq": int(vs.TRANSFER_ST2084),
@@ -15,18 +15,21 @@ OUTPUT_TRANSFERS: dict[str, int] = {
 
 
 def find_format(wanted: int | str) -> vs.VideoFormat:
-    """Return a format by VapourSynth's number, preset or name.
+    """Return a format by VapourSynth's number, preset or name, or FFmpeg's name.
 
     Raises:
         OptionError: there is no such format.
     """
     try:
         if isinstance(wanted, str):
-            return vs.core.get_video_format(vs.PresetVideoFormat[wanted.upper()])
+            # FFmpeg's yuv420p10le.
+            name = wanted.upper().removesuffix("LE")
+            return vs.core.get_video_format(vs.PresetVideoFormat[name])
         return vs.core.get_video_format(int(wanted))
     except (vs.Error, KeyError, OverflowError, TypeError, ValueError) as error:
+        near = did_you_mean(str(wanted).upper(), vs.PresetVideoFormat.__members__)
         raise OptionError(
-            f"format must be a VapourSynth format such as YUV420P10, got {wanted}"
+            f"format must be a VapourSynth format such as YUV420P10, got {wanted}{near}"
         ) from error
 
 
