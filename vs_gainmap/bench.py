@@ -199,7 +199,7 @@ def _peak_megabytes() -> float | None:
 
 def _gpu_megabytes() -> float | None:
     """Return the most memory that PyTorch held on a CUDA device, if it used one."""
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return None
     return round(torch.cuda.max_memory_reserved() / 1e6)
 

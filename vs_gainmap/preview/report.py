@@ -176,7 +176,11 @@ def _plot(frames: list[FrameStats]) -> tuple[str, Hover]:
         for frame in frames:
             if frame.begins_shot:
                 ax.axvline(frame.seconds, color="#888", linewidth=0.8, linestyle=":")
-        ax.legend(fontsize=8, facecolor="#202020", labelcolor="#ddd", edgecolor="#444")
+        # Above the axes, where it hides no curve.
+        ax.legend(
+            fontsize=8, labelcolor="#ddd", frameon=False, ncols=2, loc="lower left",
+            bbox_to_anchor=(0, 1),
+        )  # fmt: skip
     np.atleast_1d(axes)[-1].set_xlabel("seconds; dotted lines are cuts", color="#ccc", fontsize=8)
     svg = to_svg(figure)
     # Layout is known once it is drawn.
