@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from tests.media import FFMPEG, ffmpeg, mediainfo
+from tests.media import FFMPEG, X264, ffmpeg, mediainfo
 from vs_gainmap.cli.program import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,7 +59,7 @@ def commands(page: str) -> Iterator[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a film, and with ffmpeg by that name."""
     path = tmp_path_factory.mktemp("pages")
-    ffmpeg("-i", DEMO, "-t", "0.5", "-c", "copy", path / "film.mkv")
+    ffmpeg("-i", DEMO, "-t", "0.5", *X264, "-c:a", "copy", path / "film.mkv")
     (path / "bin").mkdir()
     (path / "bin" / "ffmpeg").symlink_to(FFMPEG)
     for name, text in scripts(EDITORS).items():
@@ -95,19 +96,22 @@ def test_a_script_for_editors_gives_frames(name: str, folder: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_shell_lines_for_editors(folder: Path) -> None:
-    for text in blocks(EDITORS, "sh"):
-        run(folder, "bash", "-euo", "pipefail", "-c", text)
-    for name, codec in (("master.mov", "ProRes"), ("dnxhr.mov", "VC-3")):
-        said = mediainfo(folder / name)
-        assert said["format"] == codec
-        assert said["transfer_characteristics"] == "PQ"
-        assert said["color_primaries"] == "BT.2020"
-        assert said["chroma_subsampling"] == "4:2:2"
+@pytest.mark.parametrize(
+    ("made", "codec", "chroma"),
+    [("master.mov", "ProRes", "4:2:2"), ("dnxhr.mov", "VC-3", "4:2:2"), ("part.mkv", "HEVC", None)],
+)
+def test_shell_lines_for_editors(made: str, codec: str, chroma: str | None, folder: Path) -> None:
+    (text,) = (text for text in blocks(EDITORS, "sh") if made in text)
+    run(folder, "bash", "-euo", "pipefail", "-c", text)
+    said = mediainfo(folder / made)
+    assert said["format"] == codec
+    assert said["transfer_characteristics"] == "PQ"
+    assert said["color_primaries"] == "BT.2020"
+    if chroma is not None:
+        assert said["chroma_subsampling"] == chroma
         assert said["frame_count"] == mediainfo(folder / "film.mkv")["frame_count"]
-        streams = run(folder, "ffmpeg", "-v", "error", "-i", name, "-map", "0:a", "-f", "md5", "-")
-        assert streams.startswith(b"MD5=")
-    assert mediainfo(folder / "part.mkv")["hdr_format_compatibility"].startswith("HDR10")
+    with av.open(str(folder / made)) as container:
+        assert len(container.streams.audio) == 1
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/use.md"])

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -279,19 +279,16 @@ def gpu_cases(
     return cases
 
 
-def format_table(rows: Sequence[Row]) -> str:
-    """Format rows as text, without columns that none of them has."""
-    known = [
-        each.name for each in fields(Row)
-        if each.name in _TITLES and any(getattr(row, each.name) is not None for row in rows)
-    ]  # fmt: skip
-    width = max((len(row.case) for row in rows), default=0) + 2
-    lines = [" " * width + "".join(f"{_TITLES[name]:>10}" for name in known)]
-    for row in rows:
-        cells = [getattr(row, name) for name in known]
-        texts = ["-" if cell is None else str(cell) for cell in cells]
-        lines.append(f"{row.case:{width}}" + "".join(f"{text:>10}" for text in texts))
-    return "\n".join(lines)
+def format_titles(width: int, columns: Sequence[str]) -> str:
+    """Return the first line of the table; `width` is of its first column."""
+    return " " * width + "".join(f"{_TITLES[name]:>10}" for name in columns)
+
+
+def format_row(row: Row, width: int, columns: Sequence[str]) -> str:
+    """Return a line of the table."""
+    cells = [getattr(row, name) for name in columns]
+    texts = ["-" if cell is None else str(cell) for cell in cells]
+    return f"{row.case:{width}}" + "".join(f"{text:>10}" for text in texts)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -342,10 +339,16 @@ def _cases(args: argparse.Namespace, options: dict[str, Any]) -> list[Case]:
 
 
 def _report(cases: Sequence[Case], args: argparse.Namespace) -> int:
-    """Measure cases and print a table, and below it what is wrong; return 1 where something is."""
+    """Measure cases, print a line for each, and last what is wrong; return 1 where something is."""
     deadline = time.monotonic() + GPU_SECONDS if args.gpu else math.inf
     rows: list[Row] = []
     wrong: list[str] = []
+    width = max(len(str(case)) for case in cases) + 2
+    columns = [name for name in _TITLES if args.gpu or name not in ("gpu_mb", "parity_db")]
+    machine = _machine(args.device) if args.gpu else platform.processor() or platform.machine()
+    machine = f"{machine}, {vs.core.num_threads} threads"
+    print(f"{machine}; {args.frames} frames, {args.rounds} rounds")
+    print(format_titles(width, columns), flush=True)
     for case in cases:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -357,12 +360,9 @@ def _report(cases: Sequence[Case], args: argparse.Namespace) -> int:
             wrong.append(f"{case}: {error}")
             continue
         rows.append(row)
+        print(format_row(row, width, columns), flush=True)
         if row.parity_db is not None and row.parity_db < LEAST_PARITY_DB:
             wrong.append(f"{case}: {row.parity_db} dB from the CPU, less than {LEAST_PARITY_DB}")
-    machine = _machine(args.device) if args.gpu else platform.processor() or platform.machine()
-    machine = f"{machine}, {vs.core.num_threads} threads"
-    if rows:
-        print(f"{machine}; {args.frames} frames, {args.rounds} rounds\n{format_table(rows)}")
     for line in wrong:
         print(f"bench: {line}", file=sys.stderr)
     if args.json:
