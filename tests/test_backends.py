@@ -156,8 +156,9 @@ def test_bfloat16_is_as_good_as_float32_and_has_no_bands(tiny_weights: Path) -> 
     exact = predict(clip, weights=tiny_weights, dtype="float32")
     rough = predict(clip, weights=tiny_weights, dtype="bfloat16", backend="ov")
     distance = hdr_distance(rough, exact, clip)
-    # Errors add in squares: 19.4 dB below the error against a truth at 40 dB is 0.05 dB.
-    assert 59.4 < distance < 100
+    # Errors add in squares: 19.4 dB below the error against a truth at 40 dB is 0.05 dB. A CPU
+    # without bfloat16 computes in float32.
+    assert distance > 59.4
     assert len(np.unique(planes(rough)[0])) > 2000
 
 

@@ -200,7 +200,8 @@ def test_a_sample_that_is_no_number_stays_where_it_is() -> None:
     hdr = [sdr_to_hdr10(c, model="fast", format=vs.YUV444P10) for c in (clip, clean)]
     for n in range(7):
         got, want = (planes(one, n)[0].astype(int) for one in hdr)
-        off = np.abs(got - want) > 4
+        # A sixth of a stop; three bright pixels more are another picture for the network.
+        off = np.abs(got - want) > 12
         assert not off[:, :24].any()
         assert off.sum() < 150
 

@@ -99,7 +99,8 @@ SHOTS = (
 
 def tone_map(nits: Tensor) -> Tensor:
     """Make SDR of the master: (3, H, W), BT.709, for a BT.1886 display, 0..1."""
-    linear = Libplacebo()(Light(rgb=nits, peak_nits=PEAK_NITS))
+    operator = Libplacebo(contrast=1.2, adapts=True, source_black=0.02)
+    linear = operator(Light(rgb=nits, peak_nits=PEAK_NITS))
     return PLAYER(convert_primaries(linear, "bt2020", "bt709").clamp(0.0, 1.0))
 
 

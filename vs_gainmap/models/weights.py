@@ -43,7 +43,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="8790833f5d1244ac6ddb20961ac2c19ec49bf434b5012d61fe0e68d84595ab63",
+        sha256="6d7845ed2dac27b95ddd5fbb0d97b9008687b332a8ffd23ec4dda935a6c0c792",
         about="the fast model, for video and photos: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }
