@@ -13,6 +13,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.media import Media
+    from vs_gainmap.video import Encoded
 
 # Shared machines stall now and then: an example's time says nothing.
 settings.register_profile("default", deadline=None)
@@ -51,6 +52,24 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Media:
     from tests.media import Media
 
     return Media(tmp_path_factory.mktemp("media"))
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return two seconds of six chunks; see `tests.films`."""
+    from tests.films import make_film
+
+    path = tmp_path_factory.mktemp("film") / "film.mkv"
+    make_film(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def undisturbed(film: Path) -> Encoded:
+    """Return the film, encoded without loss in one go, chunk by chunk."""
+    from tests.films import run
+
+    return run(film, film.with_name("undisturbed.mkv"))
 
 
 @pytest.fixture(scope="session")

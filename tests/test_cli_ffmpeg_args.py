@@ -14,7 +14,7 @@ import pytest
 from tests.media import FFMPEG, Media, decode, ffprint, mediainfo
 from vs_gainmap.cli import main
 from vs_gainmap.cli.encoder_flags import quote
-from vs_gainmap.cli.script import run_script
+from vs_gainmap.video.script import run_script
 
 SCRIPT = """
 import vapoursynth as vs

@@ -2,87 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import vapoursynth as vs
 
-import vs_gainmap
 from tests.encodes import FAST
+from tests.films import CHUNK, StopError, digest, run, stop_at, stopped
 from tests.media import X264, decode, ffmpeg, frame_times, pixels
 from tests.test_hdr10plus import read_back
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video import Encoded, convert
+from vs_gainmap.video import Encoded
 from vs_gainmap.video.chunks import Run, plan_runs
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.work_folder import Resume, WorkFolder, count_chunks, work_folder_of
-
-CHUNK = 0.4
-
-
-def graph(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return SDR as measured PQ: any HDR clip will do here."""
-    hdr = clip.resize.Bicubic(
-        format=vs.YUV420P10, matrix=9, transfer=16, primaries=9,
-        matrix_in=1, transfer_in=1, primaries_in=1,
-    )  # fmt: skip
-
-    def tell(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        out = f.copy()
-        # Scenes of seven frames, which end where no chunk does.
-        out.props["_SceneChangePrev"] = int(n % 7 == 0)
-        return out
-
-    hdr = hdr.std.ModifyFrame(hdr, tell)
-    return vs_gainmap.measure(hdr, hdr10plus=True)
-
-
-def run(source: Path, target: Path, **options: Any) -> Encoded:
-    options = {"encoder": "ffv1", "chunk_seconds": CHUNK, "resume": Resume()} | options
-    return convert(source, target, graph, **options)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return two seconds in 4 chunks, with a key frame every 8 frames and varying light."""
-    path = tmp_path_factory.mktemp("film") / "film.mkv"
-    ffmpeg(
-        "-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=2", "-vf", "eq=brightness='0.2*sin(t*3)'"
-        ":eval=frame,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
-        *X264, "-g", "8", "-bf", "2", path,
-    )  # fmt: skip
-    return path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(film: Path) -> Encoded:
-    """Return the film, encoded without loss in one go, chunk by chunk."""
-    return run(film, film.with_name("undisturbed.mkv"))
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_at(frames: int) -> Callable[[int, int, int], None]:
-    """Return a progress that ends the run when so many frames are written."""
-
-    def progress(done: int, total: int, size: int) -> None:  # noqa: ARG001
-        if done >= frames:
-            raise StopError
-
-    return progress
 
 
 def test_chunks_begin_at_key_frames(film: Path) -> None:
@@ -164,13 +101,6 @@ def test_it_goes_on_where_it_stopped(encoder: str, film: Path, tmp_path: Path) -
     assert (frames[0] >= 16, frames[-1]) == (True, 48)
     assert digest(target) == digest(in_one_go.path)
     assert not folder.exists()
-
-
-def stopped(film: Path, target: Path, frames: int = 30, **options: Any) -> Path:
-    """Return the folder of a run that was stopped."""
-    with pytest.raises(StopError):
-        run(film, target, progress=stop_at(frames), **options)
-    return work_folder_of(target)
 
 
 def cut(path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vs_gainmap.filters.sdr_to_hdr10 import sdr_to_hdr10
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-    from vs_gainmap.video import encode, open_clip
+    from vs_gainmap.video import Script, encode, open_clip
 
 __version__: str
 
@@ -27,6 +27,7 @@ __all__ = [
     "ContentLight",
     "GainMapPreset",
     "MasteringDisplay",
+    "Script",
     "apply",
     "encode",
     "gainmap_overlay",
@@ -48,6 +49,7 @@ _HOMES = {
     "ContentLight": "vs_gainmap.hdr10",
     "GainMapPreset": "vs_gainmap.gainmap",
     "MasteringDisplay": "vs_gainmap.hdr10",
+    "Script": "vs_gainmap.video",
     "encode": "vs_gainmap.video",
     "open_clip": "vs_gainmap.video",
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.describe import Network, describe_filters, describe_network
 from vs_gainmap.cli.interrupt import check, is_interrupted, leaves
+from vs_gainmap.cli.library import convert_library, is_library
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -21,7 +22,7 @@ from vs_gainmap.cli.options import (
 )
 from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
-from vs_gainmap.cli.values import content_light, length, positive_int, seconds
+from vs_gainmap.cli.values import content_light, devices, length, positive_int, seconds
 from vs_gainmap.errors import printable
 
 if TYPE_CHECKING:
@@ -37,8 +38,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Convert an SDR video file to HDR10. Audio, subtitles, chapters, attachments, "
         "metadata, rotation and timestamps go along untouched.",
     )
-    parser.add_argument("input", type=Path, metavar="IN", help="the SDR file")
-    parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
+    parser.add_argument(
+        "inputs", type=Path, nargs="+", metavar="IN", help="the SDR file; or several, or folders"
+    )
+    parser.add_argument(
+        "target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm; or a folder for them"
+    )
+    parser.add_argument(
+        "--to", choices=("mkv", "mp4", "mov", "webm"), default="mkv",
+        help="what files in a folder OUT become (mkv); those that are there are skipped",
+    )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace OUT and JSON if there")
     parser.add_argument(
         "--dry-run", action="store_true",
@@ -65,6 +74,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--chunk-seconds", type=length, default=15.0, metavar="S",
         help="about how long a chunk is, from key frame to key frame; each is coded by itself (15)",
     )  # fmt: skip
+    many = parser.add_argument_group("many cores and devices")
+    many.add_argument(
+        "--workers", type=positive_int, default=1, metavar="N",
+        help="processes that make chunks at the same time; for many cores and small pictures (1)",
+    )  # fmt: skip
+    many.add_argument(
+        "--devices", type=devices, default=(), metavar="D,D",
+        help="a worker on each, such as cuda:0,cuda:1",
+    )  # fmt: skip
     parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
     parser.add_argument(
         "--audio-codec", choices=("copy", "flac"), default="copy",
@@ -86,6 +104,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
+    if is_library(args.inputs):
+        return convert_library(args, _convert_file)
+    return _convert_file(argparse.Namespace(**vars(args), input=args.inputs[0]))
+
+
+def _convert_file(args: argparse.Namespace) -> int:
     from vs_gainmap.cli.dry_run import dry_run
     from vs_gainmap.errors import MediaError
     from vs_gainmap.files import check_output
@@ -115,6 +139,8 @@ def run(args: argparse.Namespace) -> int:
         audio=args.audio,
         audio_codec=args.audio_codec,
         overwrite=args.overwrite,
+        workers=args.workers,
+        devices=args.devices,
     )
     if args.dry_run:
         for name, value in dry_run(args, graph, selection, options):

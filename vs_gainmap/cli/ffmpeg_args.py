@@ -137,8 +137,8 @@ def _carries_none(encoder: Encoder) -> str:
 
 
 def _open(args: argparse.Namespace) -> vs.VideoNode:
-    from vs_gainmap.cli.script import run_script
     from vs_gainmap.video.inputs import check_video
+    from vs_gainmap.video.script import run_script
 
     if args.input.suffix.lower() in _SCRIPTS:
         return run_script(args.input, args.output_index)

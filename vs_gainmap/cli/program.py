@@ -63,7 +63,7 @@ def run(argv: Sequence[str] | None) -> int:
         check()
         if args.debug or not _is_expected(error):
             raise
-        print(f"vs-gainmap: error: {_one_line(error)}", file=sys.stderr)
+        print(f"vs-gainmap: error: {one_line(error)}", file=sys.stderr)
         return 1
     return status
 
@@ -73,7 +73,7 @@ def _is_expected(error: Exception) -> bool:
     return isinstance(error, GainMapError | OSError | vs.Error)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Return the message; of a failed callback's traceback, its last line."""
     text = str(error)
     if isinstance(error, vs.Error):

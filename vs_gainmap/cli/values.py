@@ -33,6 +33,14 @@ def length(text: str) -> float:
     return float(value)
 
 
+def devices(text: str) -> tuple[str, ...]:
+    """Read names of devices with commas between."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as cuda:0,cuda:1")
+    return names
+
+
 def positive_int(text: str) -> int:
     """Read a whole number of at least one."""
     if not text.isdecimal() or int(text) < 1:

@@ -3,5 +3,6 @@
 from vs_gainmap.video.convert import Selection, convert
 from vs_gainmap.video.encode import Encoded, encode
 from vs_gainmap.video.random_access import open_clip
+from vs_gainmap.video.script import Script
 
-__all__ = ["Encoded", "Selection", "convert", "encode", "open_clip"]
+__all__ = ["Encoded", "Script", "Selection", "convert", "encode", "open_clip"]

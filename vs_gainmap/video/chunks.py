@@ -63,6 +63,19 @@ def plan_runs(
     return tuple(runs)
 
 
+def plan_equal_runs(frames: int, rate: Fraction) -> tuple[Run, ...]:
+    """Cut so many frames into runs of equal length, but the last.
+
+    Args:
+        frames: of a clip.
+        rate: frames a second.
+    """
+    length = max(round(rate * Fraction(CHUNK_SECONDS)), 1)
+    firsts = range(0, max(frames - length // 2, 1), length)
+    stops = (*firsts[1:], frames)
+    return tuple(Run(first, stop - first) for first, stop in zip(firsts, stops, strict=True))
+
+
 def key_of(identity: object, runs: Sequence[Run]) -> str:
     """Return what tells the chunks of one conversion from those of another."""
     return hashlib.sha256(json.dumps([identity, runs]).encode()).hexdigest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Unpack
@@ -103,6 +103,17 @@ class FileClip:
                     f"convert: {self.count} frames went in and {clip.num_frames} came out"
                 )
             yield clip
+
+    def on_device(self, device: str) -> FileClip:
+        """Return the same with its network on a device.
+
+        Raises:
+            MediaError: the graph has no `on_device`.
+        """
+        move = getattr(self.graph, "on_device", None)
+        if move is None:
+            raise MediaError("convert: the graph has no on_device(), so devices can't be given")
+        return replace(self, graph=move(device))
 
 
 def convert(

@@ -20,7 +20,7 @@ from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import is_large
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
-from vs_gainmap.video.chunks import Run
+from vs_gainmap.video.chunks import Run, plan_equal_runs
 from vs_gainmap.video.containers import Container, find_container
 from vs_gainmap.video.encoder_pass import EncoderSettings, EncodingPass
 from vs_gainmap.video.encoders import (
@@ -40,6 +40,8 @@ from vs_gainmap.video.pixels import context_color
 from vs_gainmap.video.streams import Plan, Span, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
 from vs_gainmap.video.work_folder import Resume, kept_folder, temporary_folder
+from vs_gainmap.video.worker import Order
+from vs_gainmap.video.workers import encode_in_workers
 
 _PQ = int(vs.TRANSFER_ST2084)
 # Frames between two checks that the source is still the same.
@@ -80,6 +82,8 @@ class EncodeOptions(TypedDict, total=False):
     overwrite: bool
     progress: Progress | None
     resume: Resume | None
+    workers: int
+    devices: Sequence[str]
 
 
 def encode(
@@ -99,6 +103,8 @@ def encode(
     overwrite: bool = False,
     progress: Progress | None = None,
     resume: Resume | None = None,
+    workers: int = 1,
+    devices: Sequence[str] = (),
     index: VideoIndex | None = None,
     span: Span | None = None,
     runs: Sequence[Run] = (),
@@ -112,8 +118,8 @@ def encode(
     `resume`, a folder with the chunks that are finished.
 
     Args:
-        clip: YUV or RGB, constant format; converted where the encoder needs another. Or what
-            opens one.
+        clip: YUV or RGB, constant format; converted where the encoder needs another. A clip of
+            this process is coded in one, here; a `Script` in chunks, by workers too.
         path: .mp4, .mov, .mkv or .webm.
         source: the file that audio, subtitles, attachments, chapters, metadata and rotation
             come from, and the times of the frames if it has as many as the clip.
@@ -131,6 +137,9 @@ def encode(
         progress: called after each frame with frames written, all frames, and bytes so far.
         resume: keep finished chunks in a folder beside the file, and go on with those that are
             there; None works in a folder that goes away.
+        workers: processes that encode at the same time, a chunk each; 1 is this one.
+        devices: where the workers' networks run, in turn, such as ``("cuda:0", "cuda:1")``; there
+            are at least as many workers.
         index: of the source, by `scan`; None makes it.
         span: the part of the source that the clip is, if not all of it; its times become 0
             and on.
@@ -158,8 +167,11 @@ def encode(
                 file, origin, container, encoder=row, audio=audio, audio_codec=audio_codec
             )
 
-        opened = clip if isinstance(clip, vs.VideoNode) else stack.enter_context(clip.open())
-        clip = for_encoder(opened, row)
+        maker = None if isinstance(clip, vs.VideoNode) else clip
+        clips = stack.enter_context(ExitStack())
+        if not isinstance(clip, vs.VideoNode):
+            clip = clips.enter_context((clip.on_device(devices[0]) if devices else clip).open())
+        clip = for_encoder(clip, row)
         with closing(clip.get_frame(0)) as first:
             found = dict(first.props)
         is_pq = context_color(found)["color_trc"] == _PQ
@@ -198,6 +210,8 @@ def encode(
                 progress(done, total, size)
 
         whole = [name for name in parse_params(encoder_params) if name in row.whole_params]
+        if not runs and maker is not None:
+            runs = plan_equal_runs(clip.num_frames, settings.rate)
         if whole or not runs:
             runs = [Run(0, clip.num_frames)]
         if resume is None:
@@ -206,9 +220,16 @@ def encode(
             identity = _identity(encoding, index, span) | dict(resume.described)
             folder = stack.enter_context(kept_folder(target, runs, identity, resume))
         job = Job(settings=settings, stream=encoding.stream, runs=folder.runs, key=folder.key)
-        encode_here(job, clip, folder, Tally(folder, step), encoding)
+        tally, workers = Tally(folder, step), max(workers, len(devices))
+        if workers > 1 and maker is not None and len(folder.missing) > 1:
+            del encoding, clip
+            clips.close()
+            order = Order(job=job, source=maker)
+            encode_in_workers(order, folder, tally, workers=workers, devices=devices)
+        else:
+            encode_here(job, clip, folder, tally, encoding)
         coded = folder.film()
-        film = coded.notes(clip.width, clip.height)
+        film = coded.notes(settings.width, settings.height)
         measured = film.measured()
         if is_pq:
             light = content_light or measured or props.read_light(found)
@@ -224,6 +245,8 @@ def encode(
     notes = plan.notes if plan else ()
     if whole:
         notes += (f"encoder parameter {whole[0]} is for the whole film; it was not cut in chunks",)
+    if workers > 1 and maker is None:
+        notes += ("a clip of this process can't go to workers; it was encoded in one",)
     if track.captions and row.codec not in ("hevc", "av1"):
         notes += (f"closed captions can't be stored in {row.codec}; they are left out",)
     return Encoded(

@@ -25,7 +25,13 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import frames_in_order
 from vs_gainmap.video.chunk_file import writing_chunk
-from vs_gainmap.video.encoders import Encoder, Params, codec_options, pix_fmt_for, preferred_format
+from vs_gainmap.video.encoders import (
+    Encoder,
+    Params,
+    codec_options,
+    pix_fmt_for,
+    preferred_format,
+)
 from vs_gainmap.video.frame_notes import note_frame
 from vs_gainmap.video.hdr_metadata import hevc
 from vs_gainmap.video.inputs import reason

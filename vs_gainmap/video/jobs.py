@@ -31,6 +31,13 @@ class ClipSource(Protocol):
             vs.Error: a filter failed.
         """
 
+    def on_device(self, device: str) -> ClipSource:
+        """Return the same with its network on a device.
+
+        Raises:
+            MediaError: it has none that can be moved.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -93,7 +100,11 @@ class Tally:
     def update(self, number: int, frames: int, size: int) -> None:
         """Take in how far a chunk is, and tell it."""
         self._chunks[number] = frames, size
-        frames, size = (sum(values) for values in zip(*self._chunks.values(), strict=True))
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell how far all is."""
+        frames, size = (sum(values) for values in zip((0, 0), *self._chunks.values(), strict=True))
         self._progress(frames, self._total, size)
 
 

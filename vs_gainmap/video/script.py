@@ -1,9 +1,12 @@
-"""Run a VapourSynth script and return its output."""
+"""VapourSynth scripts: run for their output, here or in another process."""
 
 from __future__ import annotations
 
 import runpy
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import vapoursynth as vs
@@ -11,7 +14,41 @@ import vapoursynth as vs
 from vs_gainmap.errors import MediaError
 
 
-def run_script(path: Path, index: int = 0) -> vs.VideoNode:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """An output of a VapourSynth script, for `encode` with workers, each of which runs it.
+
+    Args:
+        path: the script.
+        output: number of its output.
+        arguments: variables that it finds set, as by ``vspipe --arg``.
+    """
+
+    path: str | Path
+    output: int = 0
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def open(self) -> Iterator[vs.VideoNode]:
+        """Yield the clip.
+
+        Raises:
+            MediaError: see `run_script`.
+        """
+        yield run_script(Path(self.path), self.output, self.arguments)
+
+    def on_device(self, device: str) -> Script:
+        """Refuse: a script chooses its device itself.
+
+        Raises:
+            MediaError: always.
+        """
+        raise MediaError(f"{self.path}: a script can't be moved to {device}; say it in the script")
+
+
+def run_script(
+    path: Path, index: int = 0, arguments: Mapping[str, str] | None = None
+) -> vs.VideoNode:
     """Run a script as vspipe does and return one of its outputs.
 
     Raises:
@@ -22,7 +59,7 @@ def run_script(path: Path, index: int = 0) -> vs.VideoNode:
     # In a process that ran another script before, its outputs would be taken for this one's.
     vs.clear_outputs()
     try:
-        runpy.run_path(str(path), run_name="__vapoursynth__")
+        runpy.run_path(str(path), dict(arguments or {}), run_name="__vapoursynth__")
     except Exception as error:
         raise MediaError(f"{path}: {_line(error, path)}{_message(error)}") from error
     outputs = vs.get_outputs()

@@ -1,0 +1,65 @@
+"""`convert` of a folder: what is there is skipped, what fails is named at the end."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.media import Media, frame_times
+from vs_gainmap.cli import main
+from vs_gainmap.cli.library import plan_library
+from vs_gainmap.errors import MediaError
+
+
+def test_a_folder_becomes_a_folder(
+    media: Media, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    (films / "more").mkdir(parents=True)
+    shutil.copy(media.half, films / "a.ts")
+    shutil.copy(media.half, films / "more" / "b.ts")
+    (films / "c.mp4").write_bytes(b"no video")
+    (films / "text.txt").write_text("no video either")
+    command = ["convert", str(films), str(out), "--weights", str(tiny_weights), "-e", "ffv1"]
+    command += ["--frames", "2", "--quiet"]
+    assert main(command) == 1
+    said = capsys.readouterr()
+    assert "c.mp4: not a media file that can be read" in said.err
+    assert said.out.strip() == f"{out}: 2 converted, 0 were done already, 1 failed"
+    made = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert made == ["a.mkv", "more/b.mkv"]
+    assert len(frame_times(out / "more" / "b.mkv")) == 2
+    (films / "c.mp4").unlink()
+    before = (out / "a.mkv").stat().st_mtime_ns
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == f"{out}: 0 converted, 2 were done already, 0 failed"
+    assert (out / "a.mkv").stat().st_mtime_ns == before
+
+
+def test_targets_have_names_of_their_own(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.mkv", "b.MOV"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    named = tmp_path / "odd.name"
+    named.touch()
+    tasks = plan_library([tmp_path / "in", named], tmp_path / "out", ".mkv")
+    assert [(task.source.name, task.target.name) for task in tasks] == [
+        ("a.mkv", "a.mkv"), ("a.mp4", "a.mp4.mkv"), ("b.MOV", "b.mkv"), ("odd.name", "odd.mkv"),
+    ]  # fmt: skip
+
+
+def test_what_is_no_library_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with pytest.raises(MediaError, match="no videos in it"):
+        plan_library([folder], tmp_path / "out", ".mkv")
+    (folder / "a.mkv").touch()
+    with pytest.raises(MediaError, match="must not be within"):
+        plan_library([folder], folder / "out", ".mkv")
+    with pytest.raises(MediaError, match="is a file; several videos go into a folder"):
+        plan_library([folder], folder / "a.mkv", ".mkv")
+    assert main(["convert", str(folder), str(tmp_path / "out"), "--dry-run"]) == 1
+    assert "--dry-run goes with one input" in capsys.readouterr().err

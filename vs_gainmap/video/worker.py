@@ -1,0 +1,130 @@
+"""A process that encodes chunks; `workers` runs its `main`.
+
+Pickles come in: the module path, an `Order`, then numbers of chunks and where they go. Pickles go
+out: `Told`. When nothing more comes in, whoever started it is gone, and it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, NamedTuple
+
+import vapoursynth as vs
+
+from vs_gainmap.errors import GainMapError, MediaError
+from vs_gainmap.filters.memory import bound_freed
+from vs_gainmap.video.encoders import for_encoder
+from vs_gainmap.video.jobs import ClipSource, Job
+
+# Seconds between two messages about one chunk.
+_PERIOD = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a worker is to do: the film, and how its clip is made."""
+
+    job: Job
+    source: ClipSource
+
+    @contextmanager
+    def open(self) -> Iterator[vs.VideoNode]:
+        """Yield the clip, as the encoder takes it."""
+        with self.source.open() as clip:
+            yield for_encoder(clip, self.job.settings.encoder)
+
+    def on_device(self, device: str) -> Order:
+        """Return the same for another device."""
+        return replace(self, source=self.source.on_device(device))
+
+
+class Told(NamedTuple):
+    """How far a chunk is; `error` ends the whole conversion."""
+
+    number: int
+    frames: int = 0
+    size: int = 0
+    done: bool = False
+    error: Exception | None = None
+
+
+def send(out: IO[bytes], message: object) -> None:
+    """Write one pickle."""
+    out.write(pickle.dumps(message))
+    out.flush()
+
+
+def main() -> None:
+    """Take orders until there are no more."""
+    # What libraries print must not get between the pickles.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
+    bound_freed()
+    orders: SimpleQueue[tuple[int, Path]] = SimpleQueue()
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+    number = -1
+    try:
+        order = _read_order(sys.stdin.buffer)
+        threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
+        with order.open() as clip:
+            while True:
+                number, path = orders.get()
+                _encode(order.job, clip, number, path, out)
+    except (GainMapError, vs.Error, OSError) as error:
+        send(out, Told(number, error=picklable(error)))
+
+
+def _read_order(file: IO[bytes]) -> Order:
+    try:
+        order = pickle.load(file)
+    except Exception as error:
+        raise MediaError(
+            f"a worker can't load the clip's graph: {type(error).__name__}: {error}; define it in "
+            "a module that can be imported"
+        ) from error
+    if not isinstance(order, Order):
+        raise MediaError("a worker got no order")
+    return order
+
+
+def _receive(file: IO[bytes], orders: SimpleQueue[tuple[int, Path]]) -> None:
+    try:
+        while True:
+            orders.put(pickle.load(file))
+    except Exception:
+        # Half a chunk is worth nothing, and no other thread need be waited for.
+        os._exit(0)
+
+
+def _encode(job: Job, clip: vs.VideoNode, number: int, path: Path, out: IO[bytes]) -> None:
+    told, last = time.monotonic(), (0, 0)
+
+    def progress(frames: int, size: int) -> None:
+        nonlocal told, last
+        last = frames, size
+        if time.monotonic() - told >= _PERIOD:
+            told = time.monotonic()
+            send(out, Told(number, frames, size))
+
+    job.encode(clip, number, path, progress=progress)
+    send(out, Told(number, *last, done=True))
+
+
+def picklable(error: Exception) -> Exception:
+    """Return an error that another process can read."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return MediaError(str(error))
+    return error
