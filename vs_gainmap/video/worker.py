@@ -12,6 +12,7 @@ import pickle
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -83,6 +84,11 @@ def main() -> None:
                 _encode(order.job, clip, number, path, out)
     except (GainMapError, vs.Error, OSError) as error:
         send(out, Told(number, error=picklable(error)))
+    except Exception:
+        traceback.print_exc()
+    # Python's own end would complain of the thread that listens, as the last line.
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _read_order(file: IO[bytes]) -> Order:
