@@ -46,6 +46,7 @@ def load_trained(source: str | Path, *, preset: str | GainMapPreset | None = Non
         raise WeightsError(f"checkpoint: {path}: its tensors are not of its network") from error
     weights = Weights(
         name=str(source),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         model=model.eval().requires_grad_(False),
         preset=state.config.preset.build(),
     )

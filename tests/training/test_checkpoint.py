@@ -93,7 +93,13 @@ def commands_with(path: Path, layout: Path) -> list[list[str]]:
     """Return a command for each place that takes a checkpoint."""
     out = path.parent / "new"
     return [
-        command_of(layout, path.parent, preset__peak="4.0", preset__min_log_gain="-1.0"),
+        command_of(
+            layout,
+            path.parent,
+            preset__peak="4.0",
+            preset__eotf='"gamma22"',
+            preset__min_log_gain="-1.0",
+        ),
         [*command_of(layout, out), "--initial", str(path)],
         ["export", str(path), str(out / "a.safetensors")],
         ["evaluate", str(path), "--layout", str(layout / "test"), "--out", str(out)],

@@ -67,7 +67,8 @@ def validate(
     model: Model, examples: Examples, preset: GainMapPreset
 ) -> Iterator[tuple[Row, Item, Output]]:
     """Measure a network on every picture: as published, or in PQ beside scaling to SDR white."""
-    weights = Weights(name="validated", model=model, preset=preset)
+    # In memory, so without a file's digest.
+    weights = Weights(name="validated", sha256="", model=model, preset=preset)
     if examples.published:
         method = published_method(weights)
     else:
