@@ -143,13 +143,7 @@ def make_ultrahdr(predicted: PredictedPhoto, options: ConvertOptions) -> bytes:
             base = parse_jpeg(encode_jpeg(pixels, quality=quality, icc=icc, exif=picture.exif))
         # What the base lost is given back by the map: it is made against the decoded base.
         signal, profile = decode_jpeg(base, options), profile_from_icc(base.icc)
-    gain_map, metadata = make_gain_map(
-        predicted,
-        signal,
-        profile,
-        channels=options.map_channels,
-        scale=options.map_scale,
-    )
+    gain_map, metadata = make_gain_map(predicted, signal, profile, scale=options.map_scale)
     return assemble(base, gain_map, metadata, quality=options.map_quality)
 
 

@@ -58,9 +58,6 @@ class ConvertOptions(ReadOptions):
     primaries: Literal["bt709", "p3d65", "bt2020"] = option(
         "bt709", "Primaries of linear output.", choices=("bt709", "p3d65", "bt2020")
     )
-    map_channels: int = option(
-        3, "Channels of the gain map: 3 is exact, 1 is smaller.", choices=(1, 3)
-    )
     map_scale: int = option(
         1, "The gain map is smaller than the photo by this factor.", choices=(1, 2, 4)
     )

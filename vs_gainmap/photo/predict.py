@@ -34,11 +34,9 @@ from vs_gainmap.photo.render import resample_rows
 MIN_SIDE = 16
 # Primaries that the network takes as they are: those of the SDR that it was trained on.
 NARROW = ("bt709", "smpte170m", "bt470bg")
-# Adobe's Gain Map Specification 1.0, "Offsets": keeps the ratio of two blacks calm.
-OFFSET = 1 / 64
-# One channel serves three of which some are near black in a saturated color: a large offset
-# would lift those, and hold down the bright one.
-ONE_CHANNEL_OFFSET = 1 / 1024
+# Keeps the ratio of two blacks calm (Adobe's Gain Map Specification 1.0, "Offsets"). Far below its
+# usual 1/64, which would lift colors of which one channel is near black, and hold down the bright.
+OFFSET = 1 / 1024
 # Light that counts as black where two curves are compared, as a share of SDR white.
 BLACK = 1e-5
 
@@ -199,57 +197,50 @@ def make_gain_map(
     base: Signal,
     profile: ColorProfile,
     *,
-    channels: int = 3,
     scale: int = 1,
 ) -> tuple[NDArray[np.uint8], GainMapMetadata]:
     """Make the gain map with which a standard reader gets our HDR from the base.
 
-    A reader decodes the base by its own curve (sRGB as a rule), not by the preset's: so the
-    map is the ratio of our HDR to that, and differs between channels.
+    A reader decodes the base by its own curve, sRGB as a rule, and so do the bundled weights: one
+    channel says all. For weights with another curve it is the ratio of luminances.
 
     Args:
         predicted: where the HDR comes from.
         base: (H, W, 3), the base as a reader will decode it.
         profile: of the base.
-        channels: 3 for an exact map; 1 for the ratio of luminances.
         scale: how much smaller than the base the map is made.
 
     Returns:
-        (h, w, channels), 0..255, and its metadata.
+        (h, w, 1), 0..255, and its metadata.
     """
-    if channels not in (1, 3) or scale < 1:
-        raise ValueError(f"a map has 1 or 3 channels and scale 1 or more, got {channels}, {scale}")
-    offset = OFFSET if channels == 3 else ONE_CHANNEL_OFFSET
-    offsets = (offset, offset, offset)
+    offsets = (OFFSET, OFFSET, OFFSET)
     metadata = GainMapMetadata(base_offset=offsets, alternate_offset=offsets)
     height, width = base.shape[:2]
-    ratios = np.empty((-(-height // scale), -(-width // scale), channels), dtype=np.float32)
+    ratios = np.empty((-(-height // scale), -(-width // scale), 1), dtype=np.float32)
     # A band is a whole number of cells, so that no cell crosses its edge.
     rows = max(BAND_ROWS // scale, 1) * scale
     for start, stop in bands(height, rows):
         pair = torch.stack([profile.to_linear(base[start:stop]), predicted.hdr_rows(start, stop)])
-        if channels == 1:
-            pair = luminance(pair, profile.primaries)
+        pair = luminance(pair, profile.primaries)
         if scale > 1:
             pair = functional.avg_pool2d(pair, scale, ceil_mode=True, count_include_pad=False)
-        ratio = measure_log_gain(pair[0], pair[1], metadata)[:channels]
-        ratios[start // scale : -(-stop // scale)] = ratio.movedim(0, -1).numpy()
+        ratio = measure_log_gain(pair[0], pair[1], metadata)[0]
+        ratios[start // scale : -(-stop // scale), :, 0] = ratio.numpy()
     low, high = float(ratios.min()), float(ratios.max())
-    # One range for all channels: libultrahdr reads no XMP with one value per channel.
     metadata = replace(
         metadata,
         gain_map_min=(low, low, low),
         gain_map_max=(high, high, high),
-        alternate_headroom=max(high, OFFSET),
+        # A headroom of zero would show SDR.
+        alternate_headroom=max(high, 1 / 64),
     )
     return _quantize(ratios, metadata), metadata
 
 
 def _quantize(ratios: NDArray[np.float32], metadata: GainMapMetadata) -> NDArray[np.uint8]:
-    channels = ratios.shape[2]
     out = np.empty(ratios.shape, dtype=np.uint8)
     for start, stop in bands(ratios.shape[0]):
         band = torch.from_numpy(ratios[start:stop]).movedim(-1, 0)
-        codes = (encode_log_gain(band, metadata)[:channels] * 255).round()
+        codes = (encode_log_gain(band, metadata)[:1] * 255).round()
         out[start:stop] = codes.movedim(0, -1).numpy()
     return out
