@@ -38,7 +38,7 @@ from vs_gainmap.models.gridnet import GridNet
 
 # How often a view that comes with an SDR picture of its own is used with that, and the share of
 # pictures that are drawn among these views: cameras' pairs are few and worth most.
-OWN_SDR, OWN_SHARE = 0.8, 0.12
+OWN_SDR, OWN_SHARE = 0.8, 0.16
 # Share of masters that are rolled off to the preset's peak instead of clipped.
 ROLLED = 0.15
 

@@ -43,7 +43,7 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
     "fast": WeightsEntry(
         file="gridnet_fast.safetensors",
-        sha256="6d7845ed2dac27b95ddd5fbb0d97b9008687b332a8ffd23ec4dda935a6c0c792",
+        sha256="c9f602aa9bdcd7469e8a44614085ec7b902c009005e67014e1d64dee94e1453a",
         about="the fast model, for video and photos: white at 203 cd/m2, peak 1000 cd/m2",
     ),
 }

@@ -75,7 +75,7 @@ OPERATORS: dict[str, OperatorEntry] = {
     ),
     "soft_knee": OperatorEntry(make=SoftKnee, usual=(SoftKnee(),), weight=0.2),
     "local_knee": OperatorEntry(make=LocalKnee, usual=(LocalKnee(),), weight=0.4),
-    "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=3.0),
+    "camera": OperatorEntry(make=Camera, usual=(Camera(),), weight=5.0),
 }
 USUAL_SHARE = 0.4
 
