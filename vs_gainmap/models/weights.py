@@ -38,7 +38,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="867503148bba21b0e250716ee6cbfcd2ebb931d00983f78c2abd245f7eedfe1c",
+        sha256="7d07fe0a4282fd5207fa77388ae69d14aefd0c3ddc56048bf665aa2c82e48505",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
     ),
     "fast": WeightsEntry(

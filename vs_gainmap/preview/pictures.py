@@ -86,10 +86,8 @@ def ultra_hdr(sdr: Rgb, pq: NDArray[np.float32], *, sdr_white: float, eotf: Eotf
     before = luminance(SDR_EOTFS[eotf](signal), "bt709")
     nits = pq_eotf(torch.from_numpy(np.ascontiguousarray(pq, dtype=np.float32)))
     after = luminance(nits, "bt2020") / sdr_white
-    log_gain = torch.log2((after + _DARK) / (before + _DARK))
-    preset = GainMapPreset(
-        sdr_white=sdr_white, peak=max(2.0 ** float(log_gain.max()), 1.01), eotf=eotf
-    )
+    preset = GainMapPreset(sdr_white=sdr_white, peak=10_000 / sdr_white, eotf=eotf)
+    log_gain = torch.log2((after + _DARK) / (before + _DARK)).clamp(max=preset.max_log_gain)
     predicted = PredictedPhoto(
         picture=Picture(signal=sdr, profile=profile_from_h273(_BT709, _SRGB)),
         log_gain=log_gain.movedim(0, -1).contiguous().numpy(),
