@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from vs_gainmap.color.transfer import Eotf
 from vs_gainmap.gainmap import PRESETS, GainMapMetadata
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import save_weights
@@ -129,7 +131,7 @@ MOTION_XMP = (
 )
 
 
-def write_weights(path: Path, *, preset: str = "real-world") -> Path:
+def write_weights(path: Path, *, preset: str = "real-world", eotf: Eotf = "gamma22") -> Path:
     """Write a small random network whose map varies smoothly and lies well within 0..1."""
     torch.manual_seed(5)
     model = GMNet(8, 1, 1)
@@ -138,7 +140,7 @@ def write_weights(path: Path, *, preset: str = "real-world") -> Path:
             parameter.mul_(6)
         model.sq_qmax.conv[-1].bias.fill_(0.7)
         model.conv_last.bias.fill_(0.5)
-    save_weights(model, PRESETS[preset], path)
+    save_weights(model, replace(PRESETS[preset], eotf=eotf), path)
     return path
 
 

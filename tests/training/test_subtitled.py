@@ -76,5 +76,5 @@ def test_the_bundled_fast_model_keeps_subtitles_at_sdr_white() -> None:
     with torch.inference_mode():
         rows = [row for row, *_ in measure(items, methods, PRESET, scorer)]
     means = summary(rows, by=lambda row: row.method)["fast"]
-    assert means["title_error"] < 22
-    assert abs(means["title_bias"]) < 20
+    assert means["title_error"] < 26
+    assert abs(means["title_bias"]) < 24

@@ -59,8 +59,10 @@ class Conversion:
             name, chosen = draw_operator(rng)
         else:
             name, chosen = operator, OPERATORS[operator].draw(rng)
-        of_player = isinstance(chosen, Libplacebo)
-        encoding = chosen.draw_encoding(rng) if of_player else Encoding.draw(rng)
+        if isinstance(chosen, Libplacebo):
+            encoding = chosen.draw_encoding(rng)
+        else:
+            encoding = Encoding.draw(rng)
         return cls(
             name=name,
             operator=chosen,
