@@ -22,7 +22,7 @@ from vs_gainmap.cli.options import (
 )
 from vs_gainmap.cli.profile import add_profile_option
 from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
-from vs_gainmap.cli.values import content_light, devices, length, positive_int, seconds
+from vs_gainmap.cli.values import content_light, devices, length, positive_int, seconds, share
 from vs_gainmap.errors import printable
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--chunk-seconds", type=length, default=15.0, metavar="S",
         help="about how long a chunk is, from key frame to key frame; each is coded by itself (15)",
     )  # fmt: skip
-    many = parser.add_argument_group("many cores and devices")
+    many = parser.add_argument_group("many cores, devices and machines")
     many.add_argument(
         "--workers", type=positive_int, default=1, metavar="N",
         help="processes that make chunks at the same time; for many cores and small pictures (1)",
@@ -83,6 +83,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--devices", type=devices, default=(), metavar="D,D",
         help="a worker on each, such as cuda:0,cuda:1",
     )  # fmt: skip
+    many.add_argument(
+        "--ray", metavar="ADDRESS", help="make the chunks on a Ray cluster: auto, or HOST:6379"
+    )
+    many.add_argument(
+        "--task-cpus", type=share, default=4.0, metavar="N", help="cores for a chunk there (4)"
+    )
+    many.add_argument(
+        "--task-gpus", type=share, default=0.0, metavar="N", help="GPUs for a chunk there (0)"
+    )
     parser.add_argument("--no-audio", dest="audio", action="store_false", help="leave audio out")
     parser.add_argument(
         "--audio-codec", choices=("copy", "flac"), default="copy",
@@ -117,6 +126,7 @@ def _convert_file(args: argparse.Namespace) -> int:
     from vs_gainmap.preview.stats import stats_of, write_stats
     from vs_gainmap.video import Selection, convert
     from vs_gainmap.video.encode import EncodeOptions
+    from vs_gainmap.video.ray_workers import Cluster
     from vs_gainmap.video.work_folder import Resume
 
     if args.stats is not None:
@@ -129,6 +139,9 @@ def _convert_file(args: argparse.Namespace) -> int:
     measured = light is None or args.stats is not None
     graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
     selection = Selection(start=args.start, end=args.end, frames=args.frames)
+    cluster = None
+    if args.ray is not None:
+        cluster = Cluster(address=args.ray, cpus=args.task_cpus, gpus=args.task_gpus)
     options = EncodeOptions(
         encoder=args.encoder,
         crf=args.crf,
@@ -141,6 +154,7 @@ def _convert_file(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         workers=args.workers,
         devices=args.devices,
+        cluster=cluster,
     )
     if args.dry_run:
         for name, value in dry_run(args, graph, selection, options):

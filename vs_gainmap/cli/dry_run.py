@@ -75,6 +75,8 @@ def dry_run(
 
     own = options.copy()
     own["progress"] = update
+    # A few frames are one chunk, and made here.
+    own["cluster"] = None
     frames = min(count, TRIAL_FRAMES)
     start = index.seconds(first + (count - frames) // 2) - index.seconds(0)
     with tempfile.TemporaryDirectory() as folder:

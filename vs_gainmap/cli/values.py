@@ -41,6 +41,17 @@ def devices(text: str) -> tuple[str, ...]:
     return names
 
 
+def share(text: str) -> float:
+    """Read a number of cores or GPUs, which may be a part of one; 0 is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return value
+
+
 def positive_int(text: str) -> int:
     """Read a whole number of at least one."""
     if not text.isdecimal() or int(text) < 1:

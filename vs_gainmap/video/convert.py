@@ -16,6 +16,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.video.chunks import CHUNK_SECONDS, plan_runs
 from vs_gainmap.video.encode import Encoded, EncodeOptions, check_target, encode
 from vs_gainmap.video.index import VideoIndex, scan
+from vs_gainmap.video.inputs import file_identity, sample_digest
 from vs_gainmap.video.source import VideoReader
 from vs_gainmap.video.streams import Span
 
@@ -70,13 +71,17 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileClip:
-    """Frames of a file through a graph of filters."""
+    """Frames of a file through a graph of filters.
+
+    `sample` is a digest of the file, by which other machines know it; "" on this one.
+    """
 
     index: VideoIndex
     first: int
     count: int
     assume_progressive: bool
     graph: Graph
+    sample: str = ""
 
     @contextmanager
     def open(self) -> Iterator[vs.VideoNode]:
@@ -86,10 +91,15 @@ class FileClip:
             MediaError: the file can't be read, or the graph changes how many frames there are.
             vs.Error: a filter failed.
         """
+        index = self.index
+        if self.sample:
+            self.check()
+            # The same file has another inode on another machine.
+            index = replace(index, identity=file_identity(index.path))
         with (
             VideoReader(
-                self.index.path,
-                index=self.index,
+                index.path,
+                index=index,
                 first=self.first,
                 count=self.count,
                 assume_progressive=self.assume_progressive,
@@ -114,6 +124,25 @@ class FileClip:
         if move is None:
             raise MediaError("convert: the graph has no on_device(), so devices can't be given")
         return replace(self, graph=move(device))
+
+    def portable(self) -> FileClip:
+        """Return the same for other machines that can read the file.
+
+        Raises:
+            MediaError: it can't be read here.
+        """
+        path = self.index.path.absolute()
+        index = replace(self.index, path=path)
+        return replace(self, index=index, sample=sample_digest(path))
+
+    def check(self) -> None:
+        """Refuse a machine where there is another file by this name, or none.
+
+        Raises:
+            MediaError: so it is.
+        """
+        if sample_digest(self.index.path) != self.sample:
+            raise MediaError(f"{self.index.path}: is another file here")
 
 
 def convert(

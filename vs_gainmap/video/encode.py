@@ -37,6 +37,7 @@ from vs_gainmap.video.index import VideoIndex, check_unchanged, open_indexed, sc
 from vs_gainmap.video.jobs import ClipSource, Job, Progress, Tally, encode_here
 from vs_gainmap.video.mux import VideoTrack, check_header, mux
 from vs_gainmap.video.pixels import context_color
+from vs_gainmap.video.ray_workers import Cluster, encode_on_ray
 from vs_gainmap.video.streams import Plan, Span, plan_streams
 from vs_gainmap.video.timestamps import FrameTimes
 from vs_gainmap.video.work_folder import Resume, kept_folder, temporary_folder
@@ -84,6 +85,7 @@ class EncodeOptions(TypedDict, total=False):
     resume: Resume | None
     workers: int
     devices: Sequence[str]
+    cluster: Cluster | None
 
 
 def encode(
@@ -105,6 +107,7 @@ def encode(
     resume: Resume | None = None,
     workers: int = 1,
     devices: Sequence[str] = (),
+    cluster: Cluster | None = None,
     index: VideoIndex | None = None,
     span: Span | None = None,
     runs: Sequence[Run] = (),
@@ -140,6 +143,7 @@ def encode(
         workers: processes that encode at the same time, a chunk each; 1 is this one.
         devices: where the workers' networks run, in turn, such as ``("cuda:0", "cuda:1")``; there
             are at least as many workers.
+        cluster: encode the chunks on a Ray cluster.
         index: of the source, by `scan`; None makes it.
         span: the part of the source that the clip is, if not all of it; its times become 0
             and on.
@@ -221,7 +225,12 @@ def encode(
             folder = stack.enter_context(kept_folder(target, runs, identity, resume))
         job = Job(settings=settings, stream=encoding.stream, runs=folder.runs, key=folder.key)
         tally, workers = Tally(folder, step), max(workers, len(devices))
-        if workers > 1 and maker is not None and len(folder.missing) > 1:
+        if cluster is not None and maker is not None and folder.missing:
+            job = replace(job, settings=encoding.portable_settings())
+            del encoding, clip
+            clips.close()
+            encode_on_ray(Order(job=job, source=maker.portable()), folder, tally, cluster)
+        elif workers > 1 and maker is not None and len(folder.missing) > 1:
             del encoding, clip
             clips.close()
             order = Order(job=job, source=maker)
@@ -245,7 +254,7 @@ def encode(
     notes = plan.notes if plan else ()
     if whole:
         notes += (f"encoder parameter {whole[0]} is for the whole film; it was not cut in chunks",)
-    if workers > 1 and maker is None:
+    if (workers > 1 or cluster) and maker is None:
         notes += ("a clip of this process can't go to workers; it was encoded in one",)
     if track.captions and row.codec not in ("hevc", "av1"):
         notes += (f"closed captions can't be stored in {row.codec}; they are left out",)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from vs_gainmap.video.encoders import (
     Encoder,
     Params,
     codec_options,
+    format_params,
+    parse_params,
     pix_fmt_for,
     preferred_format,
 )
@@ -43,6 +45,8 @@ _REFUSED = re.compile(
 )
 # AV_LOG_QUIET, and a level of our own: that of warnings, but for no one else.
 _QUIET, _WARNINGS = -8, av.logging.WARNING + 1
+# In x265's message about itself.
+_FRAME_THREADS = re.compile(rb"frame-threads=(\d+)")
 _NO_GPU = re.compile(r"cannot load|no capable devices|driver|unsupported device", re.IGNORECASE)
 _THREADS = Path("/proc/self/task")
 
@@ -155,6 +159,20 @@ class EncodingPass:
             container.start_encoding()
         container.close()
         return context, buffer.getvalue()
+
+    def portable_settings(self) -> EncoderSettings:
+        """Return settings that make the same stream on a machine with another number of cores.
+
+        x265 chooses its frame threads by the cores, and other pictures come of that.
+        """
+        threads = _FRAME_THREADS.search(self._context.extradata or b"")
+        name = self.settings.encoder.params
+        if threads is None or name is None:
+            return self.settings
+        params = parse_params(self.settings.options.get(name))
+        params["frame-threads"] = threads[1].decode()
+        options = {**self.settings.options, name: format_params(params)}
+        return replace(self.settings, options=options)
 
     def _digest(self) -> str:
         data = self._context.extradata or b""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -29,6 +31,10 @@ _DOVI_TRANSFERS = {1: 16, 2: None, 4: 18, 6: 16}
 _HDR_SIDE_DATA = {"mastering_display_metadata", "content_light_level"}
 # AVFMT_NOTIMESTAMPS: a raw stream.
 _NO_TIMESTAMPS = 0x80
+
+
+# How a file is told from another without reading all of it.
+_PIECES, _PIECE = 64, 4096
 
 
 @contextmanager
@@ -63,6 +69,27 @@ def file_identity(path: Path) -> FileIdentity:
     """Return device, inode, size and time of change (ns) of a file."""
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def sample_digest(path: Path) -> str:
+    """Return a digest of a file's size and of pieces from all over it.
+
+    Another film has another one, on any machine; a change of single bytes is not always seen.
+
+    Raises:
+        MediaError: it can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            digest.update(str(size).encode())
+            for n in range(_PIECES):
+                file.seek(max(size - _PIECE, 0) * n // (_PIECES - 1))
+                digest.update(file.read(_PIECE))
+    except OSError as error:
+        raise MediaError(f"{path}: can't be read: {error.strerror}") from error
+    return digest.hexdigest()
 
 
 def changed_error(path: Path) -> MediaError:

@@ -38,6 +38,16 @@ class ClipSource(Protocol):
             MediaError: it has none that can be moved.
         """
 
+    def portable(self) -> ClipSource:
+        """Return the same for other machines, where `check` and `open` know it again."""
+
+    def check(self) -> None:
+        """Refuse a machine on which what the clip is made of is missing, or something else.
+
+        Raises:
+            MediaError: it is.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

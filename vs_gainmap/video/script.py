@@ -6,12 +6,13 @@ import runpy
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.video.inputs import sample_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class Script:
     path: str | Path
     output: int = 0
     arguments: Mapping[str, str] = field(default_factory=dict)
+    sample: str = ""
 
     @contextmanager
     def open(self) -> Iterator[vs.VideoNode]:
@@ -35,6 +37,8 @@ class Script:
         Raises:
             MediaError: see `run_script`.
         """
+        if self.sample:
+            self.check()
         yield run_script(Path(self.path), self.output, self.arguments)
 
     def on_device(self, device: str) -> Script:
@@ -44,6 +48,20 @@ class Script:
             MediaError: always.
         """
         raise MediaError(f"{self.path}: a script can't be moved to {device}; say it in the script")
+
+    def portable(self) -> Script:
+        """Return the same for other machines that can read the script, and what it reads."""
+        path = Path(self.path).absolute()
+        return replace(self, path=path, sample=sample_digest(path))
+
+    def check(self) -> None:
+        """Refuse a machine where there is another script by this name, or none.
+
+        Raises:
+            MediaError: so it is.
+        """
+        if sample_digest(Path(self.path)) != self.sample:
+            raise MediaError(f"{self.path}: is another script here")
 
 
 def run_script(
