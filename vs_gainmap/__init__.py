@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from vs_gainmap.filters.sdr_to_hdr10 import sdr_to_hdr10
     from vs_gainmap.gainmap import GainMapPreset
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
-    from vs_gainmap.video import Script, encode, open_clip
+    from vs_gainmap.video.encode import encode
+    from vs_gainmap.video.random_access import open_clip
+    from vs_gainmap.video.script import Script
 
 __version__: str
 

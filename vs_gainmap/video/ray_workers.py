@@ -19,8 +19,8 @@ from typing import Any
 import av
 import vapoursynth as vs
 
-from vs_gainmap import extras
 from vs_gainmap.errors import GainMapError, MediaError
+from vs_gainmap.extras import load
 from vs_gainmap.files import durable
 from vs_gainmap.filters.memory import bound_freed
 from vs_gainmap.video.chunk_file import Chunk
@@ -64,7 +64,7 @@ def encode_on_ray(order: Order, folder: WorkFolder, tally: Tally, cluster: Clust
         vs.Error: a filter failed.
         OSError: a file can't be written.
     """
-    ray = extras.load("ray", "Ray", extra="ray", purpose="conversions on a cluster")
+    ray = load("ray", "Ray", extra="ray", purpose="conversions on a cluster")
     with ExitStack() as stack:
         if not ray.is_initialized():
             try:
