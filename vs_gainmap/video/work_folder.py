@@ -151,17 +151,12 @@ def kept_folder(
     """
     path, key = work_folder_of(target), key_of(dict(identity), runs)
     with _disk_errors(target, path), _locked(path):
-        try:
-            _prepare(path, runs, identity, restart=resume.restart)
-            found = _find_chunks(path, runs, key)
-            folder = WorkFolder(path=path, runs=tuple(runs), key=key, found=found)
-            if resume.begun is not None:
-                resume.begun(folder)
-            yield folder
-        except BaseException:
-            if not count_chunks(path):
-                _remove(path)
-            raise
+        _prepare(path, runs, identity, restart=resume.restart)
+        found = _find_chunks(path, runs, key)
+        folder = WorkFolder(path=path, runs=tuple(runs), key=key, found=found)
+        if resume.begun is not None:
+            resume.begun(folder)
+        yield folder
         _remove(path)
 
 
@@ -193,26 +188,33 @@ def _disk_errors(target: Path, folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock, which the system gives back however the process ends.
 
+    An error removes the folder where no chunk is finished.
+
     Raises:
         MediaError: another run holds it, or the folder is none of ours.
     """
     lock = FileLock(folder / _LOCK)
-    while True:
-        _make(folder)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise MediaError(f"{folder}: {_owner(folder)} works on it; wait for it") from None
-        except FileNotFoundError:
-            continue
-        if (folder / _LOCK).exists():
-            break
-        # In between, another run has finished and removed it.
-        lock.release()
     try:
+        while True:
+            _make(folder)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise MediaError(f"{folder}: {_owner(folder)} works on it; wait for it") from None
+            except FileNotFoundError:
+                continue
+            if (folder / _LOCK).exists():
+                break
+            # In between, another run has finished and removed it.
+            lock.release()
         with durable(folder / _OWNER) as file:
             file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
+    except BaseException:
+        # Whenever it comes, Ctrl-C before the first chunk leaves nothing.
+        if lock.is_locked and folder.is_dir() and not count_chunks(folder):
+            _remove(folder)
+        raise
     finally:
         lock.release()
         with suppress(OSError):
