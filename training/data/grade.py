@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.encodings import log_uniform
 from vs_gainmap.color.primaries import luminance
 from vs_gainmap.color.transfer import pq_eotf, pq_inverse_eotf
 
@@ -116,7 +117,7 @@ class Grade:
             contrast=rng.uniform(1.1, 1.8),
             saturation=rng.uniform(0.7, 1.6) if rng.random() > 0.03 else 0.0,
             balance=(math.exp(warmth), math.exp(tint), math.exp(-warmth)),
-            knee_nits=math.exp(rng.uniform(math.log(300), math.log(1500))),
+            knee_nits=log_uniform(rng, 300, 1500),
             black_nits=max(rng.normal(0.0, 0.02), -0.02) if rng.random() < 0.5 else 0.0,
             hard=bool(rng.random() < 0.25),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,13 @@ _GREEN = f"Y@ R@ {0.2627 * 1.4746 / 0.678!r} * - B@ {0.0593 * 1.8814 / 0.678!r} 
 # pictures of a title decide.
 BLACK_NITS = 0.5
 _BLACK_CODE = _CODES * float(pq_inverse_eotf(torch.tensor(BLACK_NITS)))
-# Light of every code, cd/m2.
-_NITS: list[float] = pq_eotf(torch.arange(_CODES + 1, dtype=torch.float64) / _CODES).tolist()
+
+
+@cache
+def _nits() -> list[float]:
+    """Return the light of every code, cd/m2."""
+    signal = torch.arange(_CODES + 1, dtype=torch.float64) / _CODES
+    return [float(nits) for nits in pq_eotf(signal)]
 
 
 def measure(
@@ -98,7 +104,8 @@ def attach_light_levels(
     brightest = vs.core.akarin.Expr(
         planes, f"{_SPLIT} {_RED} {_GREEN} max {_BLUE} max", format=vs.GRAY16
     )
-    light = brightest.std.Lut(lutf=_NITS, floatout=True).std.PlaneStats()
+    nits = _nits()
+    light = brightest.std.Lut(lutf=nits, floatout=True).std.PlaneStats()
     sources = [brightest, light]
     names = [props.FRAME_MAX_NITS, props.FRAME_AVERAGE_NITS, props.FRAME_ACTIVE_AREA]
     if hdr10plus:
@@ -118,7 +125,7 @@ def attach_light_levels(
         top = float(str(f[2].props["PlaneStatsMax"]))
         if percentile < 100:
             place = math.ceil(signal.size * percentile / 100) - 1
-            top = _NITS[int(np.partition(signal, place, axis=None)[place])]
+            top = nits[int(np.partition(signal, place, axis=None)[place])]
         out.props[props.FRAME_MAX_NITS] = top
         out.props[props.FRAME_AVERAGE_NITS] = float(str(f[2].props["PlaneStatsAverage"]))
         out.props[props.FRAME_ACTIVE_AREA] = list(active_area(signal, _BLACK_CODE))
@@ -126,7 +133,7 @@ def attach_light_levels(
             counts = np.bincount(np.asarray(f[3][0]).reshape(-1), minlength=BINS)
             out.props[props.FRAME_LIGHT_HISTOGRAM] = counts.astype("<u4").tobytes()
             tops = [int(str(channel.props["PlaneStatsMax"])) for channel in f[4:]]
-            out.props[props.FRAME_MAX_RGB_NITS] = [_NITS[code] for code in tops]
+            out.props[props.FRAME_MAX_RGB_NITS] = [nits[code] for code in tops]
         return out
 
     noted = blank.std.ModifyFrame([blank, *sources], note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.data.encodings import log_uniform
 from training.data.operators.base import Light, Spread, draw_spread, spread
 from vs_gainmap.color.primaries import luminance
 
@@ -138,7 +138,7 @@ class Camera:
             grey_nits=26.0,
             grey=26.0 / 203.0 * 2 ** -float(np.clip(rng.normal(0.3, 0.25), 0.0, 1.0)),
             contrast=rng.uniform(0.8, 1.05),
-            white=math.exp(rng.uniform(math.log(4.0), math.log(20.0))),
+            white=log_uniform(rng, 4.0, 20.0),
             saturation=rng.uniform(0.85, 1.2),
             over=draw_spread(rng),
         )
