@@ -134,7 +134,7 @@ def test_ctrl_c_leaves_the_old_file_and_nothing_else(
         finally:
             # Leaving the block waits for it, however long.
             process.kill()
-    assert process.returncode == 130, err
+    assert process.returncode in (130, -signal.SIGINT), err
     assert err.strip().endswith("vs-gainmap: interrupted; nothing was written")
     assert target.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [target]

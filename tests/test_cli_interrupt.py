@@ -36,7 +36,8 @@ def test_ctrl_c_while_libraries_load(library: str, tmp_path: Path) -> None:
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == 130, err
+    # The second where Python notes it in code that an import compiles; a shell shows 130, too.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert err == "vs-gainmap: interrupted; nothing was written\n"
 
 
