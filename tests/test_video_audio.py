@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.media import X264, Media, ffmpeg
+from tests.media import X264, Media, ffmpeg, packets
 from tests.test_video_convert import run
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import Selection
@@ -65,6 +65,41 @@ def test_what_no_copy_is_possible_for_has_ways_named(
 ) -> None:
     with pytest.raises(MediaError, match=rf"\({codec}\) can't be stored in \.{suffix}; {ways}"):
         run(_make(codec, tmp_path), tmp_path / f"out.{suffix}")
+
+
+@pytest.mark.parametrize("channels", [2, 6])
+def test_channels_without_places_get_the_usual_ones_in_mp4(channels: int, tmp_path: Path) -> None:
+    """Matroska does not say where the channels of PCM are, and MP4 must when it is finished."""
+    source = _with_channels(channels, tmp_path)
+    run(source, tmp_path / "out.mp4")
+    before, after = packets(source)[1], packets(tmp_path / "out.mp4")[1]
+    assert [digest for _, digest in after] == [digest for _, digest in before]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        layout = container.streams.audio[0].codec_context.layout.name
+    assert layout == {2: "stereo", 6: "5.1"}[channels]
+
+
+def test_channels_that_mp4_has_no_places_for_are_refused_before_the_encode(tmp_path: Path) -> None:
+    source = _with_channels(9, tmp_path)
+    with pytest.raises(MediaError, match=r"\(pcm_s24le\) can't be stored in \.mp4; write \.mov or"):
+        run(source, tmp_path / "out.mp4")
+    with pytest.raises(MediaError, match=r"stored as FLAC in \.mkv; leave out .*\(audio_codec=\)$"):
+        run(source, tmp_path / "out.mkv", audio_codec="flac")
+    downmix = tmp_path / "in.mov"
+    video = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.2")
+    audio = ("-f", "lavfi", "-i", "anoisesrc=d=0.2,aformat=channel_layouts=downmix")
+    ffmpeg(*video, *audio, *X264, "-c:a", "pcm_s16le", downmix)
+    with pytest.raises(MediaError, match=r"\(pcm_s16le\) can't be stored in \.mp4; write \.mov or"):
+        run(downmix, tmp_path / "out.mp4")
+
+
+def _with_channels(channels: int, folder: Path) -> Path:
+    path = folder / "in.mkv"
+    video = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.2")
+    tones = "|".join(f"sin({n})" for n in range(channels))
+    audio = ("-f", "lavfi", "-i", f"aevalsrc={tones}:d=0.2")
+    ffmpeg(*video, *audio, *X264, "-c:a", "pcm_s24le", path)
+    return path
 
 
 def test_a_part_has_its_own_sound(tmp_path: Path) -> None:

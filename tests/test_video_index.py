@@ -21,7 +21,7 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.mark.parametrize(
     ("codec", "suffix"),
-    [("libx264", "h264"), ("libx265", "hevc"), ("mpeg2video", "m2v")],
+    [("libx264", "h264"), ("libx265", "hevc"), ("mpeg2video", "m2v"), ("vc2", "drc")],
 )
 @pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "50"])
 def test_raw_streams_have_the_rate_of_their_headers(
@@ -30,7 +30,8 @@ def test_raw_streams_have_the_rate_of_their_headers(
     path = tmp_path / f"raw.{suffix}"
     quiet = ("-x265-params", "log-level=none") if codec == "libx265" else ()
     source = ("-f", "lavfi", "-i", f"testsrc2=s=96x64:r={rate}")
-    ffmpeg(*source, "-frames:v", "12", "-c:v", codec, "-bf", "2", *quiet, path)
+    b_frames = () if codec == "vc2" else ("-bf", "2")
+    ffmpeg(*source, "-frames:v", "12", "-c:v", codec, *b_frames, *quiet, path)
     index = scan(path)
     assert index.average_rate == Fraction(rate)
     assert index.times()[-1] == 12 / Fraction(rate)

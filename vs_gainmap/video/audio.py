@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Literal
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.containers import Container
+from vs_gainmap.video.containers import CONTAINERS, Container
 from vs_gainmap.video.timestamps import exact
 
 AudioCodec = Literal["copy", "flac"]
 AUDIO_CODECS: tuple[AudioCodec, ...] = ("copy", "flac")
 # Times of frames that are off by less than this are a container's rounding.
 _TOLERANCE = Fraction(1, 20)
+# A multiple of all sizes that samples of PCM have.
+_SAMPLE_BYTES = 24
 
 
 class Recoder:
@@ -96,3 +99,35 @@ def takes_flac(stream: AudioStream, container: Container) -> bool:
     except (av.FFmpegError, ValueError):
         return False
     return True
+
+
+def flac_containers(stream: AudioStream, suffixes: Iterable[str]) -> list[str]:
+    """Return those of some outputs that can hold an audio stream as FLAC."""
+    return [suffix for suffix in suffixes if takes_flac(stream, CONTAINERS[suffix])]
+
+
+def name_channels(stream: Stream) -> None:
+    """Give PCM whose channels have no places those that are usual, as MP4 demands.
+
+    Raises:
+        ValueError: there are none for so many channels.
+    """
+    context = _pcm(stream)
+    if context is not None and any(channel.name == "NONE" for channel in context.layout.channels):
+        context.layout = f"{context.layout.nb_channels}c"
+
+
+def silence(stream: Stream) -> Iterator[Packet[Any]]:
+    """Yield a packet for a stream of an output that is PCM, to try what a file of it needs."""
+    context = _pcm(stream)
+    if context is not None:
+        packet: Packet[Any] = Packet(bytes(_SAMPLE_BYTES * context.layout.nb_channels))
+        packet.stream, packet.pts, packet.dts = stream, 0, 0
+        yield packet
+
+
+def _pcm(stream: Stream) -> AudioCodecContext | None:
+    context = stream.codec_context
+    if isinstance(context, AudioCodecContext) and context.name.startswith("pcm_"):
+        return context
+    return None

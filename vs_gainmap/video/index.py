@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.inputs import (
@@ -169,14 +171,12 @@ def scan(path: Path) -> VideoIndex:
         # AVI has no presentation times, and FFmpeg's guesses fit no stream that reorders.
         reorders = context.name in ("h264", "hevc") or context.has_b_frames
         guessed = raw or (container.format.name == "avi" and reorders)
-        vp8 = context.name.startswith(("vp8", "libvpx-vp8"))
         try:
             for packet in one_picture_each(container.demux(), stream):
                 clock.follow(packet)
                 if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                     continue
-                if vp8 and not memoryview(packet)[0] & 0x10:
-                    # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
+                if not _is_shown(packet, context.name):
                     continue
                 if guessed:
                     packet.pts = None
@@ -217,6 +217,15 @@ def scan(path: Path) -> VideoIndex:
             color=color,
             identity=identity,
         )
+
+
+def _is_shown(packet: Packet[Any], codec: str) -> bool:
+    head = bytes(memoryview(packet)[:5])
+    if codec.startswith(("vp8", "libvpx-vp8")):
+        # show_frame (RFC 6386, 9.1): an alternate reference frame is never shown.
+        return bool(head[0] & 0x10)
+    # The end of a sequence has a parse code of its own (SMPTE ST 2042-1, 10.5.2).
+    return codec != "dirac" or head != b"BBCD\x10"
 
 
 def _or(value: int | None, fallback: int) -> int:

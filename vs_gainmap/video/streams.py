@@ -20,7 +20,14 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
-from vs_gainmap.video.audio import AudioCodec, check_audio_codec, takes_flac
+from vs_gainmap.video.audio import (
+    AudioCodec,
+    check_audio_codec,
+    flac_containers,
+    name_channels,
+    silence,
+    takes_flac,
+)
 from vs_gainmap.video.containers import CONTAINERS, Container
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.hdr_metadata.hevc import has_layers
@@ -103,10 +110,11 @@ def plan_streams(
             continue
         if isinstance(stream, AudioStream) and audio_codec != "copy":
             if not takes_flac(stream, container):
+                others = [f".{name}" for name in flac_containers(stream, encoder.containers)]
+                or_write = f", or write {' or '.join(others)}" if others else ""
                 raise MediaError(
                     f"{source.name}: {stream_name(stream)} can't be stored as FLAC in "
-                    f".{container.suffix}; leave out --audio-codec flac (audio_codec=), or write "
-                    ".mkv or .mp4"
+                    f".{container.suffix}; leave out --audio-codec flac (audio_codec=){or_write}"
                 )
             recoded.append(stream.index)
             continue
@@ -156,6 +164,8 @@ def add_stream(
     matrix = display_matrix(stream)
     if matrix is not None and isinstance(added, VideoStream):
         added.set_display_matrix(matrix)
+    if container.format == "mp4":
+        name_channels(added)
     return added
 
 
@@ -324,8 +334,11 @@ def _fits(stream: Stream, container: Container, pictures: Mapping[int, bytes]) -
         return False
     try:
         with av.open(io.BytesIO(), "w", format=container.format) as out:
-            add_stream(out, stream, container, pictures)
+            added = add_stream(out, stream, container, pictures)
             out.start_encoding()
+            # MP4 writes down where channels are when it ends, of tracks that have sound.
+            for packet in silence(added):
+                out.mux_one(packet)
     except (av.FFmpegError, ValueError):
         return False
     return True
@@ -337,7 +350,7 @@ def _ways_for_audio(stream: Stream, container: Container, encoder: Encoder) -> l
     copies = [f".{other.suffix}" for other in others if _fits(stream, other, {})]
     ways = [f"write {' or '.join(copies)}"] if copies else []
     if isinstance(stream, AudioStream):
-        flac = [other.suffix for other in others if takes_flac(stream, other)]
+        flac = flac_containers(stream, encoder.containers)
         option = '--audio-codec flac (audio_codec="flac")'
         if container.suffix in flac:
             ways.append(f"code it anew with {option}")
