@@ -54,6 +54,11 @@ def test_a_name_stays_in_its_line(say: Say) -> None:
     assert say("photo", "convert", "a\nb.jpg", "c.jpg").startswith(r"a\nb.jpg: ")
 
 
+def test_a_name_that_is_too_long(media: Media, say: Say) -> None:
+    name = "x" * 252 + ".mkv"
+    assert say("convert", media.plain, name) == f"{name}: File name too long"
+
+
 def test_files_without_video(tmp_path: Path, say: Say) -> None:
     sound, text = tmp_path / "sound.m4a", tmp_path / "text.srt"
     ffmpeg("-f", "lavfi", "-i", "sine=d=0.2", sound)

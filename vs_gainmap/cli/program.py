@@ -74,8 +74,10 @@ def _is_expected(error: Exception) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message; of a failed callback's traceback, its last line."""
+    """Return the message; of a failed callback's traceback its last line, of a file its name."""
     text = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
     if isinstance(error, vs.Error):
         text = next((line for line in text.splitlines()[::-1] if line.strip()), "")
     return printable(text.strip()) or type(error).__name__

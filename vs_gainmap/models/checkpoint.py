@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ def read_pickle(path: Path) -> Any:
         )
     try:
         # Restricted unpickling: tensors and plain containers, no code.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of pickles that PyTorch did not write, to which an error is the answer or none.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # PyTorch's own message advises to load the pickle without restriction.
         raise WeightsError(
