@@ -38,11 +38,14 @@ def test_hlg_agrees_with_colour_science() -> None:
     np.testing.assert_allclose(transfer.hlg_oetf(RAMP).numpy(), expected, atol=1e-7)
 
 
-CURVES = [
-    (transfer.pq_eotf, transfer.pq_inverse_eotf),
+SDR_CURVES = [
     (transfer.gamma22_eotf, transfer.gamma22_inverse_eotf),
     (transfer.bt1886_eotf, transfer.bt1886_inverse_eotf),
     (transfer.srgb_eotf, transfer.srgb_inverse_eotf),
+]
+CURVES = [
+    *SDR_CURVES,
+    (transfer.pq_eotf, transfer.pq_inverse_eotf),
     (transfer.hlg_inverse_oetf, transfer.hlg_oetf),
 ]
 
@@ -66,7 +69,7 @@ def test_curves_rise_and_stay_finite(curve) -> None:
 @given(st.floats(-2, 2, width=32))
 def test_sdr_curves_are_odd(value: float) -> None:
     x = torch.tensor(value)
-    for curve in (*transfer.SDR_EOTFS.values(), *transfer.SDR_INVERSE_EOTFS.values()):
+    for curve in (curve for pair in SDR_CURVES for curve in pair):
         assert curve(-x).item() == pytest.approx(-curve(x).item(), abs=1e-7)
 
 

@@ -154,20 +154,6 @@ def measure_log_gain(base: Tensor, alternate: Tensor, metadata: GainMapMetadata)
     return torch.log2((alternate + after).clamp(min=tiny) / (base + before).clamp(min=tiny))
 
 
-def encode_gain_map(base: Tensor, alternate: Tensor, metadata: GainMapMetadata) -> Tensor:
-    """Make the map that turns `base` into `alternate` (ISO 21496-1, clause 5.1).
-
-    Args:
-        base: (..., 1 or 3, H, W), linear light, 1.0 = SDR white.
-        alternate: the same shape and unit.
-        metadata: range, gamma and offsets to encode with.
-
-    Returns:
-        (..., 3, H, W), 0..1, clamped where the gain leaves the metadata's range.
-    """
-    return encode_log_gain(measure_log_gain(base, alternate, metadata), metadata)
-
-
 def encode_log_gain(log_gain: Tensor, metadata: GainMapMetadata) -> Tensor:
     """Encode a log gain as a map (ISO 21496-1, clause 5.1).
 

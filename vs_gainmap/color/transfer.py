@@ -101,13 +101,6 @@ def srgb_inverse_eotf(linear: Tensor) -> Tensor:
     )
 
 
-def bt709_oetf(scene: Tensor) -> Tensor:
-    """Encode scene light with the camera curve of ITU-R BT.709-6, item 1.2; odd below zero."""
-    a = scene.abs()
-    high = 1.099 * a.clamp(min=0.018) ** 0.45 - 0.099
-    return scene.sign() * torch.where(a < 0.018, 4.5 * a, high)
-
-
 def bt709_inverse_oetf(signal: Tensor) -> Tensor:
     """Decode the camera curve of ITU-R BT.709-6, item 1.2; odd below zero."""
     a = signal.abs()
@@ -122,11 +115,6 @@ SDR_EOTFS: dict[Eotf, Callable[[Tensor], Tensor]] = {
 }
 # Signal beyond any overshoot of chroma; zimg's tables end here too.
 BRIGHTEST_SIGNAL = 1.5
-SDR_INVERSE_EOTFS: dict[Eotf, Callable[[Tensor], Tensor]] = {
-    "gamma22": gamma22_inverse_eotf,
-    "bt1886": bt1886_inverse_eotf,
-    "srgb": srgb_inverse_eotf,
-}
 
 
 def hlg_oetf(scene: Tensor) -> Tensor:
