@@ -48,7 +48,6 @@ WEIGHTS: dict[str, WeightsEntry] = {
     ),
 }
 
-DEFAULT_WEIGHTS = "video"
 # The set that each name of `model=` stands for.
 MODEL_WEIGHTS = {"gmnet": "video", "fast": "fast"}
 MODEL_KINDS: dict[str, type[Model]] = {"gmnet": GMNet, "fast": GridNet}
