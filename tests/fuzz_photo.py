@@ -47,6 +47,7 @@ from vs_gainmap.photo.read import find_gain_map, read_photo
 from vs_gainmap.photo.render import render_photo
 from vs_gainmap.photo.write import assemble, encode_jpeg, encode_pq, npy_bytes, png_bytes
 from vs_gainmap.preview.stats import FrameStats, read_stats, write_stats
+from vs_gainmap.untrusted import read_toml
 
 DECODE_EVERY = 10
 SLOW_SECONDS = 5.0
@@ -111,6 +112,7 @@ def others(folder: Path) -> dict[str, bytes]:
         **{name: (folder / name).read_bytes() for name in names},
         "metadata.json": json.dumps(fields).encode(),
         "qmax.npy": npy_bytes(2.0),
+        "profile.toml": b"strength = 0.8\nradius = 0x1f\n[convert]\ncrf = 16\npreset = 'slow'\n",
         "picture.png": pq,
     }
 
@@ -189,6 +191,7 @@ def _readers(folder: Path) -> dict[str, Callable[[Path], object]]:
         "linear": read_linear,
         "picture": read_picture,
         "stats": read_stats,
+        "profile": read_toml,
         "metadata": lambda path: render(metadata=path),
         "qmax": lambda path: render(qmax=path),
     }

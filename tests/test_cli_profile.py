@@ -49,6 +49,10 @@ def test_a_conversion_by_a_profile(
         ("strenght = 0.8", 'there is no option --strenght; did you mean "--strength"?'),
         ("strength = 9", "argument --strength: must be 0 to 4, got 9"),
         ("[convrt]\ncrf = 1", "there is no command convrt"),
+        ("strength = " + "[" * 3000, "no TOML: "),
+        ("strength = 0x" + "f" * 5000, "strength must be text, a number, true or false"),
+        ('strength = "\\n\\n"', r"argument --strength: must be a number, got \n\n"),
+        ("profile = 'other.toml'", "it can't name another profile"),
         ("strength = 2020-01-01", "strength must be text, a number, true or false"),
     ],
 )
@@ -63,3 +67,11 @@ def test_a_wrong_profile_is_a_usage_error(
     assert end.value.code == 2
     error, _ = capsys.readouterr().err.strip().splitlines()
     assert message in error
+
+
+def test_a_profile_without_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/zero").exists():
+        pytest.skip("no such device there")
+    with pytest.raises(SystemExit):
+        main(["convert", "a.mkv", "b.mkv", "--profile", "/dev/zero"])
+    assert "profile /dev/zero: larger than any such file is" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vs_gainmap.errors import MetadataError
-from vs_gainmap.untrusted import as_choice, as_number, read_json, read_npy_number
+from vs_gainmap.untrusted import as_choice, as_number, read_json, read_npy_number, read_toml
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,31 @@ def test_json(tmp_path: Path, content: bytes) -> None:
         read_json(tmp_path / "a.json")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a",
+        b"\xff\xfea = 1",
+        b"a = " + b"[" * 3000,
+        b"a = " + b"{b=" * 3000,
+        b"a = 1" + b"0" * 5000,
+        b"#" * (2 << 20),
+    ],
+    ids=["word", "no text", "brackets", "braces", "digits", "large"],
+)
+def test_toml(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(MetadataError, match=r"a\.toml") as caught:
+        read_toml(tmp_path / "a.toml")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_mark_of_byte_order_is_no_key(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbfa = 1\r\n")
+    assert read_toml(tmp_path / "a.toml") == {"a": 1}
 
 
 @pytest.mark.parametrize(

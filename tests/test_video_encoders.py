@@ -104,6 +104,7 @@ def test_codec_options() -> None:
         ("x265", {"preset": "p5"}, r"preset of x265 must be one of ultrafast, .* or a number from"),
         ("svtav1", {"preset": "slow"}, "preset of svtav1 must be a number from -2 to 13, got slow"),
         ("prores", {"preset": "slow"}, r"preset \(profile\) of prores must be one of proxy, lt,"),
+        ("x265", {"params": {"crf": "nan"}}, "parameter crf must be finite, got nan"),
         ("x265", {"params": {"Max_CLL": "1,1"}}, "parameter Max_CLL would be overruled; use"),
         ("svtav1", {"params": {"mastering-display": "1"}}, r"use --mastering \(mastering=\)"),
     ],

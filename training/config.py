@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from vs_gainmap.color.transfer import Eotf
 from vs_gainmap.errors import GainMapError, MetadataError
 from vs_gainmap.gainmap import GainMapPreset
+from vs_gainmap.untrusted import read_toml
 
 Schedule = Literal["constant-then-decay", "cosine", "halved"]
 
@@ -315,10 +316,9 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
         ConfigError: the file or an override is malformed, or names an unknown key.
     """
     try:
-        values = tomllib.loads(path.read_text())
-    # ValueError: TOML's own, bytes that are no text, and integers of more digits than Python reads.
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"config: {path} can't be read: {error}") from error
+        values = read_toml(path)
+    except MetadataError as error:
+        raise ConfigError(f"config: {error}") from error
     for override in overrides or []:
         _override(values, override)
     return build(Config, values)

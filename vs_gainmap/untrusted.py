@@ -1,4 +1,4 @@
-"""Values from small files that anyone may have written: JSON, and single numbers in .npy.
+"""Values from small files that anyone may have written: JSON, TOML, and single numbers in .npy.
 
 Each is decoded here, with its range, so that nothing behind has to check again.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,6 +48,22 @@ def parse_json(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise MetadataError(f"{name}: not an object")
     return fields
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises:
+        MetadataError: the file can't be read, is too large, or no TOML.
+    """
+    try:
+        # Some editors begin a text with a mark.
+        return tomllib.loads(read_bytes(path, SMALL_FILE).decode("utf-8-sig"))
+    except MediaError as error:
+        raise MetadataError(str(error)) from error
+    # ValueError: TOML's own, bytes that are no text, and integers of more digits than Python reads.
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(f"{path}: no TOML: {str(error)[:100]}") from error
 
 
 def as_number(value: object, name: str, low: float, high: float) -> float:

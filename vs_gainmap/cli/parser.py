@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, Never
 
-from vs_gainmap.errors import did_you_mean
+from vs_gainmap.errors import did_you_mean, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Never:
         """Print the error and where to read more; exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: error: {printable(message)}\nSee {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from vs_gainmap.errors import OptionError
+from vs_gainmap.errors import MetadataError, OptionError
 
 _FLAG = "--profile"
+# More than any option's number, and fewer digits than Python writes.
+_HUGE = 1 << 64
 COMMANDS = ("convert", "preview", "ffmpeg-args", "still")
 
 
@@ -48,11 +49,13 @@ def with_profile(arguments: Sequence[str]) -> list[str]:
 
 
 def _words(path: Path, command: str) -> list[str]:
+    # Help is to be quick.
+    from vs_gainmap.untrusted import read_toml
+
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(f"profile {path}: {reason}") from error
+        options = read_toml(path)
+    except MetadataError as error:
+        raise OptionError(f"profile {error}") from error
     tables = {name: table for name, table in options.items() if isinstance(table, dict)}
     unknown = tables.keys() - set(COMMANDS)
     if unknown:
@@ -61,10 +64,12 @@ def _words(path: Path, command: str) -> list[str]:
     words: list[str] = []
     for key, value in {**plain, **tables.get(command, {})}.items():
         flag = f"--{key.replace('_', '-')}"
+        if flag == _FLAG:
+            raise OptionError(f"profile {path}: it can't name another profile")
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, bool):
                 words += [flag] if each else []
-            elif isinstance(each, str | int | float):
+            elif isinstance(each, str | float) or (isinstance(each, int) and abs(each) < _HUGE):
                 words.append(f"{flag}={each}")
             else:
                 raise OptionError(f"profile {path}: {key} must be text, a number, true or false")

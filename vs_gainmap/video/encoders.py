@@ -226,8 +226,8 @@ def check_settings(
     """Refuse settings that an encoder doesn't have.
 
     Raises:
-        MediaError: quality out of range, an unknown preset, or a raw parameter for metadata
-            that we write.
+        MediaError: quality out of range, an unknown preset, a raw parameter that is no number, or
+            one for metadata that we write.
     """
     if crf is not None and encoder.crf_range is None:
         raise MediaError(f"encoder {encoder.name} has no crf setting")
@@ -245,7 +245,10 @@ def check_settings(
         wanted = " or ".join(choices)
         near = did_you_mean(preset, encoder.presets)
         raise MediaError(f"{what} of {encoder.name} must be {wanted}, got {preset}{near}")
-    for key in params or {}:
+    for key, value in (params or {}).items():
+        if value.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            # x265 takes them for numbers.
+            raise MediaError(f"encoder parameter {key} must be finite, got {value}")
         ours = _OURS.get(key.lower().replace("_", "-"))
         if ours is not None:
             raise MediaError(f"encoder parameter {key} would be overruled; use {ours}")
