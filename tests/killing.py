@@ -1,8 +1,8 @@
 """Kill a conversion at random moments and run it again: `python -m tests.killing --kills 50`.
 
 Each time: a new conversion of 20 chunks, SIGKILL to its process at a random moment, the same
-conversion again. The file must be that of an undisturbed run, and no chunk that was finished may
-be made again.
+conversion again. The file must be that of an undisturbed run, no chunk that was finished may be
+made again, and no more chunks than there are workers may have been half done.
 """
 
 from __future__ import annotations
@@ -20,18 +20,32 @@ from typing import NamedTuple
 
 from tests.films import digest, plain, run
 from tests.media import X264, ffmpeg
-from vs_gainmap.video.work_folder import Resume, WorkFolder, work_folder_of
+from vs_gainmap.files import PARTIAL
+from vs_gainmap.video.work_folder import Resume, WorkFolder, count_chunks, work_folder_of
 
 CHUNKS = 20
+# Seconds in which the process that is to be killed must get so far.
+_PATIENCE = 120
+# About how long one takes.
+_CHUNK_SECONDS = 0.2
+
+
+class Moment(NamedTuple):
+    """When a conversion is killed: so many seconds after so many chunks are finished."""
+
+    chunks: int
+    seconds: float
 
 
 class Outcome(NamedTuple):
-    """How many chunks were finished at the kill, and how many of these were made again.
+    """How many chunks were finished and half done at the kill, and how many are lost.
 
-    `same` is whether the file is that of an undisturbed run.
+    `again` are those that were finished and are made again; `same` is whether the file is that of
+    an undisturbed run.
     """
 
     finished: int
+    half_done: int
     again: int
     same: bool
 
@@ -67,29 +81,34 @@ def wait(child: int) -> int:
 
 
 def kill_and_go_on(
-    source: Path, folder: Path, reference: str, after: float, *, workers: int = 1
+    source: Path, folder: Path, reference: str, moment: Moment, *, workers: int
 ) -> Outcome:
-    """Kill a conversion after so many seconds, and convert again.
+    """Kill a conversion at a moment, and convert again.
 
     Args:
         source: the film.
         folder: an empty one.
         reference: digest of an undisturbed run's file.
-        after: seconds.
+        moment: when.
         workers: of both runs.
     """
     target = folder / "out.mkv"
+    work = work_folder_of(target)
     child = begin(source, target, workers)
-    time.sleep(after)
+    end = time.monotonic() + _PATIENCE
+    while count_chunks(work) < moment.chunks and not target.exists() and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(moment.seconds)
     os.kill(child, signal.SIGKILL)
     wait(child)
-    before = {path.name for path in work_folder_of(target).glob("*.chunk")}
+    before = {path.name for path in work.glob("*.chunk")}
+    half_done = len(list(work.glob(f"*.chunk.*{PARTIAL}")))
     again: set[str] = set()
     if not target.exists():
         if wait(begin(source, target, workers)):
-            return Outcome(len(before), 0, False)
+            return Outcome(len(before), half_done, 0, False)
         again = before - set(target.with_suffix(".found").read_text().split())
-    return Outcome(len(before), len(again), digest(target) == reference)
+    return Outcome(len(before), half_done, len(again), digest(target) == reference)
 
 
 def main() -> None:
@@ -103,28 +122,27 @@ def main() -> None:
         folder = Path(name)
         source, whole = folder / "film.mkv", folder / "whole.mkv"
         make_long_film(source)
-        began = time.monotonic()
         if wait(begin(source, whole, args.workers)):
             sys.exit("the undisturbed run failed")
-        seconds = time.monotonic() - began
         outcomes = []
         for n in range(args.kills):
             work = folder / str(n)
             work.mkdir()
-            after = draw.uniform(0, seconds)
+            moment = Moment(draw.randint(0, CHUNKS), draw.uniform(0, _CHUNK_SECONDS))
             outcomes.append(
-                kill_and_go_on(source, work, digest(whole), after, workers=args.workers)
+                kill_and_go_on(source, work, digest(whole), moment, workers=args.workers)
             )
-            print(f"{n}: killed after {after:.2f} s, {outcomes[-1]}", flush=True)
+            print(f"{n}: {moment}, {outcomes[-1]}", flush=True)
             shutil.rmtree(work)
     same = sum(outcome.same for outcome in outcomes)
     again = sum(outcome.again for outcome in outcomes)
+    half_done = max(outcome.half_done for outcome in outcomes)
     spread = sorted(outcome.finished for outcome in outcomes)
     print(
         f"{same} of {len(outcomes)} files are the same; {again} finished chunks were made again; "
-        f"finished at the kill: {spread}"
+        f"at most {half_done} half done; finished at the kill: {spread}"
     )
-    sys.exit(0 if same == len(outcomes) and not again else 1)
+    sys.exit(0 if same == len(outcomes) and not again and half_done <= args.workers else 1)
 
 
 if __name__ == "__main__":
