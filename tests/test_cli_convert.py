@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests.films import stopped
 from tests.media import Media, ffmpeg, ffprint, frame_times, mediainfo, packets
 from vs_gainmap.cli import main
 from vs_gainmap.cli.interrupt import check, interruptible
@@ -197,3 +198,14 @@ def test_a_dry_run_names_what_is_assumed(
     said = capsys.readouterr().out
     assert re.search(r"^matrix +BT.601, 525 lines \(6\), assumed by size and format$", said, re.M)
     assert re.search(r"^goes along +nothing$", said, re.M)
+
+
+def test_chunks_of_another_run_are_not_said_to_be_kept(
+    film: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.mkv"
+    folder = stopped(film, target)
+    assert _convert(film, target, tiny_weights) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith(f"vs-gainmap: error: {folder}: was begun with ")
+    assert not any("kept in" in line for line in lines)

@@ -162,13 +162,14 @@ def _convert_file(args: argparse.Namespace) -> int:
         return 0
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     started = time.monotonic()
-    before = 0
+    before, work = 0, None
 
     with closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress:
 
         def begun(folder: WorkFolder) -> None:
-            nonlocal before
+            nonlocal before, work
             before = sum(chunk.frames for chunk in folder.found.values())
+            work = folder.path
             progress.resume(folder.path.name, before)
 
         def update(done: int, total: int, size: int) -> None:
@@ -193,7 +194,9 @@ def _convert_file(args: argparse.Namespace) -> int:
                 **options,
             )
         except BaseException:
-            _tell_of_work(args.target)
+            # What another run works on, or what was begun with other options, is not ours.
+            if work is not None:
+                _tell_of_work(work)
             raise
     if args.stats is not None:
         write_stats(args.stats, stats_of(made.film))
@@ -208,11 +211,10 @@ def _convert_file(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_of_work(target: Path) -> None:
+def _tell_of_work(folder: Path) -> None:
     """Say what an error or a signal leaves of a conversion."""
-    from vs_gainmap.video.work_folder import count_chunks, work_folder_of
+    from vs_gainmap.video.work_folder import count_chunks
 
-    folder = work_folder_of(target)
     chunks = count_chunks(folder)
     if not chunks:
         return
