@@ -1,0 +1,141 @@
+"""Where the time of a film goes on many machines, and what length of chunk serves.
+
+    python examples/cluster/simulate.py
+    python examples/cluster/simulate.py --frame 0.9 --disk 100 --plot plot.png
+
+Prints seconds for each length of chunk and number of machines. Machines take chunks from one
+queue; each reads a chunk's input from a disk that all share, then encodes it. One of them reads
+the index before, and makes the finished file afterwards. The plot needs the extra "preview".
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+# Seconds of film of one difficulty; chunks have whole numbers of them.
+PIECE = 5.0
+MACHINES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
+LENGTHS = (5.0, 15.0, 60.0)
+# How often each case is drawn, for means.
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """A film, machines and their disk; each field is an option."""
+
+    hours: float = 2
+    fps: float = 24
+    input: float = 9000  # MB; what is read
+    output: float = 13000  # MB; what is written
+    disk: float = 500  # MB a second, of the disk that all share
+    frame: float = 0.22  # seconds a frame: 1080p, x265's medium, two cores
+    spread: float = 0.4  # of the logarithm of the time of 5 s of film: some is hard to encode
+    start: float = 5  # seconds for a process, its libraries, the network and the first map
+    begin: float = 0.7  # seconds for a chunk's encoder, and the frames around that steady its light
+    index: float = 5.5  # seconds to index the film, beside reading it
+    mux: float = 15  # seconds to join and copy it, beside reading and writing
+
+
+class Parts(NamedTuple):
+    """Seconds until the film is there.
+
+    `slowest` is how much longer the last machine works than the mean of all.
+    """
+
+    index: float
+    start: float
+    input: float
+    begin: float
+    encode: float
+    slowest: float
+    mux: float
+
+
+def simulate(film: Film, machines: int, length: float, seed: int = 0) -> Parts:
+    """Return where the time goes with so many machines and chunks of so many seconds.
+
+    All chunk lengths of one seed are of the same film.
+    """
+    draw = random.Random(seed)
+    pieces = [draw.lognormvariate(0, film.spread) for _ in range(round(film.hours * 3600 / PIECE))]
+    unit = film.hours * 3600 * film.fps * film.frame / sum(pieces)
+    step = max(round(length / PIECE), 1)
+    works = [unit * sum(pieces[n : n + step]) for n in range(0, len(pieces), step)]
+    read = film.input / len(works) / film.disk
+    free, disk, waited = [film.start] * machines, 0.0, 0.0
+    for work in works:
+        now = heapq.heappop(free)
+        disk = max(disk, now) + read
+        waited += disk - now
+        heapq.heappush(free, disk + film.begin + work)
+    busy = [value / machines for value in (waited, len(works) * film.begin, sum(works))]
+    return Parts(
+        film.index + film.input / film.disk,
+        film.start,
+        *busy,
+        slowest=max(free) - film.start - sum(busy),
+        mux=film.mux + 2 * film.output / film.disk,
+    )
+
+
+def mean(film: Film, machines: int, length: float) -> Parts:
+    """Return the mean of some draws."""
+    drawn = [simulate(film, machines, length, seed) for seed in range(ROUNDS)]
+    return Parts(*(sum(values) / ROUNDS for values in zip(*drawn, strict=True)))
+
+
+def plot(film: Film, path: Path) -> None:
+    """Draw times over machines, and where they go with chunks of 15 s."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for length in LENGTHS:
+        times = [sum(mean(film, n, length)) / 60 for n in MACHINES]
+        left.loglog(MACHINES, times, marker=".", label=f"chunks of {length:g} s")
+    alone = sum(mean(film, 1, 15)) / 60
+    left.loglog(
+        MACHINES, [alone / n for n in MACHINES], "k:", label="one machine's time / machines"
+    )
+    left.set(xlabel="machines", ylabel="minutes", title="Until the file is there")
+    left.grid(which="both", alpha=0.3)
+    left.legend(loc="upper right", fontsize="small")
+    parts = [mean(film, n, 15) for n in MACHINES]
+    shares = [[100 * value / sum(row) for value in row] for row in parts]
+    right.stackplot(MACHINES, *zip(*shares, strict=True), labels=Parts._fields)
+    right.set(xscale="log", xlabel="machines", ylabel="%", title="Where it goes, chunks of 15 s")
+    right.set(xlim=(MACHINES[0], MACHINES[-1]), ylim=(0, 100))
+    right.legend(loc="lower left", reverse=True)
+    figure.savefig(path, dpi=80)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print a table, and draw it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--machines", type=int, nargs="+", default=MACHINES)
+    parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS, help="of chunks")
+    parser.add_argument("--plot", type=Path, metavar="PNG")
+    for field in fields(Film):
+        parser.add_argument(f"--{field.name}", type=float, default=field.default)
+    args = parser.parse_args(argv)
+    film = Film(**{field.name: getattr(args, field.name) for field in fields(Film)})
+    print("chunk machines   total", *(f"{name:>8}" for name in Parts._fields))
+    for length in args.lengths:
+        for machines in args.machines:
+            parts = mean(film, machines, length)
+            print(f"{length:5g} {machines:8} {sum(parts):7.0f}", *(f"{v:8.1f}" for v in parts))
+    if args.plot is not None:
+        plot(film, args.plot)
+
+
+if __name__ == "__main__":
+    main()
