@@ -74,16 +74,8 @@ def test_convert_to_hlg(media: Media, tmp_path: Path, tiny_weights: Path) -> Non
         (["none.mp4", "out.mkv"], "none.mp4: no such file"),
         (["IN", "out.avi"], "out.avi: the name must end in one of .mp4, .mov, .mkv, .webm"),
         (["IN", "old.mp4"], "old.mp4: exists already; add --overwrite"),
-        (["IN", "out.mkv", "--encoder", "h264"], "encoder must be one of x265"),
-        (["IN", "out.mkv", "--max-cll", "900"], "--max-cll and --max-fall belong together"),
-        (["IN", "out.mkv", "--mastering", "p3"], "mastering display 'p3'"),
         (["IN", "out.mkv", "--weights", "none.pth"], "no file none.pth"),
-        (["IN", "out.mkv", "--format", "YUV"], "format must be a VapourSynth format"),
         (["IN", "out.mkv", "--start", "60"], "no frame is selected"),
-        (["IN", "out.mkv", "--matrix", "x"], "matrix must be one of"),
-        (["IN", "out.mkv", "--crf", "-1"], "crf of x265 must be from 0 to 51, got -1"),
-        (["IN", "out.mkv", "--preset", "p5"], "preset of x265 must be one of ultrafast"),
-        (["IN", "out.mkv", "--encoder-params", "max-cll=1"], "use --max-cll and --max-fall"),
     ],
 )  # fmt: skip
 def test_errors_are_one_line_and_leave_nothing(
@@ -106,6 +98,43 @@ def test_errors_are_one_line_and_leave_nothing(
     assert "Traceback" not in "".join(lines)
     assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
     assert Path("old.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--encoder", "x256"], 'encoder must be one of x265, .* did you mean "x265"'),
+        (["--max-cll", "900"], "--max-cll and --max-fall belong together"),
+        (["--max-cll", "9", "--max-fall", "10"], "MaxFALL"),
+        (["--mastering", "p3"], "mastering display 'p3'"),
+        (["--mastering", "p3d65,1,2"], "minimum < maximum"),
+        (["--format", "YUV42010"], 'format must be .* did you mean "YUV420P10"'),
+        (["--matrix", "bt70"], 'argument --matrix: must be one of .* did you mean "bt709"'),
+        (["--output-chroma-location", "tpleft"], 'location: must be .* did you mean "topleft"'),
+        (["--crf", "-1"], "crf of x265 must be from 0 to 51, got -1"),
+        (["--preset", "slwo"], 'preset of x265 must be .* did you mean "slow"'),
+        (["--weights-preset", "real"], r"preset must be .* \(--weights-preset\), got real"),
+        (["--encoder-params", "max-cll=1"], "use --max-cll and --max-fall"),
+        (["--peak-nits", "100"], "sdr_to_hdr10: peak_nits must be above sdr_white"),
+        (["--hdr10plus", "--output", "hlg"], "leave out --hdr10plus or --output hlg"),
+        (["--pres", "slow"], 'there is no option --pres; did you mean "--preset"'),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(
+    options: list[str],
+    message: str,
+    media: Media,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["convert", str(media.plain), str(tmp_path / "out.mkv"), *options])
+    assert end.value.code == 2
+    error, more = capsys.readouterr().err.strip().splitlines()
+    assert error.startswith("vs-gainmap convert: error: ")
+    assert re.search(message, error)
+    assert more == "See vs-gainmap convert --help"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
@@ -183,7 +212,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     guess = r"[\d.]+ frames a second, 0:00:\d\d, \d+ kB of video"
     assert re.fullmatch(guess, said["guess"])
     assert list(tmp_path.iterdir()) == []
-    assert main([*command, "--crf", "99"]) == 1
+    with pytest.raises(SystemExit):
+        main([*command, "--crf", "99"])
     assert "crf of x265 must be from 0 to 51" in capsys.readouterr().err
 
 

@@ -113,8 +113,13 @@ def test_ffmpeg_args_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["ffmpeg-args", script, "-e", "prores"]) == 1
     said = capsys.readouterr().err
     assert "prores can't take YUV420P10; the script must give format=vs.YUV422P10" in said
-    assert main(["ffmpeg-args", script, "--for", "av1an", "-e", "prores"]) == 1
+    with pytest.raises(SystemExit):
+        main(["ffmpeg-args", script, "--for", "av1an", "-e", "prores"])
     assert "av1an takes --encoder x265 or svtav1, got prores" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["ffmpeg-args", script, "--strength", "2"])
+    said = "a script.vpy is a script, which has its own options: strength 2.0"
+    assert said in capsys.readouterr().err
 
 
 def _flags(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -182,7 +187,8 @@ def test_a_pipe_that_carries_no_hdr10_metadata_is_named(
         assert main(["ffmpeg-args", str(_script(tmp_path)), "-e", encoder]) == 0
         assert f"note: {said}; vs-gainmap convert writes it" in capsys.readouterr().err
     # Before hours of measuring.
-    assert main(["ffmpeg-args", str(media.plain), "-e", encoder, "--measure"]) == 1
+    with pytest.raises(SystemExit):
+        main(["ffmpeg-args", str(media.plain), "-e", encoder, "--measure"])
     assert f"error: {said}: leave out --measure" in capsys.readouterr().err
 
 

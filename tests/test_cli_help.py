@@ -55,7 +55,7 @@ def test_options_become_the_filters_own() -> None:
     given = conversion_options(parser.parse_args([*options.split(), "--transfer", "1"]))
     assert given == {
         "strength": 0.5, "scale": 2, "tile": 512, "preset": "synthetic", "matrix": "bt709",
-        "transfer": 1,
+        "transfer": "1",
     }  # fmt: skip
 
 

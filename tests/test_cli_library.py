@@ -61,5 +61,6 @@ def test_what_is_no_library_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
         plan_library([folder], folder / "out", ".mkv")
     with pytest.raises(MediaError, match="is a file; several videos go into a folder"):
         plan_library([folder], folder / "a.mkv", ".mkv")
-    assert main(["convert", str(folder), str(tmp_path / "out"), "--dry-run"]) == 1
+    with pytest.raises(SystemExit):
+        main(["convert", str(folder), str(tmp_path / "out"), "--dry-run"])
     assert "--dry-run goes with one input" in capsys.readouterr().err

@@ -322,7 +322,6 @@ def test_folder_is_converted_in_parallel(tmp_path: Path, weights: str) -> None:
         (["render", "there.exr", "there.exr", "--overwrite"], "is the same file as"),
         (["render", "photo.jpg", "plain.jpg"], "linear light goes into"),
         (["render", "photo.jpg", "there.exr"], "exists already"),
-        (["render", "x.exr"], "give IN"),
         (["pq", "photo.jpg", "x.jpg"], "PQ goes into"),
         (["pq", "there.exr", "x.png"], "damaged"),
         (["convert", "plain.jpg", "x.jpg", "--max-pixels", "100"], "more than 0.0001 million"),
@@ -358,6 +357,14 @@ def test_errors_are_one_line_and_leave_nothing(
     assert message in error
     assert len(error.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_photo_or_its_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["x.exr"], ["a.jpg", "x.exr", "--sdr", "a.png"]):
+        with pytest.raises(SystemExit) as caught:
+            run("photo", "render", *arguments)
+        assert caught.value.code == 2
+        assert "give IN, or --sdr and --gainmap" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from vs_gainmap.cli import values
-from vs_gainmap.errors import MetadataError
+from vs_gainmap.errors import OptionError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 
@@ -40,14 +40,14 @@ def test_mastering_display() -> None:
     again = values.mastering_display(display.x265())
     assert again.x265() == display.x265()
     for bad in ("p3d65", "dci,1000,0.1", "p3d65,a,b", "p3d65,1,2,3", "G(1,2)"):
-        with pytest.raises(MetadataError, match="mastering display"):
+        with pytest.raises(OptionError, match="mastering display"):
             values.mastering_display(bad)
-    with pytest.raises(MetadataError, match="minimum < maximum"):
+    with pytest.raises(OptionError, match="minimum < maximum"):
         values.mastering_display("p3d65,1,2")
 
 
 def test_light_levels_belong_together() -> None:
     assert values.content_light(None, None) is None
     assert values.content_light(900, 200) == ContentLight(max_cll=900, max_fall=200)
-    with pytest.raises(MetadataError, match="belong together"):
+    with pytest.raises(OptionError, match="belong together"):
         values.content_light(900, None)

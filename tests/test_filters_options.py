@@ -75,6 +75,7 @@ def test_an_unknown_option_is_answered_with_the_one_that_was_meant() -> None:
         ({"weights": "nope"}, "no file nope"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not here"),
         ({"matrix": 2.5}, "matrix must be a name or a code, got 2.5"),
+        ({"matrix": "ictcp"}, "clip is YUV420P8, but tagged as ICtCp (_Matrix 14)"),
     ],
 )
 def test_what_shows_later_names_the_function_that_was_called(
@@ -95,6 +96,9 @@ def test_what_shows_later_names_the_function_that_was_called(
         {"output_chroma_location": "topleft", "format": "YUV420P10"},
         {"output_chroma_location": vs.CHROMA_TOP_LEFT, "format": vs.YUV420P10},
         {"format": "yuv420p10le"},
+        {"format": "p010le"},
+        {"matrix": "1", "transfer": "bt1886", "primaries": "unspec"},
+        {"matrix": vs.MATRIX_UNSPECIFIED, "transfer": "undef", "primaries": 2},
     ],
 )
 def test_names_and_enums_of_the_field(options: dict[str, object]) -> None:

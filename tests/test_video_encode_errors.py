@@ -16,7 +16,7 @@ import vapoursynth as vs
 from tests.clips import noise
 from tests.encodes import PQ, pq_clip, quick
 from tests.media import X264, Media, ffmpeg, frame_times, packets
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, OptionError
 from vs_gainmap.video import encode
 from vs_gainmap.video.encoder_pass import EncodingPass, captured_log
 
@@ -31,11 +31,11 @@ def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) 
         encode(clip, target, source=target, overwrite=True)
     with pytest.raises(MediaError, match="folder doesn't exist"):
         encode(clip, tmp_path / "none" / "out.mp4")
-    with pytest.raises(MediaError, match="encoder must be one of"):
+    with pytest.raises(OptionError, match="encoder must be one of"):
         encode(clip, tmp_path / "a.mp4", encoder="x266")
     with pytest.raises(MediaError, match="has no transfer or primaries"):
         encode(noise(96, 64, 2, vs.YUV420P10), tmp_path / "a.mp4")
-    with pytest.raises(MediaError, match=r"preset of x265 must be .*, got nonsense"):
+    with pytest.raises(OptionError, match=r"preset of x265 must be .*, got nonsense"):
         encode(clip, tmp_path / "a.mp4", preset="nonsense")
     with pytest.raises(MediaError, match="no such file"):
         encode(clip, tmp_path / "a.mp4", source=tmp_path / "none.mkv")

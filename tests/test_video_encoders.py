@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, OptionError
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.containers import find_container
 from vs_gainmap.video.encoder_pass import usual_scheduling
@@ -49,7 +49,7 @@ def test_every_encoder_is_known_to_ffmpeg_and_has_a_container() -> None:
         assert set(encoder.pix_fmts) <= formats
         for suffix in encoder.containers:
             assert find_container(Path(f"a.{suffix}"), encoder).suffix == suffix
-    with pytest.raises(MediaError, match=r"encoder must be one of x265, .*, got x264"):
+    with pytest.raises(OptionError, match=r"encoder must be one of x265, .*, got x264"):
         find_encoder("x264")
 
 
@@ -89,9 +89,9 @@ def test_codec_options() -> None:
     assert nvenc["cq"] == "21"
     assert nvenc["spatial-aq"] == "1"
     assert codec_options(ENCODERS["prores"], preset="standard")["profile"] == "standard"
-    with pytest.raises(MediaError, match="prores has no crf"):
+    with pytest.raises(OptionError, match="prores has no crf"):
         codec_options(ENCODERS["prores"], crf=20)
-    with pytest.raises(MediaError, match="ffv1 has no presets"):
+    with pytest.raises(OptionError, match="ffv1 has no presets"):
         codec_options(ENCODERS["ffv1"], preset="slow")
 
 
@@ -110,7 +110,7 @@ def test_codec_options() -> None:
     ],
 )
 def test_settings_out_of_range(encoder: str, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(MediaError, match=message):
+    with pytest.raises(OptionError, match=message):
         codec_options(ENCODERS[encoder], **settings)
 
 
@@ -133,5 +133,5 @@ def test_params_round_trip() -> None:
     assert format_params(parse_params(text)) == text
     assert parse_params("no-sao") == {"no-sao": "1"}
     assert parse_params(None) == {}
-    with pytest.raises(MediaError, match="key=value"):
+    with pytest.raises(OptionError, match="key=value"):
         parse_params("=3")

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from vs_gainmap.errors import WeightsError
+from vs_gainmap.errors import OptionError, WeightsError
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import GMNet
 from vs_gainmap.models.weights import DATA, WEIGHTS, default_weights, load_weights, save_weights
@@ -53,7 +53,7 @@ def test_a_checkpoint_without_a_preset_asks_for_one(model: GMNet, tmp_path: Path
     torch.save(model.state_dict(), tmp_path / "G.pth")
     with pytest.raises(WeightsError, match=r'preset="synthetic" or preset="real-world"'):
         load_weights(tmp_path / "G.pth")
-    with pytest.raises(WeightsError, match="preset must be one of"):
+    with pytest.raises(OptionError, match="preset must be one of"):
         load_weights(tmp_path / "G.pth", preset="cinema")
 
 

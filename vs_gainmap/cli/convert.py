@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _convert_file(args: argparse.Namespace) -> int:
     from vs_gainmap.cli.dry_run import dry_run
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.errors import OptionError
     from vs_gainmap.files import check_output
     from vs_gainmap.filters.memory import bound_freed
     from vs_gainmap.preview.stats import stats_of, write_stats
@@ -133,7 +133,7 @@ def _convert_file(args: argparse.Namespace) -> int:
         check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)
     bound_freed()
     if args.hdr10plus and args.output == "hlg":
-        raise MediaError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
+        raise OptionError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
     light = content_light(args.max_cll, args.max_fall)
     network = describe_network(args)
     measured = light is None or args.stats is not None

@@ -97,26 +97,19 @@ def describe_color(args: argparse.Namespace, clip: vs.VideoNode) -> list[tuple[s
     Raises:
         vs.Error: the clip is not usable SDR.
     """
-    from vs_gainmap.color.h273 import TABLE, UNSPECIFIED
-    from vs_gainmap.filters.color_props import PROP_OF, tag_sdr_clip
+    from vs_gainmap.color.h273 import TABLE
+    from vs_gainmap.filters.color_props import PROP_OF, decide_color
     from vs_gainmap.filters.options import InputColor
     from vs_gainmap.preview.metadata import color_name
 
     given = {kind: getattr(args, kind) for kind in TABLE if getattr(args, kind) is not None}
-    tagged = tag_sdr_clip(clip, InputColor(**given), "vs-gainmap")
-    with clip.get_frame(0) as frame:
-        before = dict(frame.props)
-    with tagged.get_frame(0) as frame:
-        after = dict(frame.props)
+    decided, assumed = decide_color(clip, InputColor(**given), "vs-gainmap")
+    codes = {PROP_OF[kind]: code for kind, code in decided.items()}
     rows = []
-    for kind in TABLE:
-        if PROP_OF[kind] not in after:
-            continue
-        in_file = before.get(PROP_OF[kind])
-        silent = in_file is None or (in_file == UNSPECIFIED and kind != "chroma_location")
-        source = "assumed by size and format" if silent else "in the file"
-        source = "as given" if kind in given else source
-        rows.append((kind.replace("_", " "), f"{color_name(kind, after)}, {source}"))
+    for kind in decided:
+        source = "as given" if kind in given else "in the file"
+        source = "assumed by size and format" if kind in assumed else source
+        rows.append((kind.replace("_", " "), f"{color_name(kind, codes)}, {source}"))
     return rows
 
 

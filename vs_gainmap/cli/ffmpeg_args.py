@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vs_gainmap.cli.describe import describe_options
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
@@ -79,14 +80,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Print the flags."""
     from vs_gainmap.cli.encoder_flags import encoder_flags, quote
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.errors import OptionError
     from vs_gainmap.filters import props
     from vs_gainmap.video.encoders import parse_params
 
     encoder = _encoder(args)
     light = content_light(args.max_cll, args.max_fall)
     if encoder.hdr10 is None and (args.measure or light or args.mastering):
-        raise MediaError(f"{_carries_none(encoder)}: leave out --measure, --max-cll, --max-fall "
+        raise OptionError(f"{_carries_none(encoder)}: leave out --measure, --max-cll, --max-fall "
                          "and --mastering, or use convert")  # fmt: skip
     clip = _open(args)
     if args.measure and light is None:
@@ -121,14 +122,14 @@ def _encoder(args: argparse.Namespace) -> Encoder:
     """Return the encoder that the program has.
 
     Raises:
-        MediaError: there is no such encoder, or av1an doesn't have it.
+        OptionError: there is no such encoder, or av1an doesn't have it.
     """
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.errors import OptionError
     from vs_gainmap.video.encoders import find_encoder
 
     encoder = find_encoder(args.program if args.program in ("x265", "svtav1") else args.encoder)
     if args.program == "av1an" and encoder.name not in ("x265", "svtav1"):
-        raise MediaError(f"av1an takes --encoder x265 or svtav1, got {encoder.name}")
+        raise OptionError(f"av1an takes --encoder x265 or svtav1, got {encoder.name}")
     return encoder
 
 
@@ -137,10 +138,14 @@ def _carries_none(encoder: Encoder) -> str:
 
 
 def _open(args: argparse.Namespace) -> vs.VideoNode:
+    from vs_gainmap.errors import OptionError
     from vs_gainmap.video.inputs import check_video
     from vs_gainmap.video.script import run_script
 
     if args.input.suffix.lower() in _SCRIPTS:
+        given = describe_options(args)
+        if given != "defaults":
+            raise OptionError(f"{args.input.name} is a script, which has its own options: {given}")
         return run_script(args.input, args.output_index)
     check_video(args.input)
     return make_graph(args, measure=args.measure)(open_progressive(args.input, args))

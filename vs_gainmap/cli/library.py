@@ -80,16 +80,17 @@ def convert_library(
 
     Raises:
         MediaError: nothing can be done as asked.
+        OptionError: an option is wrong.
     """
     import vapoursynth as vs
 
     from vs_gainmap.cli.interrupt import check
-    from vs_gainmap.cli.program import one_line
-    from vs_gainmap.errors import GainMapError, MediaError
+    from vs_gainmap.cli.program import is_usage_error, one_line
+    from vs_gainmap.errors import GainMapError, OptionError
 
     for name, given in (("--stats", args.stats is not None), ("--dry-run", args.dry_run)):
         if given:
-            raise MediaError(f"{name} goes with one input")
+            raise OptionError(f"{name} goes with one input")
     tasks = plan_library(args.inputs, args.target, f".{args.to}")
     left = [task for task in tasks if args.overwrite or not os.path.lexists(task.target)]
     failed = 0
@@ -100,6 +101,8 @@ def convert_library(
             convert_file(own)
         except (GainMapError, vs.Error, OSError) as error:
             check()
+            if is_usage_error(error):
+                raise
             failed += 1
             print(f"vs-gainmap: error: {one_line(error)}", file=sys.stderr)
     if args.progress is None:

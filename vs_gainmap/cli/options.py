@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vs_gainmap.cli.values import color_code, mastering_display, percentile
@@ -41,8 +42,8 @@ def add_color_options(parser: argparse.ArgumentParser, *, without: tuple[str, ..
     for each in fields(InputColor):
         if each.name not in without:
             group.add_argument(
-                f"--{each.name.replace('_', '-')}", type=color_code, metavar="NAME|CODE",
-                help=_help(each),
+                f"--{each.name.replace('_', '-')}", type=partial(color_code, each.name),
+                metavar="NAME|CODE", help=_help(each),
             )  # fmt: skip
 
 
@@ -65,6 +66,8 @@ def add_group(
         settings: dict[str, Any] = {"dest": _dest(each.name), "help": _help(each)}
         if spec.choices:
             settings |= {"choices": spec.choices, "type": _choice(spec.choices)}
+        elif each.name == "output_chroma_location":
+            settings |= {"type": partial(color_code, "chroma_location"), "metavar": "NAME|CODE"}
         else:
             kind = _number(spec, flag) if spec.kind in (int, float) else str
             settings |= {"type": kind, "metavar": _METAVARS.get(each.name)}

@@ -10,13 +10,21 @@ from vs_gainmap.errors import did_you_mean, printable
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` with short errors; exits with 2 after one."""
+    """An `ArgumentParser` with short errors; exits with 2 after one.
+
+    Options are not abbreviated. Its namespace has the command's own parser as `parser`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse; each command refuses unknown options itself."""
         parsed, unknown = super().parse_known_args(args, namespace)
+        # A command returns before the program does.
+        parsed.parser = getattr(parsed, "parser", self)
         options = [name for name in unknown if name.startswith("-")]
         if options and not any(
             isinstance(action, argparse._SubParsersAction) for action in self._actions

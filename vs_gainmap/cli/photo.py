@@ -164,13 +164,13 @@ def _extract(args: argparse.Namespace) -> int:
 
 def _read(args: argparse.Namespace, options: RenderOptions) -> tuple[GainMapPhoto, Eotf | None]:
     """Return the photo, and how its SDR picture is decoded; None for its own profile."""
-    from vs_gainmap.errors import MediaError
+    from vs_gainmap.errors import OptionError
     from vs_gainmap.photo.extract import read_extracted, read_extracted_folder
     from vs_gainmap.photo.read import read_photo
 
     parts = args.sdr is not None or args.gainmap is not None
     if parts == (args.input is not None) or (parts and None in (args.sdr, args.gainmap)):
-        raise MediaError("give IN, or --sdr and --gainmap with --metadata or --qmax")
+        raise OptionError("give IN, or --sdr and --gainmap with --metadata or --qmax")
     if not parts and not args.input.is_dir():
         return read_photo(args.input, options), options.eotf
     if parts:
@@ -205,6 +205,7 @@ def _render(args: argparse.Namespace) -> int:
     primaries = options.primaries or "bt709"
     hdr = render_photo(photo, display_boost=options.display_boost, primaries=primaries, eotf=eotf)
     write_linear(args.output, hdr, primaries, options.sdr_white, overwrite=args.overwrite)
+    print(args.output)
     return 0
 
 
@@ -232,6 +233,7 @@ def _pq(args: argparse.Namespace) -> int:
         quality=options.quality,
         overwrite=args.overwrite,
     )
+    print(args.output)
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vs_gainmap.errors import MetadataError, OptionError
+from vs_gainmap.errors import MetadataError, OptionError, did_you_mean
 
 _FLAG = "--profile"
 # More than any option's number, and fewer digits than Python writes.
@@ -22,7 +22,9 @@ def add_profile_option(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def with_profile(arguments: Sequence[str]) -> list[str]:
+def with_profile(
+    arguments: Sequence[str], commands: Mapping[str, argparse.ArgumentParser]
+) -> list[str]:
     """Return arguments with those of a profile, which the others overrule.
 
     A key of the file is an option without the hyphens in front; `true` is one without a value, and
@@ -30,6 +32,7 @@ def with_profile(arguments: Sequence[str]) -> list[str]:
 
     Args:
         arguments: of the program.
+        commands: parsers by name.
 
     Raises:
         OptionError: the file can't be read, or has something else.
@@ -42,13 +45,14 @@ def with_profile(arguments: Sequence[str]) -> list[str]:
     for word in words:
         name, equals, value = word.partition("=")
         if name == _FLAG:
-            out += _words(Path(value if equals else next(words, "")), arguments[command])
+            path = Path(value if equals else next(words, ""))
+            out += _words(path, arguments[command], commands[arguments[command]])
         else:
             own.append(word)
     return out + own
 
 
-def _words(path: Path, command: str) -> list[str]:
+def _words(path: Path, command: str, parser: argparse.ArgumentParser) -> list[str]:
     # Help is to be quick.
     from vs_gainmap.untrusted import read_toml
 
@@ -64,13 +68,21 @@ def _words(path: Path, command: str) -> list[str]:
     words: list[str] = []
     for key, value in {**plain, **tables.get(command, {})}.items():
         flag = f"--{key.replace('_', '-')}"
-        if flag == _FLAG:
-            raise OptionError(f"profile {path}: it can't name another profile")
+        action = parser._option_string_actions.get(flag)
+        if action is None or flag in (_FLAG, "--help"):
+            names = (name[2:].replace("-", "_") for name in parser._option_string_actions)
+            raise OptionError(
+                f"profile {path}: {command} has no option {key}{did_you_mean(key, names)}"
+            )
+        if (action.nargs == 0) != isinstance(value, bool):
+            raise OptionError(
+                f"profile {path}: {key} must {'' if action.nargs == 0 else 'not '}be true or false"
+            )
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, bool):
                 words += [flag] if each else []
             elif isinstance(each, str | float) or (isinstance(each, int) and abs(each) < _HUGE):
                 words.append(f"{flag}={each}")
             else:
-                raise OptionError(f"profile {path}: {key} must be text, a number, true or false")
+                raise OptionError(f"profile {path}: {key} must be text or a number")
     return words

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from vs_gainmap.color.h273 import Kind
     from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
@@ -70,17 +71,32 @@ def percentile(text: str) -> float:
     return value
 
 
-def color_code(text: str) -> str | int:
-    """Read a color property: its name, such as 709, or its code in H.273, which has 8 bits."""
-    return int(text) if text.isdecimal() and int(text) < 256 else text
+def color_code(kind: str, text: str) -> str:
+    """Read a color property: its name, such as 709, or its code in H.273."""
+    from vs_gainmap.color.h273 import find_code
+
+    try:
+        find_code(cast("Kind", kind), text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix(f"{kind} ")) from error
+    return text
 
 
 def mastering_display(text: str) -> MasteringDisplay:
     """Read a mastering display: ``p3d65,1000,0.0001``, or as x265 writes it.
 
     Raises:
-        MetadataError: neither, or values out of range.
+        OptionError: neither, or values out of range.
     """
+    from vs_gainmap.errors import MetadataError, OptionError
+
+    try:
+        return _mastering_display(text)
+    except MetadataError as error:
+        raise OptionError(str(error)) from error
+
+
+def _mastering_display(text: str) -> MasteringDisplay:
     from vs_gainmap.color.primaries import PRIMARIES, Primaries
     from vs_gainmap.errors import MetadataError
     from vs_gainmap.hdr10 import CHROMATICITY_STEPS, LUMINANCE_STEPS, MasteringDisplay
@@ -115,13 +131,16 @@ def content_light(max_cll: int | None, max_fall: int | None) -> ContentLight | N
     """Return the light levels that the user gives: both or none.
 
     Raises:
-        MetadataError: only one is given, or MaxFALL is above MaxCLL.
+        OptionError: only one is given, or MaxFALL is above MaxCLL.
     """
-    from vs_gainmap.errors import MetadataError
+    from vs_gainmap.errors import MetadataError, OptionError
     from vs_gainmap.hdr10 import ContentLight
 
     if max_cll is None and max_fall is None:
         return None
     if max_cll is None or max_fall is None:
-        raise MetadataError("--max-cll and --max-fall belong together: give both or none")
-    return ContentLight(max_cll=max_cll, max_fall=max_fall)
+        raise OptionError("--max-cll and --max-fall belong together: give both or none")
+    try:
+        return ContentLight(max_cll=max_cll, max_fall=max_fall)
+    except MetadataError as error:
+        raise OptionError(str(error)) from error

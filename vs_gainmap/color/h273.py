@@ -51,7 +51,7 @@ TABLE: dict[Kind, tuple[CodePoint, ...]] = {
         CodePoint(14, "ictcp", "ictcp", "ICtCp"),
     ),
     "transfer": (
-        CodePoint(1, "709", "bt709", "BT.709"),
+        CodePoint(1, "709", "bt709", "BT.709", ("1886", "bt1886")),
         CodePoint(4, "470m", "gamma22", "gamma 2.2", ("bt470m",)),
         CodePoint(5, "470bg", "gamma28", "gamma 2.8", ("bt470bg",)),
         CodePoint(6, "601", "smpte170m", "BT.601", ("170m", "bt601")),
@@ -95,8 +95,10 @@ TABLE: dict[Kind, tuple[CodePoint, ...]] = {
     ),
 }
 
-# Not in the table, since nobody asks for it by name: no answer. 2 is a chroma location.
+# Not in the table, since it is no answer.
 _UNSPECIFIED_KINDS = ("matrix", "transfer", "primaries")
+# zimg's, FFmpeg's and x265's names.
+_NAMES_OF_UNSPECIFIED = ("unspec", "unknown", "undef")
 
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 # Light that is no display signal: there is no EOTF to undo, or not ours.
@@ -132,16 +134,24 @@ def find_code(kind: Kind, value: str | int) -> int:
     if isinstance(value, int):
         if value in (point.code for point in TABLE[kind]):
             return int(value)
-        if value == UNSPECIFIED and kind in _UNSPECIFIED_KINDS:
+        if is_unspecified(kind, value):
             return UNSPECIFIED
         raise ValueError(f"{kind} has no code {value} in H.273 that zimg knows")
     known = _names(kind)
     code = known.get(value.lower())
+    if code is None and value.isdecimal() and len(value) < 4:
+        # A code, as on a command line.
+        return find_code(kind, int(value))
     if code is None:
         hint = did_you_mean(value.lower(), known)
         names = ", ".join(point.name for point in TABLE[kind])
         raise ValueError(f"{kind} must be one of {names}, got {value!r}{hint}")
     return code
+
+
+def is_unspecified(kind: Kind, code: int) -> bool:
+    """Say whether a code is no answer; 2 is a chroma location."""
+    return code == UNSPECIFIED and kind in _UNSPECIFIED_KINDS
 
 
 def find_point(kind: Kind, code: int | None) -> CodePoint | None:
@@ -150,7 +160,7 @@ def find_point(kind: Kind, code: int | None) -> CodePoint | None:
 
 
 def _names(kind: Kind) -> dict[str, int]:
-    names = {}
+    names = dict.fromkeys(_NAMES_OF_UNSPECIFIED, UNSPECIFIED) if kind in _UNSPECIFIED_KINDS else {}
     for point in TABLE[kind]:
         for name in (point.name, point.ffmpeg, *point.aliases):
             if name is not None:

@@ -14,10 +14,10 @@ from vs_gainmap.color.h273 import (
     FOREIGN_TRANSFERS,
     HDR_TRANSFERS,
     TABLE,
-    UNSPECIFIED,
     Kind,
     find_code,
     find_point,
+    is_unspecified,
 )
 from vs_gainmap.color.transfer import BRIGHTEST_SIGNAL
 from vs_gainmap.filters import props
@@ -43,24 +43,13 @@ def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.Vid
     Raises:
         vs.Error: the clip is not usable SDR. Later frames fail with their number.
     """
-    check_sdr_clip(clip, function)
     given = _given(color, function)
-    with clip.get_frame(0) as frame:
-        first = dict(frame.props)
-    known = {kind: given.get(kind, _code_of(first, kind)) for kind in TABLE}
-    _check_signal(known["transfer"], first, function, 0)
-    assumed = _assume(clip, known)
+    decided, assumed = decide_color(clip, color, function)
     if assumed:
         text = ", ".join(f"{kind} {_name(kind, code)}" for kind, code in assumed.items())
         log_warning(
             f"{function}: not in the frame props, assumed for {clip.width}x{clip.height} "
             f"{clip.format.name}: {text}"
-        )
-    decided = {kind: code for kind, code in (known | assumed).items() if code is not None}
-    if clip.format.color_family == vs.YUV and decided["matrix"] == int(vs.MATRIX_RGB):
-        raise vs.Error(
-            f"{function}: clip is {clip.format.name}, but tagged as RGB (_Matrix 0); pass "
-            'matrix="709" (--matrix 709)'
         )
     if clip.format.sample_type == vs.FLOAT:
         clip = vs.core.akarin.Expr(
@@ -72,7 +61,7 @@ def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.Vid
         transfer = given.get("transfer", _code_of(found, "transfer"))
         _check_signal(transfer, found, function, n)
         for kind, code in decided.items():
-            own = code if kind in given else _code_of(found, kind)
+            own = code if given.get(kind) is not None else _code_of(found, kind)
             if own is not None and own != code:
                 raise vs.Error(
                     f"{function}: frame {n} is tagged {kind} {_name(kind, own)}, frame 0 "
@@ -82,10 +71,33 @@ def tag_sdr_clip(clip: vs.VideoNode, color: InputColor, function: str) -> vs.Vid
                 )
         return f
 
-    checked = clip.std.ModifyFrame(clip, check)
-    if props.COLOR_RANGE in first:
-        checked = checked.std.RemoveFrameProps(props.COLOR_RANGE)
+    checked = clip.std.ModifyFrame(clip, check).std.RemoveFrameProps(props.COLOR_RANGE)
     return checked.std.SetFrameProps(**{PROP_OF[kind]: code for kind, code in decided.items()})
+
+
+def decide_color(
+    clip: vs.VideoNode, color: InputColor, function: str
+) -> tuple[dict[Kind, int], dict[Kind, int]]:
+    """Return a clip's color, and the part of it that had to be assumed; see `tag_sdr_clip`.
+
+    Raises:
+        vs.Error: the clip is not usable SDR.
+    """
+    check_sdr_clip(clip, function)
+    given = _given(color, function)
+    with clip.get_frame(0) as frame:
+        first = dict(frame.props)
+    known = {kind: given.get(kind, _code_of(first, kind)) for kind in TABLE}
+    _check_signal(known["transfer"], first, function, 0)
+    assumed = _assume(clip, known)
+    decided = {kind: code for kind, code in (known | assumed).items() if code is not None}
+    matrix = decided["matrix"]
+    if clip.format.color_family == vs.YUV and matrix in (vs.MATRIX_RGB, vs.MATRIX_ICTCP):
+        raise vs.Error(
+            f"{function}: clip is {clip.format.name}, but tagged as {_title('matrix', matrix)} "
+            f'(_Matrix {matrix}); pass matrix="709" (--matrix 709)'
+        )
+    return decided, assumed
 
 
 def check_sdr_clip(clip: vs.VideoNode, function: str) -> None:
@@ -118,15 +130,16 @@ def log_warning(message: str) -> None:
     vs.core.log_message(vs.MESSAGE_TYPE_WARNING, message)
 
 
-def _given(color: InputColor, function: str) -> dict[Kind, int]:
-    """Return the user's options as codes."""
-    codes: dict[Kind, int] = {}
+def _given(color: InputColor, function: str) -> dict[Kind, int | None]:
+    """Return the user's options as codes; None is unspecified, whatever the frames say."""
+    codes: dict[Kind, int | None] = {}
     for kind in TABLE:
         value = getattr(color, kind)
         if value is None:
             continue
         try:
-            codes[kind] = find_code(kind, value)
+            code = find_code(kind, value)
+            codes[kind] = None if is_unspecified(kind, code) else code
         except ValueError as error:
             raise vs.Error(f"{function}: {error}") from error
     return codes
@@ -180,8 +193,12 @@ def _code_of(found: Mapping[str, object], kind: Kind) -> int | None:
         return 1 - int(str(found[props.COLOR_RANGE]))
     if not isinstance(value, int):
         return None
-    unspecified = value == UNSPECIFIED and kind in ("matrix", "transfer", "primaries")
-    return None if unspecified else int(value)
+    return None if is_unspecified(kind, value) else int(value)
+
+
+def _title(kind: Kind, code: int) -> str:
+    point = find_point(kind, code)
+    return str(code) if point is None else point.title
 
 
 def _name(kind: Kind, code: int) -> str:

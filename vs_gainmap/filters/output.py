@@ -7,6 +7,12 @@ import vapoursynth as vs
 from vs_gainmap.color.h273 import find_code
 from vs_gainmap.errors import OptionError, did_you_mean
 
+# FFmpeg's names of what VapourSynth calls otherwise.
+_FFMPEG_FORMATS = {
+    "GBRP10": "RGB30", "GBRP12": "RGB36", "GBRP14": "RGB42", "GBRP16": "RGB48", "GBRPF32": "RGBS",
+    "P010": "YUV420P10", "P016": "YUV420P16", "P210": "YUV422P10", "P410": "YUV444P10",
+}  # fmt: skip
+
 OUTPUT_TRANSFERS: dict[str, int] = {
     "pq": int(vs.TRANSFER_ST2084),
     "hlg": int(vs.TRANSFER_ARIB_B67),
@@ -24,6 +30,7 @@ def find_format(wanted: int | str) -> vs.VideoFormat:
         if isinstance(wanted, str):
             # FFmpeg's yuv420p10le.
             name = wanted.upper().removesuffix("LE")
+            name = _FFMPEG_FORMATS.get(name, name)
             return vs.core.get_video_format(vs.PresetVideoFormat[name])
         return vs.core.get_video_format(int(wanted))
     except (vs.Error, KeyError, OverflowError, TypeError, ValueError) as error:

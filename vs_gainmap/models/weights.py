@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vs_gainmap.color.transfer import SDR_EOTFS, Eotf
-from vs_gainmap.errors import MetadataError, WeightsError, did_you_mean
+from vs_gainmap.errors import MetadataError, OptionError, WeightsError, did_you_mean
 from vs_gainmap.files import replacing
 from vs_gainmap.gainmap import PRESETS, GainMapPreset
 from vs_gainmap.models import MODELS, GMNet, GridNet, Model
@@ -183,7 +183,7 @@ def _choose_preset(
     if preset is not None:
         if preset not in PRESETS:
             known, near = ", ".join(PRESETS), did_you_mean(preset, PRESETS)
-            raise WeightsError(
+            raise OptionError(
                 f"preset must be one of {known} (--weights-preset), got {preset}{near}"
             )
         return PRESETS[preset]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import vapoursynth as vs
 
-from vs_gainmap.errors import MediaError, did_you_mean
+from vs_gainmap.errors import MediaError, OptionError, did_you_mean
 from vs_gainmap.filters import props
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.pixels import pix_fmt_of
@@ -190,11 +190,11 @@ def find_encoder(name: str) -> Encoder:
     """Return an encoder of the table.
 
     Raises:
-        MediaError: there is none of this name.
+        OptionError: there is none of this name.
     """
     if name not in ENCODERS:
         near = did_you_mean(name, ENCODERS)
-        raise MediaError(f"encoder must be one of {', '.join(ENCODERS)}, got {name}{near}")
+        raise OptionError(f"encoder must be one of {', '.join(ENCODERS)}, got {name}{near}")
     return ENCODERS[name]
 
 
@@ -204,13 +204,13 @@ def parse_params(text: str | None) -> Params:
     A value may hold what x265's do, such as ``G(8500,39850)``, but no colon.
 
     Raises:
-        MediaError: an empty key.
+        OptionError: an empty key.
     """
     out: Params = {}
     for part in filter(None, (text or "").split(":")):
         key, _, value = part.partition("=")
         if not key.strip():
-            raise MediaError(f"encoder parameters must be key=value:key=value, got {text}")
+            raise OptionError(f"encoder parameters must be key=value:key=value, got {text}")
         out[key.strip()] = value.strip() or "1"
     return out
 
@@ -226,17 +226,17 @@ def check_settings(
     """Refuse settings that an encoder doesn't have.
 
     Raises:
-        MediaError: quality out of range, an unknown preset, a raw parameter that is no number, or
+        OptionError: quality out of range, an unknown preset, a raw parameter that is no number, or
             one for metadata that we write.
     """
     if crf is not None and encoder.crf_range is None:
-        raise MediaError(f"encoder {encoder.name} has no crf setting")
+        raise OptionError(f"encoder {encoder.name} has no crf setting")
     if crf is not None and encoder.crf_range is not None:
         low, high = encoder.crf_range
         if not low <= crf <= high:
-            raise MediaError(f"crf of {encoder.name} must be from {low} to {high}, got {crf:g}")
+            raise OptionError(f"crf of {encoder.name} must be from {low} to {high}, got {crf:g}")
     if preset is not None and encoder.preset is None:
-        raise MediaError(f"encoder {encoder.name} has no presets")
+        raise OptionError(f"encoder {encoder.name} has no presets")
     numbers = encoder.preset_numbers
     if preset is not None and preset not in (*encoder.presets, *map(str, numbers)):
         choices = [f"one of {', '.join(encoder.presets)}"] if encoder.presets else []
@@ -244,14 +244,14 @@ def check_settings(
         what = "preset" if encoder.preset_option == "preset" else "preset (profile)"
         wanted = " or ".join(choices)
         near = did_you_mean(preset, encoder.presets)
-        raise MediaError(f"{what} of {encoder.name} must be {wanted}, got {preset}{near}")
+        raise OptionError(f"{what} of {encoder.name} must be {wanted}, got {preset}{near}")
     for key, value in (params or {}).items():
         if value.lower().lstrip("+-") in ("nan", "inf", "infinity"):
             # x265 takes them for numbers.
-            raise MediaError(f"encoder parameter {key} must be finite, got {value}")
+            raise OptionError(f"encoder parameter {key} must be finite, got {value}")
         ours = _OURS.get(key.lower().replace("_", "-"))
         if ours is not None:
-            raise MediaError(f"encoder parameter {key} would be overruled; use {ours}")
+            raise OptionError(f"encoder parameter {key} would be overruled; use {ours}")
 
 
 def codec_options(
@@ -278,7 +278,7 @@ def codec_options(
         large: the pictures are above 1440p; a preset of the caller's own is left alone.
 
     Raises:
-        MediaError: see `check_settings`.
+        OptionError: see `check_settings`.
     """
     check_settings(encoder, crf, preset, params)
     options = dict(encoder.options)
