@@ -75,6 +75,8 @@ def test_a_percentile_leaves_a_few_pixels_out() -> None:
         assert found["FrameMaxNits"] == pytest.approx(want, rel=1e-3)
     with pytest.raises(vs.Error, match="measure: percentile must be above 0"):
         measure(clip, percentile=0)
+    with pytest.raises(vs.Error, match="measure: percentile must be above 0"):
+        measure(clip, percentile="x")  # type: ignore[arg-type]
 
 
 def colors(clip_format: int, **said: int) -> vs.VideoNode:

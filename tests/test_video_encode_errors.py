@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -43,6 +44,27 @@ def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) 
         encode(clip, tmp_path / "a.webm", source=media.plain, encoder="svtav1")
     assert target.read_bytes() == b"precious"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crf": float("nan")}, "crf must be a number, got nan"),
+        ({"crf": "18"}, "crf must be a number, got '18'"),
+        ({"preset": 5}, "preset must be str, got 5"),
+        ({"encoder": ["x265"]}, r"encoder must be str, got \['x265'\]"),
+        ({"encoder_params": {"crf": 1}}, "encoder_params must be str, got"),
+        ({"mastering": "x"}, "mastering must be MasteringDisplay, got 'x'"),
+        ({"content_light": 1000}, "content_light must be ContentLight, got 1000"),
+        ({"workers": float("inf")}, "workers must be a whole number, got inf"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+    ],
+)
+def test_values_of_another_kind_are_one_line(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        encode(pq_clip(2), tmp_path / "a.mkv", **options)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,9 @@ def measure(
     Raises:
         vs.Error: the clip is neither PQ nor HLG, or the percentile is out of range.
     """
-    if not 0 < percentile <= 100:
-        raise vs.Error(f"measure: percentile must be above 0 and at most 100, got {percentile:g}")
+    is_number = isinstance(percentile, int | float)
+    if not is_number or not 0 < percentile <= 100:
+        raise vs.Error(f"measure: percentile must be above 0 and at most 100, got {percentile!r}")
     with clip.get_frame(0) as frame:
         transfer = frame.props.get(props.TRANSFER)
     if transfer not in HDR_TRANSFERS:

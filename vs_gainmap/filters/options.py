@@ -30,6 +30,8 @@ Scale = int | Literal["auto"]
 DEFAULT_RADIUS = 24
 MAX_RADIUS = 24
 MAX_STRENGTH = 4.0
+# From here on a number is not written out.
+_HUGE = 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +63,18 @@ class Option:
         if self.kind not in (int, float):
             return
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = number and (self.kind is float or value == int(cast(float, value)))
-        if not number or not math.isfinite(cast(float, value)) or not whole:
+        # The largest integers are no float.
+        finite = number and (isinstance(value, int) or math.isfinite(cast(float, value)))
+        whole = finite and (self.kind is float or value == int(cast(float, value)))
+        if not whole:
             what = "a whole number" if self.kind is int else "a number"
             raise OptionError(f"{name} must be {what}, got {value!r}")
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= cast(float, value) <= high:
-            raise OptionError(f"{name} must be {low:g} to {high:g}, got {value:g}")
+            wanted = f"at least {low:g}" if self.high is None else f"{low:g} to {high:g}"
+            shown = f"{value:g}" if abs(cast(float, value)) < _HUGE else "a huge number"
+            raise OptionError(f"{name} must be {wanted}, got {shown}")
 
 
 def option[T](

@@ -18,6 +18,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.files import check_output
 from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import is_large
+from vs_gainmap.filters.options import Option
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
 from vs_gainmap.video.chunks import Run, plan_equal_runs
@@ -47,6 +48,16 @@ from vs_gainmap.video.workers import encode_in_workers
 _PQ = int(vs.TRANSFER_ST2084)
 # Frames between two checks that the source is still the same.
 _CHECK_EVERY = 64
+# What the values of options are, whose users check their ranges.
+_KINDS = {
+    "encoder": Option(doc="", kind=(str,)),
+    "crf": Option(doc="", kind=float),
+    "preset": Option(doc="", kind=(str,)),
+    "encoder_params": Option(doc="", kind=(str,)),
+    "mastering": Option(doc="", kind=(MasteringDisplay,)),
+    "content_light": Option(doc="", kind=(ContentLight,)),
+    "workers": Option(doc="", kind=int, low=1),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +164,24 @@ def encode(
         What was written.
 
     Raises:
+        OptionError: an option has a value of the wrong kind.
         MediaError: anything that can't be done as asked.
         vs.Error: a filter failed.
     """
     target = Path(path)
     origin = Path(source) if source is not None else None
-    row, container = check_target(
-        target, origin, {"encoder": encoder, "overwrite": overwrite, "hdr10plus": hdr10plus}
+    given = EncodeOptions(
+        encoder=encoder,
+        crf=crf,
+        preset=preset,
+        encoder_params=encoder_params,
+        mastering=mastering,
+        content_light=content_light,
+        hdr10plus=hdr10plus,
+        overwrite=overwrite,
+        workers=workers,
     )
+    row, container = check_target(target, origin, given)
     with ExitStack() as stack:
         plan: Plan | None = None
         if origin is not None:
@@ -322,8 +343,13 @@ def check_target(
     """Return what will write a file, before any work is done.
 
     Raises:
+        OptionError: an option has a value of the wrong kind.
         MediaError: no such encoder or setting, or the file can't be written or must not be.
     """
+    for name, kind in _KINDS.items():
+        value = options.get(name)
+        if value is not None:
+            kind.check(name, value)
     encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
     params = parse_params(options.get("encoder_params"))
     check_settings(encoder, options.get("crf"), options.get("preset"), params)
