@@ -38,7 +38,7 @@ class WeightsEntry:
 WEIGHTS: dict[str, WeightsEntry] = {
     "video": WeightsEntry(
         file="gmnet_video.safetensors",
-        sha256="7d07fe0a4282fd5207fa77388ae69d14aefd0c3ddc56048bf665aa2c82e48505",
+        sha256="f2795cf72e52913e62713f0ea0d467876122b3ec23529b194ee20496a5f1c3c3",
         about="general video: white at 203 cd/m2, peak 1000 cd/m2, map at half size",
     ),
     "fast": WeightsEntry(
