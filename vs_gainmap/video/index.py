@@ -25,7 +25,6 @@ from vs_gainmap.video.inputs import (
     frame_rate,
     is_raw,
     main_video,
-    one_picture_each,
     open_input,
     reason,
 )
@@ -172,7 +171,7 @@ def scan(path: Path) -> VideoIndex:
         reorders = context.name in ("h264", "hevc") or context.has_b_frames
         guessed = raw or (container.format.name == "avi" and reorders)
         try:
-            for packet in one_picture_each(container.demux(), stream):
+            for packet in container.demux():
                 clock.follow(packet)
                 if packet.stream_index != stream.index or packet.size == 0 or packet.is_discard:
                     continue

@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import vapoursynth as vs
-from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vs_gainmap.errors import MediaError
@@ -176,22 +173,3 @@ def container_color(stream: VideoStream, path: Path) -> dict[str, int]:
     elif _HDR_SIDE_DATA & set(side_data):
         transfer = int(vs.TRANSFER_ST2084)
     return color if transfer is None else declare_hdr(color, transfer)
-
-
-def one_picture_each(packets: Iterable[Packet[Any]], stream: VideoStream) -> Iterator[Packet[Any]]:
-    """Yield packets; those of MPEG-4 with packed B-frames one picture each."""
-    if stream.codec_context.name != "mpeg4":
-        yield from packets
-        return
-    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
-    for packet in packets:
-        if packet.stream_index != stream.index:
-            yield packet
-            continue
-        # The filter takes the data out of what it is given.
-        is_end = not packet.size
-        for made in unpack.filter(None if is_end else packet):
-            made.stream = stream
-            yield made
-        if is_end:
-            yield packet

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from vs_gainmap.errors import MediaError
 from vs_gainmap.filters import props
 from vs_gainmap.video.index import VideoIndex, open_indexed, scan
-from vs_gainmap.video.inputs import main_video, one_picture_each, reason
+from vs_gainmap.video.inputs import main_video, reason
 from vs_gainmap.video.pixels import PixelLayout, layout_of, to_vapoursynth
 from vs_gainmap.video.timestamps import clock_error
 
@@ -295,7 +295,7 @@ class VideoReader:
 
     def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Yield what can be decoded; a damaged packet must not end a conversion of hours."""
-        for packet in one_picture_each(container.demux(stream), stream):
+        for packet in container.demux(stream):
             try:
                 self._calls += 1
                 frames = stream.codec_context.decode(packet if packet.size else None)
