@@ -209,7 +209,7 @@ def _parity(source: vs.VideoNode, case: Case) -> float:
     one = {"model": case.model, "radius": 0, "format": vs.RGBS}
     pictures = []
     for options in (case.options, {"device": "cpu", "dtype": "float32"}):
-        with sdr_to_hdr10(source, **one, **options).get_frame(0) as frame:
+        with sdr_to_hdr10(source, **options | one).get_frame(0) as frame:
             pictures.append(np.stack([np.asarray(frame[plane]) for plane in range(3)]))
     error = float(np.square(np.subtract(*pictures, dtype=np.float64)).mean())
     return round(-10 * math.log10(max(error, 1e-20)), 1) if math.isfinite(error) else 0.0
