@@ -12,7 +12,7 @@ def test_mutated_photos_never_crash() -> None:
     assert outcomes["photo parse read"] > 50
     assert outcomes["photo parse MediaError"] > 50
     assert outcomes["photo parse MetadataError"] > 2
-    assert outcomes["photo decode read"] > 2
+    assert outcomes["photo decode read"] > 0
     for stem, error in (("linear", "MediaError"), ("picture", "MediaError"),
                         ("metadata", "MetadataError"), ("qmax", "MetadataError")):  # fmt: skip
         assert outcomes[f"{stem} decode {error}"] > 10
