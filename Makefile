@@ -6,11 +6,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.14 python3.12; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help env demo test lint format bench clean
+.PHONY: help env demo test test-slow lint format bench clean
 
 help:
 	@echo "make demo    convert the bundled SDR clip to HDR10 and say where the result is"
-	@echo "make test    run the tests"
+	@echo "make test    run the tests, and make test-slow the long ones"
 	@echo "make lint    check style and types"
 	@echo "make bench   time the filters beside zimg's own conversion"
 	@echo "make clean   remove the environment and what the demo wrote"
@@ -33,8 +33,13 @@ demo: $(VENV)/.core
 	$(BIN)/python examples/demo/demo.py
 
 # One thread a worker: two workers that take two threads each are slower than one.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --durations=10
+
 test: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --durations=10
+	$(PYTEST) -m "not slow"
+
+test-slow: env
+	$(PYTEST) -m slow
 
 lint: env
 	$(BIN)/ruff check .

@@ -162,6 +162,7 @@ def test_bfloat16_is_as_good_as_float32_and_has_no_bands(tiny_weights: Path) -> 
     assert len(np.unique(planes(rough)[0])) > 2000
 
 
+@pytest.mark.slow
 def test_ncnn_agrees_with_torch(tiny_weights: Path, vulkan: None) -> None:  # noqa: ARG001
     clip = soft_clip(length=1)
     want = predict(clip, weights=tiny_weights, dtype="float32")

@@ -16,6 +16,7 @@ from vs_gainmap.errors import DeviceError
 BENCH = (sys.executable, "-m", "vs_gainmap.bench", "--sizes", "540p")
 
 
+@pytest.mark.slow
 def test_the_filter_is_timed_beside_zimg(tmp_path: Path) -> None:
     out = tmp_path / "rows.json"
     command = [*BENCH, "--frames", "2", "--rounds", "1", "--json", str(out)]
@@ -67,6 +68,7 @@ def test_a_gpu_is_tried_in_every_way() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_run_for_a_gpu_needs_pytorch_numba_and_two_wheels_alone(tmp_path: Path) -> None:
     """On the CPU, where it takes the same way."""
     for name in ("av", "cv2", "onnx", "platformdirs", "tqdm"):
@@ -87,6 +89,7 @@ def test_the_run_for_a_gpu_needs_pytorch_numba_and_two_wheels_alone(tmp_path: Pa
     assert all(row["parity_db"] > 100 for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "least", "most"),
     [({"tile": 80}, 80, 200), ({"dtype": "bfloat16", "num_streams": 2}, 56, 90)],

@@ -81,6 +81,7 @@ def run(folder: Path, *command: str) -> bytes:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", scripts(EDITORS))
 def test_a_script_for_editors_gives_frames(name: str, folder: Path) -> None:
     last = scripts(EDITORS)[name].count(".set_output(") - 1

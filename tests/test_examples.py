@@ -67,6 +67,7 @@ def test_example_gives_hdr_frames(script: str, colors: str, frame_bytes: float) 
     assert luma.min() < 350
 
 
+@pytest.mark.slow
 def test_false_color_is_in_color() -> None:
     script = str(EXAMPLES / "false_color.vpy")
     pictures = []

@@ -54,6 +54,7 @@ def test_no_frame_is_asked_for_far_ahead() -> None:
     assert max(ahead) <= 3
 
 
+@pytest.mark.slow
 # A sixteenth of 2160p with a sixteenth of its cache, and with one that is always full.
 @pytest.mark.parametrize(
     ("seconds", "cache"), [(0.0, memory.LEAST_CACHE_MB // 16), (0.3, memory.LEAST_CACHE_MB // 64)]

@@ -43,6 +43,7 @@ def machines() -> Iterator[object]:
             os.environ["PYTHONPATH"] = before
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_the_same_file_though_a_machine_is_lost(
     film: Path, undisturbed: Encoded, machines: object, tmp_path: Path
 ) -> None:

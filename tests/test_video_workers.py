@@ -66,6 +66,7 @@ def test_workers_make_the_same_file(film: Path, undisturbed: Encoded, tmp_path: 
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no such signal there")
 def test_a_worker_that_dies_is_replaced_once(
     film: Path, undisturbed: Encoded, tmp_path: Path, capsys: pytest.CaptureFixture[str]

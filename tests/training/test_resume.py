@@ -100,6 +100,7 @@ def test_what_changed_is_told(
     assert line in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_of_one_with_both_batches(layout: Path, tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text(
