@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import vapoursynth as vs
 
@@ -17,6 +19,7 @@ from tests.clips import BT709, noise
 from vs_gainmap import sdr_to_hdr10
 from vs_gainmap.filters import memory
 from vs_gainmap.filters.memory import frames_in_order
+from vs_gainmap.malloc import give_back
 from vs_gainmap.models.inference import Predictor
 
 
@@ -115,3 +118,17 @@ def test_cache_is_bounded_and_freed_planes_go_back() -> None:
     assert cache <= memory.MOST_CACHE_MB + 1
     # One of the two blocks of 16 MB is in use; without the bound both are resident.
     assert 15 <= grown <= 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; glibc's malloc")
+def test_freed_blocks_between_others_are_given_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [np.ones(50_000, np.uint8) for _ in range(2000)]
+    kept = blocks[::10]
+    del blocks
+    before = resident()
+    give_back()
+    assert before - resident() > 50_000_000
+    assert len(kept) == 200

@@ -27,3 +27,12 @@ def set_malloc(options: dict[int, int]) -> bool:
     # musl, for one, has no such function.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all(mallopt(*option) for option in options.items())
+
+
+def give_back() -> None:
+    """Give freed memory back to the system, from between blocks that are in use, too."""
+    if sys.platform == "linux":
+        # musl, for one, has no such function.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -12,6 +12,7 @@ from typing import Protocol
 import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
+from vs_gainmap.malloc import give_back
 from vs_gainmap.video.chunks import Run
 from vs_gainmap.video.encoder_pass import EncoderSettings, EncodingPass
 from vs_gainmap.video.work_folder import WorkFolder
@@ -93,6 +94,9 @@ class Job:
             )
         part = clip[first : first + frames]
         encoding.run(part, path, key=self.key, first=first, progress=progress)
+        # x265 frees its pictures in pieces that glibc keeps: a quarter of a GB a chunk.
+        del encoding, ready
+        give_back()
 
 
 class Tally:
