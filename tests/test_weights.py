@@ -85,7 +85,7 @@ def test_a_pickle_that_pytorch_did_not_write_is_read_without_a_word(
     model: GMNet, tmp_path: Path
 ) -> None:
     torch.save(model.state_dict(), tmp_path / "a.pth", pickle_protocol=3)
-    load_weights(tmp_path / "a.pth", preset="synthetic")
+    assert load_weights(tmp_path / "a.pth", preset="synthetic").preset == PRESETS["synthetic"]
 
 
 def test_damaged_missing_and_foreign_files_are_one_clear_line(model: GMNet, tmp_path: Path) -> None:
