@@ -66,6 +66,15 @@ def test_a_graph_that_looks_back_decodes_once_more_not_each_time(media: Media) -
         assert reader.restarts == 0
 
 
+def test_a_window_that_is_read_backwards_after_a_jump_is_decoded_once(media: Media) -> None:
+    """As VapourSynth with one thread does it."""
+    with VideoReader(media.plain, keep=12) as reader:
+        reader.clip.get_frame(28)
+        for n in range(15, 8, -1):
+            reader.clip.get_frame(n)
+        assert reader.restarts == 1
+
+
 def test_a_survey_of_the_whole_film_keeps_no_more_frames(media: Media) -> None:
     with VideoReader(media.plain, keep=4) as reader:
         for n in (2, 11, 20, reader.count - 1):

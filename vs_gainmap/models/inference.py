@@ -289,8 +289,9 @@ def _torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@torch.inference_mode()
 def _describe_features(model: Model) -> tuple[type[Any], list[torch.Size]]:
-    """Return the named tuple that `analyze` makes and its shapes, without computing it."""
-    ghost = copy.deepcopy(model).to("meta")
-    features = ghost.analyze(torch.empty(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE, device="meta"))
+    """Return the named tuple that `analyze` makes, and its shapes."""
+    # By PyTorch's tensors without data its compiler would be loaded, which takes a second.
+    features = model.analyze(torch.zeros(1, 3, THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     return type(features), [tensor.shape for tensor in features]

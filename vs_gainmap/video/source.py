@@ -32,9 +32,9 @@ _HANGS_AFTER = 30
 _CLOSE_SECONDS = 5
 # A request further ahead than this is worth a seek.
 _FAR = 300
-# Decoded frames to keep: temporal windows reach back some twenty, with two frames in flight
-# twelve; more only when needed.
-_KEEP_AT_LEAST, _KEEP, _KEEP_AT_MOST = 12, 24, 128
+# Decoded frames to keep: the default temporal window ends 24 frames ahead of the picture it is
+# for, and some are in flight; more only when needed.
+_KEEP_AT_LEAST, _KEEP, _KEEP_AT_MOST = 12, 36, 128
 # Bytes that frames kept for looking back may take, at first and when needed.
 _KEEP_BYTES, _KEEP_BYTES_AT_MOST = 150_000_000, 400_000_000
 
@@ -187,7 +187,8 @@ class VideoReader:
                 self.restarts += 1
                 # What was kept for the old place would push out what is decoded now.
                 self._frames = {k: f for k, f in self._frames.items() if k in self._wanted}
-                self._next = n
+                # One that looks around it asks for those before it next, which are decoded anyway.
+                self._next = max(n + 1 - self._keep, 0)
                 self._restart = True
             self._changed.notify_all()
             try:
