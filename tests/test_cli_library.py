@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.films import digest
 from tests.media import Media, frame_times
-from vs_gainmap.cli import main
+from vs_gainmap.cli import main, progress
 from vs_gainmap.cli.library import plan_library
 from vs_gainmap.errors import MediaError
 
@@ -37,6 +39,35 @@ def test_a_folder_becomes_a_folder(
     said = capsys.readouterr()
     assert said.out.strip() == f"{out}: 0 converted, 2 were done already, 0 failed"
     assert (out / "a.mkv").stat().st_mtime_ns == before
+
+
+def test_workers_share_the_chunks_of_all_files(
+    media: Media, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(progress._PERIODS, "json", 0.0)
+    films = tmp_path / "films"
+    films.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(media.plain, films / name)
+    (films / "c.mp4").write_bytes(b"no video")
+    command = ["convert", str(films), "--weights", str(tiny_weights), "-e", "ffv1"]
+    command += ["--device", "cpu", "--dtype", "float32", "--progress", "json"]
+    assert main([*command, str(tmp_path / "one")]) == 1
+    alone = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert main([*command, str(tmp_path / "two"), "--workers", "2"]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("c.mp4: not a media file that can be read") == 1
+    together = [json.loads(line) for line in said.out.splitlines()]
+    # Both were on their way before one had begun; one by one, the first is done by then.
+    first = next(n for n, line in enumerate(together) if line.get("total") == 58)
+    assert "done" not in [line["stage"] for line in together[:first]]
+    first = next(n for n, line in enumerate(alone) if line.get("total") == 58)
+    assert "done" in [line["stage"] for line in alone[:first]]
+    assert [line["stage"] for line in together].count("done") == 2
+    for name in ("a.mkv", "b.mkv"):
+        assert digest(tmp_path / "one" / name) == digest(tmp_path / "two" / name)
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["a.mkv", "b.mkv"]
 
 
 def test_targets_have_names_of_their_own(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,10 +54,11 @@ def test_a_cluster_makes_the_same_file_though_a_machine_is_lost(
             lost.append(done)
             machines.remove_node(machines.list_all_nodes()[-1], allow_graceful=False)
 
-    cluster = Cluster(address=machines.address, cpus=1)
-    with pytest.raises(MediaError, match="no machine has 64 CPUs and 0 GPUs for a chunk"):
-        run(film, target, cluster=replace(cluster, cpus=64))
-    made = run(film, target, cluster=cluster, progress=lose)
+    huge = pytest.raises(MediaError, match="no machine has 64 CPUs and 0 GPUs for a chunk")
+    with Cluster(machines.address, cpus=64) as cluster, huge:
+        run(film, target, workers=cluster)
+    with Cluster(machines.address, cpus=1) as cluster:
+        made = run(film, target, workers=cluster, progress=lose)
     assert lost
     assert lost[0] < made.frames
     assert digest(target) == digest(undisturbed.path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.films import StopError, digest, graph, run, stopped
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import Encoded, Script, convert, encode
 from vs_gainmap.video.work_folder import count_chunks, work_folder_of
+from vs_gainmap.video.workers import Team, choose_chunk
 
 CLI = (sys.executable, "-m", "vs_gainmap.cli")
 
@@ -82,14 +84,30 @@ def test_a_worker_that_dies_is_replaced_once(
     assert "memory is short" in capsys.readouterr().err
 
 
+def test_a_worker_goes_on_where_it_is() -> None:
+    pending = set(range(12))
+    order: list[list[int]] = [[], [], []]
+    while pending:
+        for made in order:
+            if pending:
+                made.append(choose_chunk(pending, made[-1] if made else None))
+                pending.remove(made[-1])
+    assert [made[0] for made in order] == [0, 6, 3]
+    # Seeks: one where a worker begins, and few at the end.
+    jumps = sum(b != a + 1 for made in order for a, b in pairwise(made))
+    assert jumps <= 2
+    assert choose_chunk({5}, None) == 5
+
+
 def test_errors_of_workers_are_those_of_one_process(film: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"encoder": "ffv1", "chunk_seconds": 0.4, "workers": 2}
     with pytest.raises((vs.Error, MediaError), match="frame 20 is bad"):
         convert(film, tmp_path / "out.mkv", Fragile(tmp_path / "mark", "error"), **options)
     with pytest.raises(MediaError, match=r"can.t be given the clip.s graph: .* top of a module"):
         convert(film, tmp_path / "out.mkv", lambda clip: graph(clip), **options)
-    with pytest.raises(MediaError, match=r"the graph has no on_device\(\)"):
-        convert(film, tmp_path / "out.mkv", graph, devices=("cpu", "cpu"), **options)
+    refused = pytest.raises(MediaError, match=r"the graph has no on_device\(\)")
+    with Team(devices=["cpu"]) as options["workers"], refused:
+        convert(film, tmp_path / "out.mkv", graph, **options)
     made = encode(pq_clip(2), tmp_path / "one.mkv", encoder="ffv1", workers=2)
     assert made.notes == ("a clip of this process can't go to workers; it was encoded in one",)
 
@@ -140,5 +158,6 @@ def test_a_script_can_go_to_workers(tmp_path: Path) -> None:
     many = encode(script, tmp_path / "two.mkv", encoder="ffv1", workers=2)
     assert digest(many.path) == digest(whole.path)
     assert many.frames == 40
-    with pytest.raises(MediaError, match="a script can't be moved to cuda:0; say it in the script"):
-        encode(script, tmp_path / "three.mkv", encoder="ffv1", devices=("cuda:0",))
+    refused = "a script can't be moved to cuda:0; say it in the script"
+    with Team(devices=["cuda:0"]) as team, pytest.raises(MediaError, match=refused):
+        encode(script, tmp_path / "three.mkv", encoder="ffv1", workers=team)

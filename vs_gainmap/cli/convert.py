@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vs_gainmap.cli.describe import Network, describe_filters, describe_network
 from vs_gainmap.cli.interrupt import check, is_interrupted, leaves
-from vs_gainmap.cli.library import convert_library, is_library
+from vs_gainmap.cli.library import Task, is_library
 from vs_gainmap.cli.options import (
     add_encoder_options,
     add_filter_options,
     add_hdr10_options,
     add_progressive_option,
-    make_graph,
 )
 from vs_gainmap.cli.profile import add_profile_option
-from vs_gainmap.cli.progress import Progress, choose_mode, format_size, format_time
-from vs_gainmap.cli.values import content_light, devices, length, positive_int, seconds, share
-from vs_gainmap.errors import printable
+from vs_gainmap.cli.progress import Progress, choose_mode
+from vs_gainmap.cli.values import devices, length, positive_int, seconds, share
 
 if TYPE_CHECKING:
-    from vs_gainmap.video import Encoded
-    from vs_gainmap.video.work_folder import WorkFolder
+    from vs_gainmap.video.crew import Crew
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -113,151 +108,49 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
-    if is_library(args.inputs):
-        return convert_library(args, _convert_file)
-    return _convert_file(argparse.Namespace(**vars(args), input=args.inputs[0]))
-
-
-def _convert_file(args: argparse.Namespace) -> int:
-    from vs_gainmap.cli.dry_run import dry_run
-    from vs_gainmap.errors import OptionError
-    from vs_gainmap.files import check_output
+    from vs_gainmap.cli.library import convert_library
     from vs_gainmap.filters.memory import bound_freed
-    from vs_gainmap.preview.stats import stats_of, write_stats
-    from vs_gainmap.video import Selection, convert
-    from vs_gainmap.video.encode import EncodeOptions
-    from vs_gainmap.video.ray_workers import Cluster
-    from vs_gainmap.video.work_folder import Resume
 
-    if args.stats is not None:
-        check_output(args.stats, [args.input, args.target], overwrite=args.overwrite)
     bound_freed()
-    if args.hdr10plus and args.output == "hlg":
-        raise OptionError("HDR10+ goes with PQ alone: leave out --hdr10plus or --output hlg")
-    light = content_light(args.max_cll, args.max_fall)
-    network = describe_network(args)
-    measured = light is None or args.stats is not None
-    graph = make_graph(args, measure=measured, hdr10plus=args.hdr10plus)
-    selection = Selection(start=args.start, end=args.end, frames=args.frames)
-    cluster = None
+    with ExitStack() as stack:
+        workers = _workers(args, stack)
+        if is_library(args.inputs):
+            return convert_library(args, workers)
+        return _convert_file(Task(args.inputs[0], args.target).of(args), workers)
+
+
+def _workers(args: argparse.Namespace, stack: ExitStack) -> int | Crew:
+    """Return who makes the chunks of all files; they are sent away when the stack ends."""
+    from vs_gainmap.video.ray_workers import Cluster
+    from vs_gainmap.video.workers import Team
+
     if args.ray is not None:
-        cluster = Cluster(address=args.ray, cpus=args.task_cpus, gpus=args.task_gpus)
-    options = EncodeOptions(
-        encoder=args.encoder,
-        crf=args.crf,
-        preset=args.preset,
-        encoder_params=args.encoder_params,
-        content_light=light,
-        hdr10plus=args.hdr10plus,
-        audio=args.audio,
-        audio_codec=args.audio_codec,
-        overwrite=args.overwrite,
-        workers=args.workers,
-        devices=args.devices,
-        cluster=cluster,
-    )
+        return stack.enter_context(Cluster(args.ray, cpus=args.task_cpus, gpus=args.task_gpus))
+    if args.devices or (args.workers > 1 and is_library(args.inputs)):
+        return stack.enter_context(Team(args.workers, devices=args.devices))
+    number: int = args.workers
+    return number
+
+
+def _convert_file(args: argparse.Namespace, workers: int | Crew) -> int:
+    from vs_gainmap.cli.conversion import Conversion
+    from vs_gainmap.cli.dry_run import dry_run
+    from vs_gainmap.video.encode import encode_opened
+
+    conversion = Conversion(args, workers)
     if args.dry_run:
-        for name, value in dry_run(args, graph, selection, options):
+        for name, value in dry_run(conversion):
             print(f"{name:<16}{value}")
         return 0
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
-    started = time.monotonic()
-    before, work = 0, None
-
     with closing(Progress(args.target.name, mode, stage="opening", check=check)) as progress:
-
-        def begun(folder: WorkFolder) -> None:
-            nonlocal before, work
-            before = sum(chunk.frames for chunk in folder.found.values())
-            work = folder.path
-            progress.resume(folder.path.name, before)
-
-        def update(done: int, total: int, size: int) -> None:
-            progress.stage("encoding")
-            progress.update(done, total, size)
-            if done == total:
-                progress.stage("finishing")
-
-        if args.resume:
-            described = describe_filters(args, network) | {"light levels": str(measured)}
-            options["resume"] = Resume(described=described, restart=args.restart, begun=begun)
-        options["progress"] = update
         try:
-            made = convert(
-                args.input,
-                args.target,
-                graph,
-                selection=selection,
-                assume_progressive=args.assume_progressive,
-                chunk_seconds=args.chunk_seconds,
-                indexed=lambda _: progress.stage("analyzing"),
-                **options,
-            )
+            made = encode_opened(partial(conversion.open, progress), conversion.options)
         except BaseException:
-            # What another run works on, or what was begun with other options, is not ours.
-            if work is not None:
-                _tell_of_work(work)
+            if kept := conversion.kept():
+                leaves(kept)
+                if not is_interrupted():
+                    print(f"vs-gainmap: note: {kept}", file=sys.stderr)
             raise
-    if args.stats is not None:
-        write_stats(args.stats, stats_of(made.film))
-    for note in made.notes:
-        print(f"vs-gainmap: note: {printable(note)}", file=sys.stderr)
-    elapsed = time.monotonic() - started
-    fps = (made.frames - before) / elapsed
-    if mode == "json":
-        print(json.dumps(_figures(made, args.encoder, network, elapsed, fps)))
-    elif mode != "none":
-        print(_summary(made, args.encoder, network, elapsed, fps))
+    conversion.report(made, progress)
     return 0
-
-
-def _tell_of_work(folder: Path) -> None:
-    """Say what an error or a signal leaves of a conversion."""
-    from vs_gainmap.video.work_folder import count_chunks
-
-    chunks = count_chunks(folder)
-    if not chunks:
-        return
-    kept = f"{chunks} finished chunk{'s' if chunks > 1 else ''} kept in {folder}"
-    leaves(kept)
-    if not is_interrupted():
-        print(f"vs-gainmap: note: {kept}", file=sys.stderr)
-
-
-def _summary(made: Encoded, encoder: str, network: Network, elapsed: float, fps: float) -> str:
-    parts = [
-        f"{made.frames} frames in {format_time(elapsed)} ({fps:.2f} fps)",
-        format_size(made.path.stat().st_size),
-        f"{network}, {encoder}",
-    ]
-    if made.mastering is not None:
-        low, high = made.mastering.min_nits, made.mastering.max_nits
-        parts.append(f"mastering display {low:g} to {high:g} cd/m2")
-    if made.light is not None:
-        how = "measured" if made.measured else "as given"
-        parts.append(f"MaxCLL {made.light.max_cll}, MaxFALL {made.light.max_fall} ({how})")
-    if made.scenes:
-        parts.append(f"HDR10+ of {made.scenes} scenes")
-    return f"{made.path}: " + ", ".join(parts)
-
-
-def _figures(
-    made: Encoded, encoder: str, network: Network, elapsed: float, fps: float
-) -> dict[str, Any]:
-    """Return the summary for a program."""
-    return {
-        "stage": "done",
-        "path": str(made.path),
-        "frames": made.frames,
-        "seconds": round(elapsed, 2),
-        "fps": round(fps, 2),
-        "bytes": made.path.stat().st_size,
-        **network._asdict(),
-        "encoder": encoder,
-        "mastering_nits": made.mastering and [made.mastering.min_nits, made.mastering.max_nits],
-        "max_cll": made.light and made.light.max_cll,
-        "max_fall": made.light and made.light.max_fall,
-        "measured": made.measured,
-        "hdr10plus_scenes": made.scenes,
-        "notes": made.notes,
-    }

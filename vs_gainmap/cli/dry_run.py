@@ -9,30 +9,22 @@ from pathlib import Path
 
 import vapoursynth as vs
 
+from vs_gainmap.cli.conversion import Conversion
 from vs_gainmap.cli.describe import describe_color, describe_network
 from vs_gainmap.cli.options import output_format
 from vs_gainmap.cli.progress import format_size, format_time
 from vs_gainmap.video import Selection, convert
-from vs_gainmap.video.convert import Graph
-from vs_gainmap.video.encode import EncodeOptions, check_target
 from vs_gainmap.video.encoders import Encoder
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.inputs import open_input
+from vs_gainmap.video.open_film import check_target
 from vs_gainmap.video.streams import plan_streams, stream_name
 
 TRIAL_FRAMES = 48
 
 
-def dry_run(
-    args: argparse.Namespace, graph: Graph, selection: Selection, options: EncodeOptions
-) -> list[tuple[str, str]]:
+def dry_run(conversion: Conversion) -> list[tuple[str, str]]:
     """Convert a few frames into a temporary file, and return what the whole would be.
-
-    Args:
-        args: of `convert`.
-        graph: of the filters.
-        selection: the part of the input to convert.
-        options: of `convert`.
 
     Returns:
         Names and values.
@@ -41,6 +33,8 @@ def dry_run(
         MediaError: anything that can't be done as asked.
         vs.Error: a filter failed.
     """
+    args, options, selection = conversion.args, conversion.options, conversion.selection
+    graph = conversion.graph.on_device(args.devices[0]) if args.devices else conversion.graph
     encoder, container = check_target(args.target, args.input, options)
     index = scan(args.input)
     first, count = selection.range(index)
@@ -76,7 +70,7 @@ def dry_run(
     own = options.copy()
     own["progress"] = update
     # A few frames are one chunk, and made here.
-    own["cluster"] = None
+    own["workers"] = 1
     frames = min(count, TRIAL_FRAMES)
     start = index.seconds(first + (count - frames) // 2) - index.seconds(0)
     with tempfile.TemporaryDirectory() as folder:

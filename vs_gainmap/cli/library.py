@@ -1,13 +1,23 @@
-"""`convert` of folders and of several files, one after another."""
+"""`convert` of folders and of several files, whose chunks are one queue."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from vs_gainmap.cli.interrupt import check, leaves, what_is_left
+from vs_gainmap.cli.progress import Progress, choose_mode
+
+if TYPE_CHECKING:
+    from vs_gainmap.cli.conversion import Conversion
+    from vs_gainmap.video.crew import Crew
+    from vs_gainmap.video.open_film import OpenFilm
 
 # What is taken for a video in a folder; a file that is named may be called anything.
 SUFFIXES = (
@@ -21,6 +31,10 @@ class Task(NamedTuple):
 
     source: Path
     target: Path
+
+    def of(self, args: argparse.Namespace) -> argparse.Namespace:
+        """Return the arguments of `convert` for it alone."""
+        return argparse.Namespace(**{**vars(args), "input": self.source, "target": self.target})
 
 
 def is_library(inputs: Sequence[Path]) -> bool:
@@ -66,14 +80,13 @@ def plan_library(inputs: Sequence[Path], out: Path, suffix: str) -> list[Task]:
     return list(tasks.values())
 
 
-def convert_library(
-    args: argparse.Namespace, convert_file: Callable[[argparse.Namespace], int]
-) -> int:
+def convert_library(args: argparse.Namespace, workers: int | Crew) -> int:
     """Convert what is not there yet; an error in one does not stop the others.
 
     Args:
         args: of `convert`.
-        convert_file: converts `args.input` to `args.target`.
+        workers: who makes the chunks, of several files at the same time; 1 is this process, file
+            after file.
 
     Returns:
         1 if one failed.
@@ -82,32 +95,99 @@ def convert_library(
         MediaError: nothing can be done as asked.
         OptionError: an option is wrong.
     """
-    import vapoursynth as vs
-
-    from vs_gainmap.cli.interrupt import check
-    from vs_gainmap.cli.program import is_usage_error, one_line
-    from vs_gainmap.errors import GainMapError, OptionError
+    from vs_gainmap.errors import OptionError
 
     for name, given in (("--stats", args.stats is not None), ("--dry-run", args.dry_run)):
         if given:
             raise OptionError(f"{name} goes with one input")
     tasks = plan_library(args.inputs, args.target, f".{args.to}")
     left = [task for task in tasks if args.overwrite or not os.path.lexists(task.target)]
-    failed = 0
-    for task in left:
-        own = argparse.Namespace(**{**vars(args), "input": task.source, "target": task.target})
+    mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
+    with closing(Progress(str(args.target), mode, stage="opening", check=check)) as progress:
+        library = _Library(args, workers, progress)
+        library.convert(deque(left))
+    if mode != "json":
+        print(
+            f"{args.target}: {len(left) - library.failed} converted, {len(tasks) - len(left)} were "
+            f"done already, {library.failed} failed"
+        )
+    return 1 if library.failed else 0
+
+
+class _Open(NamedTuple):
+    """A file on its way, and what closes it."""
+
+    conversion: Conversion
+    opened: OpenFilm
+    stack: ExitStack
+
+
+class _Library:
+    """Files on their way; `failed` counts those that could not be converted."""
+
+    def __init__(self, args: argparse.Namespace, workers: int | Crew, progress: Progress) -> None:
+        self.failed = 0
+        self._args, self._workers, self._progress = args, workers, progress
+        self._crew = None if isinstance(workers, int) else workers
+        self._open: list[_Open] = []
+
+    def convert(self, waiting: deque[Task]) -> None:
+        """Convert all; begin with a file when no chunks of others wait."""
         try:
-            task.target.parent.mkdir(parents=True, exist_ok=True)
-            convert_file(own)
+            while waiting or self._open:
+                while waiting and (self._crew.is_idle() if self._crew else not self._open):
+                    with self._failing():
+                        self._begin(waiting.popleft())
+                for each in [each for each in self._open if each.opened.film.ended]:
+                    with self._failing():
+                        self._end(each)
+                if self._crew and self._open:
+                    self._crew.wait()
+        except BaseException:
+            kept = [each.conversion.kept() for each in self._open]
+            leaves("; ".join(filter(None, kept)) or what_is_left())
+            for each in self._open:
+                # It raises what it is given, in the end.
+                with suppress(BaseException):
+                    each.stack.__exit__(*sys.exc_info())
+            raise
+
+    def _begin(self, task: Task) -> None:
+        from vs_gainmap.cli.conversion import Conversion
+        from vs_gainmap.video.crew import encode_film
+
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        conversion = Conversion(task.of(self._args), self._workers, shared=True)
+        with ExitStack() as stack:
+            opened = stack.enter_context(conversion.open(self._progress, **conversion.options))
+            if self._crew is None:
+                encode_film(opened.film, None)
+            elif not opened.film.ended:
+                stack.callback(self._crew.drop, opened.film)
+                self._crew.add(opened.film)
+            self._open.append(_Open(conversion, opened, stack.pop_all()))
+
+    def _end(self, each: _Open) -> None:
+        self._open.remove(each)
+        with each.stack:
+            if each.opened.film.error is not None:
+                raise each.opened.film.error
+            made = each.opened.finish()
+        each.conversion.report(made, self._progress)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Say an error of one file, unless it is one of them all."""
+        import vapoursynth as vs
+
+        from vs_gainmap.cli.program import is_usage_error, one_line
+        from vs_gainmap.errors import GainMapError
+
+        try:
+            yield
         except (GainMapError, vs.Error, OSError) as error:
             check()
             if is_usage_error(error):
                 raise
-            failed += 1
-            print(f"vs-gainmap: error: {one_line(error)}", file=sys.stderr)
-    if args.progress is None:
-        print(
-            f"{args.target}: {len(left) - failed} converted, {len(tasks) - len(left)} were done "
-            f"already, {failed} failed"
-        )
-    return 1 if failed else 0
+            self.failed += 1
+            self._progress.say(f"vs-gainmap: error: {one_line(error)}", sys.stderr)

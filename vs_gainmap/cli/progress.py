@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal, Never
+from typing import Literal, Never, TextIO
 
 from tqdm import tqdm
 
@@ -46,9 +46,10 @@ class Progress:
         stage: str,
         check: Callable[[], None] | None = None,
     ) -> None:
-        self._name, self._mode, self._check = printable(name), mode, check
+        self._name, self.mode, self._check = printable(name), mode, check
         self._stage = stage
         self._began = self._spoke = time.monotonic()
+        self._parts: dict[object, tuple[int, int, int]] = {}
         self._done, self._total, self._size = 0, 0, 0
         self._before, self._work = 0, ""
         self._bar: tqdm[Never] | None = None
@@ -64,23 +65,44 @@ class Progress:
             self._stage = name
             if name == "encoding":
                 self._began = time.monotonic()
-            self._show(due=self._mode in ("bar", "json"))
+            self._show(due=self.mode in ("bar", "json"))
 
-    def resume(self, work: str, done: int) -> None:
+    def resume(self, work: str, done: int, *, part: object = None) -> None:
         """Show where unfinished work is; so many of its frames were done before.
 
         Args:
             work: name of the folder.
             done: frames, which don't count for the speed.
+            part: see `update`.
         """
-        self._work, self._before, self._done = work, done, done
+        self._work, self._before = work, self._before + done
+        self._take(part, (done, 0, 0))
 
-    def update(self, done: int, total: int, size: int = 0) -> None:
-        """Show that so many frames are done; `size` is in bytes of video so far."""
+    def update(self, done: int, total: int, size: int = 0, *, part: object = None) -> None:
+        """Show that so many frames are done.
+
+        Args:
+            done: frames.
+            total: all of them.
+            size: bytes of video so far.
+            part: whose frames these are, where several files share a progress.
+        """
         if self._check is not None:
             self._check()
-        self._done, self._total, self._size = done, total, size
+        self._take(part, (done, total, size))
         self._show()
+
+    def say(self, text: str, file: TextIO) -> None:
+        """Print a line beside the bar."""
+        if self._bar is not None and not self._bar.disable:
+            tqdm.write(text, file=file)
+        else:
+            print(text, file=file, flush=True)
+
+    def _take(self, part: object, figures: tuple[int, int, int]) -> None:
+        self._parts[part] = figures
+        done, total, size = (sum(each) for each in zip(*self._parts.values(), strict=True))
+        self._done, self._total, self._size = done, total, size
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -89,7 +111,7 @@ class Progress:
 
     def _show(self, *, due: bool = False) -> None:
         now = time.monotonic()
-        if not due and now - self._spoke < _PERIODS[self._mode]:
+        if not due and now - self._spoke < _PERIODS[self.mode]:
             return
         self._spoke = now
         seconds = now - self._began
@@ -97,7 +119,7 @@ class Progress:
         left = (self._total - self._done) / fps if fps else None
         if self._bar is not None:
             self._draw(self._bar)
-        elif self._mode == "json":
+        elif self.mode == "json":
             known = {
                 "stage": self._stage,
                 "frames": self._done,
@@ -108,7 +130,7 @@ class Progress:
                 **({"work": self._work} if self._work else {}),
             }
             print(json.dumps(known), flush=True)
-        elif self._mode == "lines":
+        elif self.mode == "lines":
             parts = [f"vs-gainmap: {self._stage} {self._name}"]
             if self._total:
                 share = 100 * self._done / self._total

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -14,9 +15,16 @@ import vapoursynth as vs
 
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video.chunks import CHUNK_SECONDS, plan_runs
-from vs_gainmap.video.encode import Encoded, EncodeOptions, check_target, encode
+from vs_gainmap.video.encode import encode_opened
 from vs_gainmap.video.index import VideoIndex, scan
 from vs_gainmap.video.inputs import file_identity, sample_digest
+from vs_gainmap.video.open_film import (
+    Encoded,
+    EncodeOptions,
+    OpenFilm,
+    check_target,
+    open_film,
+)
 from vs_gainmap.video.source import VideoReader
 from vs_gainmap.video.streams import Span
 
@@ -173,6 +181,37 @@ def convert(
         MediaError: anything that can't be done as asked.
         vs.Error: a filter failed.
     """
+    opened = partial(
+        open_file,
+        source,
+        target,
+        graph,
+        selection=selection,
+        assume_progressive=assume_progressive,
+        chunk_seconds=chunk_seconds,
+        indexed=indexed,
+    )
+    return encode_opened(opened, options)
+
+
+@contextmanager
+def open_file(
+    source: str | Path,
+    target: str | Path,
+    graph: Graph,
+    *,
+    selection: Selection | None = None,
+    assume_progressive: bool = False,
+    chunk_seconds: float = CHUNK_SECONDS,
+    indexed: Callable[[VideoIndex], None] | None = None,
+    **options: Unpack[EncodeOptions],
+) -> Iterator[OpenFilm]:
+    """Open what `convert` converts, and yield it before its first chunk.
+
+    Raises:
+        MediaError: anything that can't be done as asked.
+        vs.Error: a filter failed.
+    """
     origin = Path(source)
     check_target(Path(target), origin, options)
     index = scan(origin)
@@ -180,18 +219,12 @@ def convert(
     first, count = chosen.range(index)
     if indexed is not None:
         indexed(index)
-    return encode(
-        FileClip(
-            index=index,
-            first=first,
-            count=count,
-            assume_progressive=assume_progressive,
-            graph=graph,
-        ),
-        target,
-        source=origin,
-        index=index,
-        span=chosen.span(index),
-        runs=plan_runs(index, first, count, seconds=chunk_seconds),
-        **options,
+    clip = FileClip(
+        index=index, first=first, count=count, assume_progressive=assume_progressive, graph=graph
     )
+    runs = plan_runs(index, first, count, seconds=chunk_seconds)
+    span = chosen.span(index)
+    with open_film(
+        clip, target, source=origin, index=index, span=span, runs=runs, **options
+    ) as film:
+        yield film

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +14,7 @@ from vs_gainmap.errors import MediaError
 from vs_gainmap.malloc import give_back
 from vs_gainmap.video.chunks import Run
 from vs_gainmap.video.encoder_pass import EncoderSettings, EncodingPass
-from vs_gainmap.video.work_folder import WorkFolder
 
-Progress = Callable[[int, int, int], None]
 ChunkProgress = Callable[[int, int], None]
 
 
@@ -97,53 +94,3 @@ class Job:
         # x265 frees its pictures in pieces that glibc keeps: a quarter of a GB a chunk.
         del encoding, ready
         give_back()
-
-
-class Tally:
-    """Frames and bytes of all chunks together, as they come.
-
-    Args:
-        folder: of the film, with the chunks that are there already.
-        progress: called with frames written, all frames, and bytes so far.
-    """
-
-    def __init__(self, folder: WorkFolder, progress: Progress) -> None:
-        self._total, self._progress = sum(run.frames for run in folder.runs), progress
-        self._chunks = {n: (chunk.frames, chunk.size) for n, chunk in folder.found.items()}
-
-    def update(self, number: int, frames: int, size: int) -> None:
-        """Take in how far a chunk is, and tell it."""
-        self._chunks[number] = frames, size
-        self.tell()
-
-    def tell(self) -> None:
-        """Tell how far all is."""
-        frames, size = (sum(values) for values in zip((0, 0), *self._chunks.values(), strict=True))
-        self._progress(frames, self._total, size)
-
-
-def encode_here(
-    job: Job, clip: vs.VideoNode, folder: WorkFolder, tally: Tally, ready: EncodingPass
-) -> None:
-    """Encode the chunks that a folder lacks in this process, one after another.
-
-    Args:
-        job: the film.
-        clip: the same.
-        folder: where its chunks are.
-        tally: is told about progress.
-        ready: an encoder for the first of them.
-
-    Raises:
-        MediaError: the encoder fails.
-        vs.Error: a filter failed.
-        OSError: a file can't be written.
-    """
-    for n, number in enumerate(folder.missing):
-        job.encode(
-            clip,
-            number,
-            folder.chunk_path(number),
-            progress=partial(tally.update, number),
-            ready=None if n else ready,
-        )

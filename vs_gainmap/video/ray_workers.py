@@ -1,4 +1,4 @@
-"""The chunks of one film as tasks on a Ray cluster.
+"""Chunks as tasks on a Ray cluster.
 
 Finished chunks come back through Ray, so that only the input must be readable everywhere. Retries
 and lost machines are Ray's.
@@ -10,11 +10,14 @@ import pickle
 import socket
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import av
 import vapoursynth as vs
@@ -24,9 +27,9 @@ from vs_gainmap.extras import load
 from vs_gainmap.files import durable
 from vs_gainmap.filters.memory import bound_freed
 from vs_gainmap.video.chunk_file import Chunk
-from vs_gainmap.video.jobs import Tally
+from vs_gainmap.video.crew import Film
 from vs_gainmap.video.work_folder import WorkFolder
-from vs_gainmap.video.worker import Order, picklable
+from vs_gainmap.video.worker import Order, picklable, pickled
 
 # Seconds between two looks at whether the user wants to stop.
 _PERIOD = 0.5
@@ -34,102 +37,169 @@ _PERIOD = 0.5
 _RETRIES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A Ray cluster, and what each chunk needs of a machine.
+    """A Ray cluster that encodes chunks, of several films if need be.
+
+    Close it, or use it in a ``with`` statement.
 
     Args:
         address: as `ray.init` takes it: "auto", "host:6379" or "ray://host:10001".
-        cpus: cores.
-        gpus: GPUs, or a part of one.
+        cpus: cores for each chunk.
+        gpus: GPUs for each chunk, or a part of one.
     """
 
-    address: str
-    cpus: float = 4
-    gpus: float = 0
+    devices: tuple[str, ...] = ()
 
+    def __init__(self, address: str, *, cpus: float = 4, gpus: float = 0) -> None:
+        self.address, self.cpus, self.gpus = address, cpus, gpus
+        self._at_once = 1
+        self._films: dict[Film, _Tasks] = {}
+        # Undone by `close`.
+        self._stack = ExitStack()
+        self._ray: Any = None
 
-def encode_on_ray(order: Order, folder: WorkFolder, tally: Tally, cluster: Cluster) -> None:
-    """Encode the chunks that a folder lacks on a cluster.
+    def __enter__(self) -> Self:
+        return self
 
-    Args:
-        order: the film; it must be picklable.
-        folder: where its chunks are.
-        tally: is told about progress, when a chunk has come back.
-        cluster: where.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
-    Raises:
-        MediaError: Ray is missing or not there, a machine has another input or other versions, no
-            machine is large enough, the encoder fails, or a chunk is lost for good.
-        vs.Error: a filter failed.
-        OSError: a file can't be written.
-    """
-    ray = load("ray", "Ray", extra="ray", purpose="conversions on a cluster")
-    with ExitStack() as stack:
-        if not ray.is_initialized():
-            try:
-                ray.init(address=cluster.address, logging_level="warning")
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                first = str(error).strip().splitlines()[0]
-                raise MediaError(f"Ray at {cluster.address}: {first}") from error
-            stack.callback(ray.shutdown)
-        at_once = _check_machines(ray, order, cluster)
-        data = ray.put(pickle.dumps(order))
-        needs = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_retries": _RETRIES}
-        encode = ray.remote(**needs)(_encode)
-        pending, running = deque(folder.missing), dict[Any, int]()
-        stack.callback(lambda: [ray.cancel(task, force=True) for task in running])
-        while pending or running:
+    def close(self) -> None:
+        """Stop what runs, and leave the cluster."""
+        for film in list(self._films):
+            self.drop(film)
+        self._ray = None
+        self._stack.close()
+
+    def start(self, chunks: int) -> None:
+        """Do nothing: Ray starts its processes itself."""
+
+    def is_idle(self) -> bool:
+        """Say whether fewer chunks wait than are made at once."""
+        return sum(len(tasks.pending) for tasks in self._films.values()) < self._at_once
+
+    def add(self, film: Film) -> None:
+        """Begin with a film.
+
+        Raises:
+            MediaError: Ray is missing or not there, a machine has another input or other versions,
+                or no machine is large enough.
+        """
+        film.release()
+        if film.source is None:
+            raise MediaError("a clip of this process can't go to a cluster")
+        ray = self._connect()
+        order = Order(job=film.job, source=film.source).portable()
+        self._check_machines(ray, order)
+        needs = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": _RETRIES}
+        data, encode = ray.put(pickled(order)), ray.remote(**needs)(_encode)
+        self._films[film] = _Tasks(
+            begin=partial(encode.remote, data), pending=deque(sorted(film.left))
+        )
+
+    def wait(self) -> None:
+        """Wait a moment for news, and tell the films."""
+        ray = self._connect()
+        for tasks in self._films.values():
             # Some more than run at once, so that no machine waits; not all, so that results,
             # which wait in the machines' memory, are few.
-            while pending and len(running) < 2 * at_once:
-                number = pending.popleft()
-                running[encode.remote(data, number)] = number
-            ready, _ = ray.wait(list(running), num_returns=1, timeout=_PERIOD)
-            if not ready:
-                tally.tell()
-            for task in ready:
-                number = running.pop(task)
-                chunk = _store(folder, number, _result(ray, task, number))
-                tally.update(number, chunk.frames, chunk.size)
+            while tasks.pending and self._running() < 2 * self._at_once:
+                number = tasks.pending.popleft()
+                tasks.running[tasks.begin(number)] = number
+        running = [task for tasks in self._films.values() for task in tasks.running]
+        if not running:
+            return
+        ready, _ = ray.wait(running, num_returns=1, timeout=_PERIOD)
+        for film, tasks in list(self._films.items()):
+            try:
+                for task in ready:
+                    if task in tasks.running:
+                        self._take(ray, film, task, tasks.running.pop(task))
+                film.tell()
+            except Exception as error:
+                film.error = error
+                self.drop(film)
+
+    def drop(self, film: Film) -> None:
+        """Stop working on a film, if that is not done."""
+        tasks = self._films.pop(film, None)
+        if tasks is not None and self._ray is not None:
+            for task in tasks.running:
+                self._ray.cancel(task, force=True)
+
+    def _running(self) -> int:
+        return sum(len(tasks.running) for tasks in self._films.values())
+
+    def _take(self, ray: Any, film: Film, task: Any, number: int) -> None:
+        chunk = _store(film.folder, number, _result(ray, task, number))
+        film.update(number, chunk.frames, chunk.size)
+        film.left.discard(number)
+        if film.ended:
+            del self._films[film]
+
+    def _connect(self) -> Any:
+        if self._ray is None:
+            ray = load("ray", "Ray", extra="ray", purpose="conversions on a cluster")
+            if not ray.is_initialized():
+                try:
+                    ray.init(address=self.address, logging_level="warning")
+                except (ConnectionError, ValueError, RuntimeError) as error:
+                    first = str(error).strip().splitlines()[0]
+                    raise MediaError(f"Ray at {self.address}: {first}") from error
+                self._stack.callback(ray.shutdown)
+            self._ray = ray
+        return self._ray
+
+    def _check_machines(self, ray: Any, order: Order) -> None:
+        """Refuse machines that would make something else; count how many chunks run at once.
+
+        Raises:
+            MediaError: one has another input, other versions, or no machine is large enough.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        at_once = 0
+        for node in nodes:
+            have = node["Resources"]
+            shares = [have.get("CPU", 0) // self.cpus] if self.cpus else []
+            shares += [have.get("GPU", 0) // self.gpus] if self.gpus else []
+            at_once += int(min(shares, default=1))
+        if not at_once:
+            raise MediaError(
+                f"Ray at {self.address}: no machine has {self.cpus:g} CPUs and {self.gpus:g} GPUs "
+                "for a chunk; ask for less with --task-cpus and --task-gpus"
+            )
+        self._at_once = at_once
+        check = ray.remote(num_cpus=0, max_retries=0)(_check)
+        data = pickle.dumps(order.source)
+        checks = [
+            check.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(data, _versions())
+            for node in nodes
+        ]
+        for node, task in zip(nodes, checks, strict=True):
+            try:
+                problem = ray.get(task)
+            except ray.exceptions.RayError as error:
+                problem = str(error).strip().splitlines()[-1]
+            if problem is not None:
+                raise MediaError(f"machine {node['NodeManagerHostname']} of the cluster: {problem}")
 
 
-def _check_machines(ray: Any, order: Order, cluster: Cluster) -> int:
-    """Refuse machines that would make something else; return how many chunks run at once.
+@dataclass(kw_only=True)
+class _Tasks:
+    """What a cluster has to do for a film; `begin` submits a chunk and returns its task."""
 
-    Raises:
-        MediaError: one has another input, other versions, or no machine is large enough.
-    """
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    at_once = 0
-    for node in nodes:
-        have = node["Resources"]
-        shares = [have.get("CPU", 0) // cluster.cpus] if cluster.cpus else []
-        shares += [have.get("GPU", 0) // cluster.gpus] if cluster.gpus else []
-        at_once += int(min(shares, default=1))
-    if not at_once:
-        raise MediaError(
-            f"Ray at {cluster.address}: no machine has {cluster.cpus:g} CPUs and "
-            f"{cluster.gpus:g} GPUs for a chunk; ask for less with --task-cpus and --task-gpus"
-        )
-    check = ray.remote(num_cpus=0, max_retries=0)(_check)
-    data = pickle.dumps(order.source)
-    checks = [
-        check.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(data, _versions())
-        for node in nodes
-    ]
-    for node, task in zip(nodes, checks, strict=True):
-        try:
-            problem = ray.get(task)
-        except ray.exceptions.RayError as error:
-            problem = str(error).strip().splitlines()[-1]
-        if problem is not None:
-            raise MediaError(f"machine {node['NodeManagerHostname']} of the cluster: {problem}")
-    return at_once
+    begin: Callable[[int], Any]
+    pending: deque[int]
+    running: dict[Any, int] = field(default_factory=dict)
 
 
 def _versions() -> dict[str, str]:

@@ -187,9 +187,8 @@ class VideoReader:
                 self.restarts += 1
                 # What was kept for the old place would push out what is decoded now.
                 self._frames = {k: f for k, f in self._frames.items() if k in self._wanted}
-                # One that looks around it asks for those before it next, which are decoded anyway.
-                self._next = max(n + 1 - self._keep, 0)
-                self._restart = True
+                # Who looks around asks for the ones before it, too.
+                self._next, self._restart = max(n + 1 - self._keep, 0), True
             self._changed.notify_all()
             try:
                 self._wait_for(n)

@@ -1,7 +1,7 @@
 """A process that encodes chunks; `workers` runs its `main`.
 
-Pickles come in: the module path, an `Order`, then numbers of chunks and where they go. Pickles go
-out: `Told`. When nothing more comes in, whoever started it is gone, and it ends.
+Pickles come in: the module path, then a `Task` for each chunk. Pickles go out: `Told`. When nothing
+more comes in, whoever started it is gone, and it ends.
 """
 
 from __future__ import annotations
@@ -45,8 +45,24 @@ class Order:
             yield for_encoder(clip, self.job.settings.encoder)
 
     def on_device(self, device: str) -> Order:
-        """Return the same for another device."""
+        """Return the same for another device.
+
+        Raises:
+            MediaError: the clip can't be moved.
+        """
         return replace(self, source=self.source.on_device(device))
+
+    def portable(self) -> Order:
+        """Return the same for other machines."""
+        return replace(self, source=self.source.portable())
+
+
+class Task(NamedTuple):
+    """A chunk to make; `order` is a pickled `Order`, None for the film of the task before."""
+
+    order: bytes | None
+    number: int
+    path: Path
 
 
 class Told(NamedTuple):
@@ -66,24 +82,27 @@ def send(out: IO[bytes], message: object) -> None:
 
 
 def main() -> None:
-    """Take orders until there are no more."""
+    """Do tasks until there are no more."""
     # What libraries print must not get between the pickles.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
     bound_freed()
-    orders: SimpleQueue[tuple[int, Path]] = SimpleQueue()
     sys.path[:] = pickle.load(sys.stdin.buffer)
-    number = -1
+    tasks: SimpleQueue[Task] = SimpleQueue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    task = tasks.get()
     try:
-        order = _read_order(sys.stdin.buffer)
-        threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
-        with order.open() as clip:
-            while True:
-                number, path = orders.get()
-                _encode(order.job, clip, number, path, out)
+        while True:
+            # With the first of a film comes its order.
+            order = _read_order(task.order or b"")
+            with order.open() as clip:
+                _encode(order.job, clip, task, out)
+                while (task := tasks.get()).order is None:
+                    _encode(order.job, clip, task, out)
+            del clip
     except (GainMapError, vs.Error, OSError) as error:
-        send(out, Told(number, error=picklable(error)))
+        send(out, Told(task.number, error=picklable(error)))
     except Exception:
         traceback.print_exc()
     # Python's own end would complain of the thread that listens, as the last line.
@@ -91,9 +110,9 @@ def main() -> None:
     os._exit(1)
 
 
-def _read_order(file: IO[bytes]) -> Order:
+def _read_order(data: bytes) -> Order:
     try:
-        order = pickle.load(file)
+        order = pickle.loads(data)
     except Exception as error:
         raise MediaError(
             f"a worker can't load the clip's graph: {type(error).__name__}: {error}; define it in "
@@ -104,16 +123,16 @@ def _read_order(file: IO[bytes]) -> Order:
     return order
 
 
-def _receive(file: IO[bytes], orders: SimpleQueue[tuple[int, Path]]) -> None:
+def _receive(file: IO[bytes], tasks: SimpleQueue[Task]) -> None:
     try:
         while True:
-            orders.put(pickle.load(file))
+            tasks.put(pickle.load(file))
     except Exception:
         # Half a chunk is worth nothing, and no other thread need be waited for.
         os._exit(0)
 
 
-def _encode(job: Job, clip: vs.VideoNode, number: int, path: Path, out: IO[bytes]) -> None:
+def _encode(job: Job, clip: vs.VideoNode, task: Task, out: IO[bytes]) -> None:
     told, last = time.monotonic(), (0, 0)
 
     def progress(frames: int, size: int) -> None:
@@ -121,10 +140,10 @@ def _encode(job: Job, clip: vs.VideoNode, number: int, path: Path, out: IO[bytes
         last = frames, size
         if time.monotonic() - told >= _PERIOD:
             told = time.monotonic()
-            send(out, Told(number, frames, size))
+            send(out, Told(task.number, frames, size))
 
-    job.encode(clip, number, path, progress=progress)
-    send(out, Told(number, *last, done=True))
+    job.encode(clip, task.number, task.path, progress=progress)
+    send(out, Told(task.number, *last, done=True))
 
 
 def picklable(error: Exception) -> Exception:
@@ -134,3 +153,17 @@ def picklable(error: Exception) -> Exception:
     except Exception:
         return MediaError(str(error))
     return error
+
+
+def pickled(order: Order) -> bytes:
+    """Return an order for another process.
+
+    Raises:
+        MediaError: it can't be pickled.
+    """
+    try:
+        return pickle.dumps(order)
+    except Exception as error:
+        raise MediaError(
+            f"workers can't be given the clip's graph: {error}; define it at the top of a module"
+        ) from error
