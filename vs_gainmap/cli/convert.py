@@ -110,17 +110,18 @@ def run(args: argparse.Namespace) -> int:
     """Convert."""
     from vs_gainmap.cli.library import convert_library
     from vs_gainmap.filters.memory import bound_freed
+    from vs_gainmap.video.crew import Here
 
     bound_freed()
     with ExitStack() as stack:
-        workers = _workers(args, stack)
+        crew = _crew(args, stack)
         if is_library(args.inputs):
-            return convert_library(args, workers)
-        return _convert_file(Task(args.inputs[0], args.target).of(args), workers)
+            return convert_library(args, crew or Here())
+        return _convert_file(Task(args.inputs[0], args.target).of(args), crew or args.workers)
 
 
-def _workers(args: argparse.Namespace, stack: ExitStack) -> int | Crew:
-    """Return who makes the chunks of all files; they are sent away when the stack ends."""
+def _crew(args: argparse.Namespace, stack: ExitStack) -> Crew | None:
+    """Return who makes the chunks of all files, until the stack ends."""
     from vs_gainmap.video.ray_workers import Cluster
     from vs_gainmap.video.workers import Team
 
@@ -128,8 +129,7 @@ def _workers(args: argparse.Namespace, stack: ExitStack) -> int | Crew:
         return stack.enter_context(Cluster(args.ray, cpus=args.task_cpus, gpus=args.task_gpus))
     if args.devices or (args.workers > 1 and is_library(args.inputs)):
         return stack.enter_context(Team(args.workers, devices=args.devices))
-    number: int = args.workers
-    return number
+    return None
 
 
 def _convert_file(args: argparse.Namespace, workers: int | Crew) -> int:

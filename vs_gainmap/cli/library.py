@@ -24,6 +24,8 @@ SUFFIXES = (
     ".3gp", ".avi", ".flv", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
     ".mts", ".mxf", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 )  # fmt: skip
+# Files that are open at once; each takes two of the process's file descriptors.
+_MOST_OPEN = 200
 
 
 class Task(NamedTuple):
@@ -80,13 +82,12 @@ def plan_library(inputs: Sequence[Path], out: Path, suffix: str) -> list[Task]:
     return list(tasks.values())
 
 
-def convert_library(args: argparse.Namespace, workers: int | Crew) -> int:
+def convert_library(args: argparse.Namespace, crew: Crew) -> int:
     """Convert what is not there yet; an error in one does not stop the others.
 
     Args:
         args: of `convert`.
-        workers: who makes the chunks, of several files at the same time; 1 is this process, file
-            after file.
+        crew: who makes the chunks, of several files at the same time if it can.
 
     Returns:
         1 if one failed.
@@ -104,7 +105,7 @@ def convert_library(args: argparse.Namespace, workers: int | Crew) -> int:
     left = [task for task in tasks if args.overwrite or not os.path.lexists(task.target)]
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     with closing(Progress(str(args.target), mode, stage="opening", check=check)) as progress:
-        library = _Library(args, workers, progress)
+        library = _Library(args, crew, progress)
         library.convert(deque(left))
     if mode != "json":
         print(
@@ -125,23 +126,22 @@ class _Open(NamedTuple):
 class _Library:
     """Files on their way; `failed` counts those that could not be converted."""
 
-    def __init__(self, args: argparse.Namespace, workers: int | Crew, progress: Progress) -> None:
+    def __init__(self, args: argparse.Namespace, crew: Crew, progress: Progress) -> None:
         self.failed = 0
-        self._args, self._workers, self._progress = args, workers, progress
-        self._crew = None if isinstance(workers, int) else workers
+        self._args, self._crew, self._progress = args, crew, progress
         self._open: list[_Open] = []
 
     def convert(self, waiting: deque[Task]) -> None:
         """Convert all; begin with a file when no chunks of others wait."""
         try:
             while waiting or self._open:
-                while waiting and (self._crew.is_idle() if self._crew else not self._open):
-                    with self._failing():
-                        self._begin(waiting.popleft())
                 for each in [each for each in self._open if each.opened.film.ended]:
                     with self._failing():
                         self._end(each)
-                if self._crew and self._open:
+                while waiting and self._crew.is_idle() and len(self._open) < _MOST_OPEN:
+                    with self._failing():
+                        self._begin(waiting.popleft())
+                if not all(each.opened.film.ended for each in self._open):
                     self._crew.wait()
         except BaseException:
             kept = [each.conversion.kept() for each in self._open]
@@ -154,25 +154,27 @@ class _Library:
 
     def _begin(self, task: Task) -> None:
         from vs_gainmap.cli.conversion import Conversion
-        from vs_gainmap.video.crew import encode_film
 
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        conversion = Conversion(task.of(self._args), self._workers, shared=True)
+        conversion = Conversion(task.of(self._args), self._crew, shared=True)
         with ExitStack() as stack:
             opened = stack.enter_context(conversion.open(self._progress, **conversion.options))
-            if self._crew is None:
-                encode_film(opened.film, None)
-            elif not opened.film.ended:
+            if not opened.film.ended:
                 stack.callback(self._crew.drop, opened.film)
                 self._crew.add(opened.film)
             self._open.append(_Open(conversion, opened, stack.pop_all()))
 
     def _end(self, each: _Open) -> None:
         self._open.remove(each)
-        with each.stack:
-            if each.opened.film.error is not None:
-                raise each.opened.film.error
-            made = each.opened.finish()
+        try:
+            with each.stack:
+                if each.opened.film.error is not None:
+                    raise each.opened.film.error
+                made = each.opened.finish()
+        except Exception:
+            if kept := each.conversion.kept():
+                self._progress.say(f"vs-gainmap: note: {kept}", sys.stderr)
+            raise
         each.conversion.report(made, self._progress)
 
     @contextmanager

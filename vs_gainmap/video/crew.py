@@ -123,18 +123,49 @@ class Crew(Protocol):
         """Stop working on a film, if that is not done."""
 
 
-def encode_film(film: Film, crew: Crew | None) -> None:
-    """Make all chunks of a film; without a crew in this process.
+class Here:
+    """This process, which makes a film's chunks one after another."""
+
+    devices: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        self._films: list[Film] = []
+
+    def start(self, chunks: int) -> None:
+        """Do nothing: it is there."""
+
+    def is_idle(self) -> bool:
+        """Say whether there is no film."""
+        return not self._films
+
+    def add(self, film: Film) -> None:
+        """Begin with a film, when the ones before it are done."""
+        self._films.append(film)
+
+    def wait(self) -> None:
+        """Make all of the first film."""
+        film = self._films.pop(0)
+        try:
+            film.encode()
+        except Exception as error:
+            film.error = error
+
+    def drop(self, film: Film) -> None:
+        """Do not begin with a film."""
+        if film in self._films:
+            self._films.remove(film)
+
+
+def encode_film(film: Film, crew: Crew) -> None:
+    """Make all chunks of a film.
 
     Raises:
-        MediaError: see `Film.encode`; or a crew can't make it.
+        MediaError: see `Film.encode` and `Crew.add`.
         vs.Error: a filter failed.
         OSError: a file can't be written.
     """
-    if crew is None or film.ended:
-        film.encode()
-        return
-    crew.add(film)
+    if not film.ended:
+        crew.add(film)
     try:
         while not film.ended:
             crew.wait()
