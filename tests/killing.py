@@ -52,7 +52,9 @@ class Outcome(NamedTuple):
 
 def make_long_film(path: Path) -> None:
     """Write 160 frames with a key frame every 8."""
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=96x64:r=24", "-frames:v", "160", *X264, "-g", "8", path)
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=640x360:r=24", "-frames:v", "160", *X264, "-g", "8", path
+    )
 
 
 def begin(source: Path, target: Path, workers: int) -> int:

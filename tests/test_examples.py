@@ -128,12 +128,12 @@ def test_the_simulation_of_machines_adds_up(
     module = runpy.run_path(str(EXAMPLES / "cluster" / "simulate.py"))
     plot = tmp_path / "plot.png"
     # 240 s in chunks of 60: 4 of 1440 frames, 144 s each, and 2 s of reading.
-    film = "--hours 0.0666666667 --frame 0.1 --spread 0 --input 8 --disk 1 --output 5"
+    film = "--hours 0.0666666667 --frame 0.1 --pieces 7 --input 8 --disk 1 --output 5"
     costs = "--start 3 --begin 1 --index 2 --mux 4 --machines 1 2 9 --lengths 60"
     module["main"](shlex.split(f"{film} {costs}"))
     totals = [float(line.split()[2]) for line in capsys.readouterr().out.splitlines()[1:]]
     around = 2 + 8 + 3 + 4 + 2 * 5
     one = 2 + 1 + 144
     assert totals == [around + 4 * one, around + 2 * one + 2, around + 4 * 2 + 1 + 144]
-    module["plot"](module["Film"](hours=0.1), plot)
+    module["plot"](module["Film"](hours=0.1), [1, 2], plot)
     assert plot.read_bytes().startswith(b"\x89PNG")

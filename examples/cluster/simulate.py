@@ -1,11 +1,14 @@
 """Where the time of a film goes on many machines, and what length of chunk serves.
 
     python examples/cluster/simulate.py
-    python examples/cluster/simulate.py --frame 0.9 --disk 100 --plot plot.png
+    python examples/cluster/simulate.py --measure part.mkv --disk 100 --plot plot.png
 
 Prints seconds for each length of chunk and number of machines. Machines take chunks from one
 queue; each reads a chunk's input from a disk that all share, then encodes it. One of them reads
 the index before, and makes the finished file afterwards. The plot needs the extra "preview".
+
+`--measure` converts a video of some minutes twice on this machine, in chunks of two lengths, for
+the times of a frame, a chunk and joining, and for how much pieces of it differ.
 """
 
 from __future__ import annotations
@@ -13,10 +16,21 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
+
+import vapoursynth as vs
+
+import vs_gainmap
+from vs_gainmap.video import convert
+from vs_gainmap.video.chunks import plan_runs
+from vs_gainmap.video.index import scan
+from vs_gainmap.video.work_folder import Resume, WorkFolder
 
 # Seconds of film of one difficulty; chunks have whole numbers of them.
 PIECE = 5.0
@@ -24,6 +38,8 @@ MACHINES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000)
 LENGTHS = (5.0, 15.0, 60.0)
 # How often each case is drawn, for means.
 ROUNDS = 5
+# Times of pieces of a real film over their mean: pans over ten photos in 1080p, by `--measure`.
+PIECES = (1.0,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +52,6 @@ class Film:
     output: float = 13000  # MB; what is written
     disk: float = 500  # MB a second, of the disk that all share
     frame: float = 0.22  # seconds a frame: 1080p, x265's medium, two cores
-    spread: float = 0.4  # of the logarithm of the time of 5 s of film: some is hard to encode
     start: float = 5  # seconds for a process, its libraries, the network and the first map
     begin: float = 0.7  # seconds for a chunk's encoder, and the frames around that steady its light
     index: float = 5.5  # seconds to index the film, beside reading it
@@ -58,13 +73,15 @@ class Parts(NamedTuple):
     mux: float
 
 
-def simulate(film: Film, machines: int, length: float, seed: int = 0) -> Parts:
+def simulate(
+    film: Film, machines: int, length: float, pieces: Sequence[float] = PIECES, seed: int = 0
+) -> Parts:
     """Return where the time goes with so many machines and chunks of so many seconds.
 
-    All chunk lengths of one seed are of the same film.
+    All chunk lengths of one seed are of the same film, which is drawn from measured pieces.
     """
     draw = random.Random(seed)
-    pieces = [draw.lognormvariate(0, film.spread) for _ in range(round(film.hours * 3600 / PIECE))]
+    pieces = draw.choices(pieces, k=round(film.hours * 3600 / PIECE))
     unit = film.hours * 3600 * film.fps * film.frame / sum(pieces)
     step = max(round(length / PIECE), 1)
     works = [unit * sum(pieces[n : n + step]) for n in range(0, len(pieces), step)]
@@ -85,29 +102,69 @@ def simulate(film: Film, machines: int, length: float, seed: int = 0) -> Parts:
     )
 
 
-def mean(film: Film, machines: int, length: float) -> Parts:
+def time_chunks(path: Path, length: float) -> tuple[list[float], float]:
+    """Convert a video as `convert` does, in one process.
+
+    Returns:
+        Seconds for each chunk, and for joining them.
+    """
+    index = scan(path)
+    ends = list(accumulate(run.frames for run in plan_runs(index, 0, len(index), seconds=length)))
+    times: list[float] = []
+
+    def graph(clip: vs.VideoNode) -> vs.VideoNode:
+        return vs_gainmap.sdr_to_hdr10(clip, measure=True)
+
+    def begun(_: WorkFolder) -> None:
+        times.append(time.monotonic())
+
+    def progress(done: int, total: int, size: int) -> None:  # noqa: ARG001
+        if done == ends[len(times) - 1]:
+            times.append(time.monotonic())
+
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "out.mkv"
+        resume = Resume(begun=begun)
+        convert(path, target, graph, chunk_seconds=length, resume=resume, progress=progress)
+    return [b - a for a, b in pairwise(times)], time.monotonic() - times[-1]
+
+
+def measure(path: Path, hours: float) -> tuple[dict[str, float], list[float]]:
+    """Return fields of a film of so many hours, and its pieces, by converting a short one."""
+    short, mux = time_chunks(path, PIECE)
+    long, _ = time_chunks(path, 3 * PIECE)
+    begin = max((sum(short) - sum(long)) / (len(short) - len(long)), 0)
+    frames = len(scan(path))
+    frame = (sum(short) - len(short) * begin) / frames
+    works = [max(seconds - begin, 0) for seconds in short]
+    pieces = [work * len(works) / sum(works) for work in works]
+    mux *= hours * 3600 / float(scan(path).seconds(frames - 1))
+    return {"frame": frame, "begin": begin, "mux": mux}, pieces
+
+
+def mean(film: Film, machines: int, length: float, pieces: Sequence[float]) -> Parts:
     """Return the mean of some draws."""
-    drawn = [simulate(film, machines, length, seed) for seed in range(ROUNDS)]
+    drawn = [simulate(film, machines, length, pieces, seed) for seed in range(ROUNDS)]
     return Parts(*(sum(values) / ROUNDS for values in zip(*drawn, strict=True)))
 
 
-def plot(film: Film, path: Path) -> None:
+def plot(film: Film, pieces: Sequence[float], path: Path) -> None:
     """Draw times over machines, and where they go with chunks of 15 s."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for length in LENGTHS:
-        times = [sum(mean(film, n, length)) / 60 for n in MACHINES]
+        times = [sum(mean(film, n, length, pieces)) / 60 for n in MACHINES]
         left.loglog(MACHINES, times, marker=".", label=f"chunks of {length:g} s")
-    alone = sum(mean(film, 1, 15)) / 60
+    alone = sum(mean(film, 1, 15, pieces)) / 60
     left.loglog(
         MACHINES, [alone / n for n in MACHINES], "k:", label="one machine's time / machines"
     )
     left.set(xlabel="machines", ylabel="minutes", title="Until the file is there")
     left.grid(which="both", alpha=0.3)
     left.legend(loc="upper right", fontsize="small")
-    parts = [mean(film, n, 15) for n in MACHINES]
+    parts = [mean(film, n, 15, pieces) for n in MACHINES]
     shares = [[100 * value / sum(row) for value in row] for row in parts]
     right.stackplot(MACHINES, *zip(*shares, strict=True), labels=Parts._fields)
     right.set(xscale="log", xlabel="machines", ylabel="%", title="Where it goes, chunks of 15 s")
@@ -124,17 +181,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--machines", type=int, nargs="+", default=MACHINES)
     parser.add_argument("--lengths", type=float, nargs="+", default=LENGTHS, help="of chunks")
     parser.add_argument("--plot", type=Path, metavar="PNG")
+    parser.add_argument("--measure", type=Path, metavar="VIDEO")
+    parser.add_argument(
+        "--pieces", type=float, nargs="+", default=PIECES, help="seconds of each, whatever the unit"
+    )
     for field in fields(Film):
         parser.add_argument(f"--{field.name}", type=float, default=field.default)
     args = parser.parse_args(argv)
+    if args.measure is not None:
+        measured, args.pieces = measure(args.measure, args.hours)
+        vars(args).update(measured)
+        print("measured:", *(f"--{name} {value:.4g}" for name, value in measured.items()))
+        print("--pieces", *(f"{piece:.2f}" for piece in args.pieces))
     film = Film(**{field.name: getattr(args, field.name) for field in fields(Film)})
     print("chunk machines   total", *(f"{name:>8}" for name in Parts._fields))
     for length in args.lengths:
         for machines in args.machines:
-            parts = mean(film, machines, length)
+            parts = mean(film, machines, length, args.pieces)
             print(f"{length:5g} {machines:8} {sum(parts):7.0f}", *(f"{v:8.1f}" for v in parts))
     if args.plot is not None:
-        plot(film, args.plot)
+        plot(film, args.pieces, args.plot)
 
 
 if __name__ == "__main__":
