@@ -55,7 +55,7 @@ def test_workers_share_the_chunks_of_all_files(
     command += ["--device", "cpu", "--dtype", "float32", "--progress", "json"]
     assert main([*command, str(tmp_path / "one")]) == 1
     alone = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert main([*command, str(tmp_path / "two"), "--workers", "2"]) == 1
+    assert main([*command, str(tmp_path / "two"), "--devices", "cpu,cpu"]) == 1
     said = capsys.readouterr()
     assert said.err.count("c.mp4: not a media file that can be read") == 1
     together = [json.loads(line) for line in said.out.splitlines()]

@@ -7,8 +7,8 @@ Prints seconds for each length of chunk and number of machines. Machines take ch
 queue; each reads a chunk's input from a disk that all share, then encodes it. One of them reads
 the index before, and makes the finished file afterwards. The plot needs the extra "preview".
 
-`--measure` converts a video of some minutes twice on this machine, in chunks of two lengths, for
-the times of a frame, a chunk and joining, and for how much pieces of it differ.
+`--measure` converts a video of a minute or more on this machine, for the times of a frame, of
+what each chunk costs beside, and of joining, and for how much pieces of a film differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -28,9 +28,11 @@ import vapoursynth as vs
 
 import vs_gainmap
 from vs_gainmap.video import convert
-from vs_gainmap.video.chunks import plan_runs
+from vs_gainmap.video.chunks import Run, plan_runs
+from vs_gainmap.video.convert import open_file
 from vs_gainmap.video.index import scan
 from vs_gainmap.video.work_folder import Resume, WorkFolder
+from vs_gainmap.video.worker import Order
 
 # Seconds of film of one difficulty; chunks have whole numbers of them.
 PIECE = 5.0
@@ -39,7 +41,7 @@ LENGTHS = (5.0, 15.0, 60.0)
 # How often each case is drawn, for means.
 ROUNDS = 5
 # Times of pieces of a real film over their mean: pans over ten photos in 1080p, by `--measure`.
-PIECES = (1.0,)
+PIECES = (0.97, 1.10, 1.23, 0.93, 0.79, 0.94, 1.04, 0.91, 1.03, 1.07)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,13 @@ class Film:
     input: float = 9000  # MB; what is read
     output: float = 13000  # MB; what is written
     disk: float = 500  # MB a second, of the disk that all share
-    frame: float = 0.22  # seconds a frame: 1080p, x265's medium, two cores
-    start: float = 5  # seconds for a process, its libraries, the network and the first map
-    begin: float = 0.7  # seconds for a chunk's encoder, and the frames around that steady its light
+    frame: float = 0.12  # seconds a frame: 1080p, x265's medium, two cores
+    start: float = 3  # seconds for a process, its libraries, the network and the first map
+    begin: float = (
+        2.6  # seconds for a chunk's seek, the window around its first frame, and its encoder
+    )
     index: float = 5.5  # seconds to index the film, beside reading it
-    mux: float = 15  # seconds to join and copy it, beside reading and writing
+    mux: float = 27  # seconds to join and copy it, beside reading and writing
 
 
 class Parts(NamedTuple):
@@ -102,6 +106,11 @@ def simulate(
     )
 
 
+def graph(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return HDR as `convert` makes it by default."""
+    return vs_gainmap.sdr_to_hdr10(clip, measure=True)
+
+
 def time_chunks(path: Path, length: float) -> tuple[list[float], float]:
     """Convert a video as `convert` does, in one process.
 
@@ -112,9 +121,6 @@ def time_chunks(path: Path, length: float) -> tuple[list[float], float]:
     ends = list(accumulate(run.frames for run in plan_runs(index, 0, len(index), seconds=length)))
     times: list[float] = []
 
-    def graph(clip: vs.VideoNode) -> vs.VideoNode:
-        return vs_gainmap.sdr_to_hdr10(clip, measure=True)
-
     def begun(_: WorkFolder) -> None:
         times.append(time.monotonic())
 
@@ -123,23 +129,44 @@ def time_chunks(path: Path, length: float) -> tuple[list[float], float]:
             times.append(time.monotonic())
 
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "out.mkv"
-        resume = Resume(begun=begun)
+        target, resume = Path(folder) / "out.mkv", Resume(begun=begun)
         convert(path, target, graph, chunk_seconds=length, resume=resume, progress=progress)
     return [b - a for a, b in pairwise(times)], time.monotonic() - times[-1]
 
 
+def time_begin(path: Path) -> float:
+    """Return seconds for a chunk of one frame, where the chunk before was not made.
+
+    The decoder seeks, the window around the frame is read, an encoder opened and emptied.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with open_file(path, folder / "out.mkv", graph) as opened:
+            film = opened.film
+            job = replace(film.job, runs=tuple(Run(run.first, 1) for run in film.job.runs))
+            film.release()
+            if film.source is None:
+                raise ValueError("a clip of this process")
+            with Order(job=job, source=film.source).open() as clip:
+                # Backwards, each is a jump; the first one of a process has more to load.
+                order = range(len(job.runs) - 1, 0, -1)
+                times = []
+                for number in order:
+                    times.append(time.monotonic())
+                    job.encode(clip, number, folder / "chunk", progress=lambda *_: None)
+                return (time.monotonic() - times[1]) / (len(order) - 1)
+
+
 def measure(path: Path, hours: float) -> tuple[dict[str, float], list[float]]:
     """Return fields of a film of so many hours, and its pieces, by converting a short one."""
-    short, mux = time_chunks(path, PIECE)
-    long, _ = time_chunks(path, 3 * PIECE)
-    begin = max((sum(short) - sum(long)) / (len(short) - len(long)), 0)
-    frames = len(scan(path))
-    frame = (sum(short) - len(short) * begin) / frames
-    works = [max(seconds - begin, 0) for seconds in short]
-    pieces = [work * len(works) / sum(works) for work in works]
-    mux *= hours * 3600 / float(scan(path).seconds(frames - 1))
-    return {"frame": frame, "begin": begin, "mux": mux}, pieces
+    works, mux = time_chunks(path, PIECE)
+    index = scan(path)
+    measured = {
+        "frame": sum(works) / len(index),
+        "begin": time_begin(path),
+        "mux": mux * hours * 3600 / float(index.seconds(len(index) - 1)),
+    }
+    return measured, [work * len(works) / sum(works) for work in works]
 
 
 def mean(film: Film, machines: int, length: float, pieces: Sequence[float]) -> Parts:
