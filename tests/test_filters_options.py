@@ -45,6 +45,8 @@ def test_signatures_and_help_are_the_fields(function, options) -> None:
         ({"eotf": "gama22"}, "got 'gama22'; did you mean \"gamma22\"?"),
         ({"measure": 1}, "measure must be True or False, got 1"),
         ({"weights": 5}, "weights must be str or Path, got 5"),
+        ({"preset": ["real-world"]}, "preset must be str or GainMapPreset, got ['real-world']"),
+        ({"scale": True}, "scale must be one of 1, 2, 4, 8, auto, got True"),
         ({"mastering": "x"}, "mastering must be MasteringDisplay, got 'x'"),
         ({"tile": 66, "backend": "torch", "max_cll": 100}, "max_cll and max_fall go together"),
         ({"tile": 65}, "tile must be even and at least 64, or 0, got 65"),

@@ -71,7 +71,7 @@ def draw_average(levels: Levels | None, rng: np.random.Generator) -> float:
     """
     if levels is None or rng.random() >= PLACED:
         return float(np.exp(rng.normal(math.log(MOOD_NITS), MOOD_SPREAD)))
-    white = float(np.exp(rng.uniform(*np.log(WHITES))))
+    white = log_uniform(rng, *WHITES)
     # A camera is exposed for the scene, for the shot, or between the two.
     level = levels.scene * math.pow(levels.view / levels.scene, rng.uniform(LEAST_KEPT, 1.0))
     return white * level * float(np.exp(rng.normal(0.0, SHOT_SPREAD)))

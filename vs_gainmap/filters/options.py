@@ -51,7 +51,8 @@ class Option:
         Raises:
             OptionError: it is of the wrong type, not finite, out of range, or no choice.
         """
-        if self.choices and value not in self.choices:
+        # True is 1 to Python.
+        if self.choices and (value not in self.choices or isinstance(value, bool)):
             known = ", ".join(str(choice) for choice in self.choices)
             near = did_you_mean(value, map(str, self.choices))
             raise OptionError(f"{name} must be one of {known}, got {value!r}{near}")
@@ -195,6 +196,10 @@ class Inference(InputColor):
             OptionError: see `Option.check`; or the tile is odd or too small.
         """
         super().__post_init__()
+        if self.preset is not None:
+            from vs_gainmap.gainmap import GainMapPreset
+
+            Option(doc="", kind=(str, GainMapPreset)).check("preset", self.preset)
         if self.tile is not None and (self.tile % 2 or 0 < self.tile < 64):
             raise OptionError(f"tile must be even and at least 64, or 0, got {self.tile}")
 
