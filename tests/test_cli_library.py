@@ -51,20 +51,24 @@ def test_workers_share_the_chunks_of_all_files(
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(media.plain, films / name)
     (films / "c.mp4").write_bytes(b"no video")
+    # Fails in the middle.
+    shutil.copy(media.changing, films / media.changing.name)
     command = ["convert", str(films), "--weights", str(tiny_weights), "-e", "ffv1"]
     command += ["--device", "cpu", "--dtype", "float32", "--progress", "json"]
+    command += ["--chunk-seconds", "0.4"]
     assert main([*command, str(tmp_path / "one")]) == 1
     alone = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert main([*command, str(tmp_path / "two"), "--devices", "cpu,cpu"]) == 1
     said = capsys.readouterr()
     assert said.err.count("c.mp4: not a media file that can be read") == 1
+    assert said.err.count("changes from 96x64") == 1
     together = [json.loads(line) for line in said.out.splitlines()]
-    # Both were on their way before one had begun; one by one, the first is done by then.
-    first = next(n for n, line in enumerate(together) if line.get("total") == 58)
-    assert "done" not in [line["stage"] for line in together[:first]]
-    first = next(n for n, line in enumerate(alone) if line.get("total") == 58)
-    assert "done" in [line["stage"] for line in alone[:first]]
-    assert [line["stage"] for line in together].count("done") == 2
+    # Chunks of the second wait before the first is done; one by one, the first is done by then.
+    for lines, names in ((together, {"a.mkv", "b.mkv"}), (alone, {"a.mkv"})):
+        stages = [line["stage"] for line in lines]
+        assert stages.count("done") == 2
+        begun = {line.get("work") for line in lines[: stages.index("done")]} - {None}
+        assert begun == {f"{name}.work" for name in names}
     for name in ("a.mkv", "b.mkv"):
         assert digest(tmp_path / "one" / name) == digest(tmp_path / "two" / name)
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["a.mkv", "b.mkv"]

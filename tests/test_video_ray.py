@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ import pytest
 from tests.films import digest, graph, run
 from vs_gainmap.errors import MediaError
 from vs_gainmap.video import Encoded
-from vs_gainmap.video.convert import FileClip
+from vs_gainmap.video.convert import FileClip, open_file
 from vs_gainmap.video.index import scan
-from vs_gainmap.video.ray_workers import Cluster
+from vs_gainmap.video.ray_workers import Cluster, _encode
+from vs_gainmap.video.worker import Order
 
 if os.environ.get("CI") != "true":
     pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -63,6 +66,20 @@ def test_a_cluster_makes_the_same_file_though_a_machine_is_lost(
     assert lost[0] < made.frames
     assert digest(target) == digest(undisturbed.path)
     assert made.film == undisturbed.film
+
+
+def test_a_film_that_can_not_be_opened_leaves_the_one_before(film: Path, tmp_path: Path) -> None:
+    """As one of Ray's processes gets chunks of two films in turn."""
+    with open_file(film, tmp_path / "out.mkv", graph, encoder="ffv1") as opened:
+        job, clip = opened.film.job, opened.film.source
+        opened.film.release()
+    assert isinstance(clip, FileClip)
+    missing = replace(clip, index=replace(clip.index, path=tmp_path / "gone.mkv"))
+    good, bad = (pickle.dumps(Order(job=job, source=source)) for source in (clip, missing))
+    first = _encode(good, 0)
+    assert isinstance(first, bytes)
+    assert "gone.mkv" in str(_encode(bad, 0))
+    assert _encode(good, 0) == first
 
 
 def test_another_file_on_a_machine_is_named(film: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -85,18 +86,19 @@ def test_a_worker_that_dies_is_replaced_once(
 
 
 def test_a_worker_goes_on_where_it_is() -> None:
-    pending = set(range(12))
-    order: list[list[int]] = [[], [], []]
-    while pending:
-        for made in order:
-            if pending:
-                made.append(choose_chunk(pending, made[-1] if made else None))
-                pending.remove(made[-1])
-    assert [made[0] for made in order] == [0, 6, 3]
-    # Seeks: one where a worker begins, and few at the end.
-    jumps = sum(b != a + 1 for made in order for a, b in pairwise(made))
-    assert jumps <= 2
-    assert choose_chunk({5}, None) == 5
+    for pending, firsts in ((set(range(12)), [0, 6, 3]), (set(range(100, 112)), [100, 106, 103])):
+        order: list[list[int]] = [[], [], []]
+        while pending:
+            making = {made[-1] for made in order if made}
+            for made in order:
+                if pending:
+                    last = made[-1] if made else None
+                    made.append(choose_chunk(pending, last, making - {last}))
+                    pending.remove(made[-1])
+                    making.add(made[-1])
+        assert [made[0] for made in order] == firsts
+        # Seeks: one where a worker begins, and few at the end.
+        assert sum(b != a + 1 for made in order for a, b in pairwise(made)) <= 2
 
 
 def test_errors_of_workers_are_those_of_one_process(film: Path, tmp_path: Path) -> None:
@@ -110,6 +112,37 @@ def test_errors_of_workers_are_those_of_one_process(film: Path, tmp_path: Path) 
         convert(film, tmp_path / "out.mkv", graph, **options)
     made = encode(pq_clip(2), tmp_path / "one.mkv", encoder="ffv1", workers=2)
     assert made.notes == ("a clip of this process can't go to workers; it was encoded in one",)
+
+
+def test_a_worker_that_can_not_start_is_an_error(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is started by the thread that listened to the one before."""
+    popen, started = subprocess.Popen, 0
+
+    def short_of_memory(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        nonlocal started
+        started += 1
+        if started > 1:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return popen(*args, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", short_of_memory)
+    options: dict[str, Any] = {"encoder": "ffv1", "chunk_seconds": 0.4}
+    with Team(1) as options["workers"], pytest.raises(OSError, match="Cannot allocate memory"):
+        convert(film, tmp_path / "out.mkv", Fragile(tmp_path / "mark", "once"), **options)
+    assert started == 2
+    assert list(tmp_path.iterdir()) == [tmp_path / "mark"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_team_makes_film_after_film(film: Path, undisturbed: Encoded, tmp_path: Path) -> None:
+    with Team(2) as team:
+        run(film, tmp_path / "a.mkv", workers=team)
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        run(film, tmp_path / "b.mkv", workers=team)
+    assert digest(tmp_path / "a.mkv") == digest(tmp_path / "b.mkv") == digest(undisturbed.path)
 
 
 def test_what_stops_the_run_stops_its_workers(film: Path, tmp_path: Path) -> None:

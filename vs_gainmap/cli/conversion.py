@@ -6,14 +6,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Unpack
 
 from vs_gainmap.cli.describe import Network, describe_filters, describe_network
 from vs_gainmap.cli.options import make_graph
-from vs_gainmap.cli.progress import Progress, format_size, format_time
+from vs_gainmap.cli.progress import Progress, Share, format_size, format_time
 from vs_gainmap.cli.values import content_light
 from vs_gainmap.errors import OptionError, printable
 from vs_gainmap.files import check_output
@@ -21,7 +20,6 @@ from vs_gainmap.preview.stats import stats_of, write_stats
 from vs_gainmap.video import Encoded, Selection
 from vs_gainmap.video.convert import open_file
 from vs_gainmap.video.crew import Crew
-from vs_gainmap.video.index import VideoIndex
 from vs_gainmap.video.open_film import EncodeOptions, OpenFilm
 from vs_gainmap.video.work_folder import Resume, WorkFolder, count_chunks
 
@@ -69,9 +67,10 @@ class Conversion:
             workers=workers,
         )
 
-    @contextmanager
-    def open(self, shown: Progress, **options: Unpack[EncodeOptions]) -> Iterator[OpenFilm]:
-        """Open the file, and yield it before its first chunk.
+    def open(
+        self, shown: Progress | Share, **options: Unpack[EncodeOptions]
+    ) -> AbstractContextManager[OpenFilm]:
+        """Open the file; see `open_film`.
 
         Raises:
             MediaError: anything that can't be done as asked.
@@ -82,34 +81,29 @@ class Conversion:
         def begun(folder: WorkFolder) -> None:
             self.work = folder.path
             self._before = sum(chunk.frames for chunk in folder.found.values())
-            shown.resume(folder.path.name, self._before, part=self)
+            shown.resume(folder.path.name, self._before)
 
         def update(done: int, total: int, size: int) -> None:
             shown.stage("encoding")
-            shown.update(done, total, size, part=self)
-            if done == total and not self._shared:
+            shown.update(done, total, size)
+            if done == total:
                 shown.stage("finishing")
-
-        def indexed(_: VideoIndex) -> None:
-            if not self._shared:
-                shown.stage("analyzing")
 
         options["progress"] = update
         if args.resume:
             described = describe_filters(args, self._network)
             described |= {"light levels": str(self._measured)}
             options["resume"] = Resume(described=described, restart=args.restart, begun=begun)
-        with open_file(
+        return open_file(
             args.input,
             args.target,
             self.graph,
             selection=self.selection,
             assume_progressive=args.assume_progressive,
             chunk_seconds=args.chunk_seconds,
-            indexed=indexed,
+            indexed=lambda _: shown.stage("analyzing"),
             **options,
-        ) as opened:
-            yield opened
+        )
 
     def report(self, made: Encoded, progress: Progress) -> None:
         """Write what is kept of a finished file, and say what it is."""
@@ -118,7 +112,8 @@ class Conversion:
         for note in made.notes:
             progress.say(f"vs-gainmap: note: {printable(note)}", sys.stderr)
         elapsed = time.monotonic() - self._began
-        fps = (made.frames - self._before) / elapsed
+        # Of workers that others have, too, it would mean nothing.
+        fps = None if self._shared else (made.frames - self._before) / elapsed
         if progress.mode == "json":
             figures = _figures(made, self.args.encoder, self._network, elapsed, fps)
             progress.say(json.dumps(figures), sys.stdout)
@@ -133,9 +128,11 @@ class Conversion:
         return f"{chunks} finished chunk{'s' * (chunks > 1)} kept in {self.work}" * (chunks > 0)
 
 
-def _summary(made: Encoded, encoder: str, network: Network, elapsed: float, fps: float) -> str:
+def _summary(
+    made: Encoded, encoder: str, network: Network, elapsed: float, fps: float | None
+) -> str:
     parts = [
-        f"{made.frames} frames in {format_time(elapsed)} ({fps:.2f} fps)",
+        f"{made.frames} frames in {format_time(elapsed)}" + (f" ({fps:.2f} fps)" if fps else ""),
         format_size(made.path.stat().st_size),
         f"{network}, {encoder}",
     ]
@@ -151,7 +148,7 @@ def _summary(made: Encoded, encoder: str, network: Network, elapsed: float, fps:
 
 
 def _figures(
-    made: Encoded, encoder: str, network: Network, elapsed: float, fps: float
+    made: Encoded, encoder: str, network: Network, elapsed: float, fps: float | None
 ) -> dict[str, Any]:
     """Return the summary for a program."""
     return {
@@ -159,7 +156,7 @@ def _figures(
         "path": str(made.path),
         "frames": made.frames,
         "seconds": round(elapsed, 2),
-        "fps": round(fps, 2),
+        "fps": None if fps is None else round(fps, 2),
         "bytes": made.path.stat().st_size,
         **network._asdict(),
         "encoder": encoder,

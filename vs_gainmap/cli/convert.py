@@ -110,13 +110,13 @@ def run(args: argparse.Namespace) -> int:
     """Convert."""
     from vs_gainmap.cli.library import convert_library
     from vs_gainmap.filters.memory import bound_freed
-    from vs_gainmap.video.crew import Here
+    from vs_gainmap.video.crew import ThisProcess
 
     bound_freed()
     with ExitStack() as stack:
         crew = _crew(args, stack)
         if is_library(args.inputs):
-            return convert_library(args, crew or Here())
+            return convert_library(args, crew or ThisProcess())
         return _convert_file(Task(args.inputs[0], args.target).of(args), crew or args.workers)
 
 

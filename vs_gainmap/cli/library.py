@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vs_gainmap.cli.interrupt import check, leaves, what_is_left
-from vs_gainmap.cli.progress import Progress, choose_mode
+from vs_gainmap.cli.progress import Progress, Share, Shares, choose_mode
 
 if TYPE_CHECKING:
     from vs_gainmap.cli.conversion import Conversion
@@ -24,8 +24,10 @@ SUFFIXES = (
     ".3gp", ".avi", ".flv", ".hevc", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
     ".mts", ".mxf", ".ogv", ".qt", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 )  # fmt: skip
+# Seconds between two looks at whether the user wants to stop.
+_PERIOD = 0.2
 # Files that are open at once; each takes two of the process's file descriptors.
-_MOST_OPEN = 200
+_MOST_OPEN = 64
 
 
 class Task(NamedTuple):
@@ -105,7 +107,7 @@ def convert_library(args: argparse.Namespace, crew: Crew) -> int:
     left = [task for task in tasks if args.overwrite or not os.path.lexists(task.target)]
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     with closing(Progress(str(args.target), mode, stage="opening", check=check)) as progress:
-        library = _Library(args, crew, progress)
+        library = _Library(args, crew, progress, len(left))
         library.convert(deque(left))
     if mode != "json":
         print(
@@ -120,33 +122,37 @@ class _Open(NamedTuple):
 
     conversion: Conversion
     opened: OpenFilm
+    share: Share
     stack: ExitStack
 
 
 class _Library:
     """Files on their way; `failed` counts those that could not be converted."""
 
-    def __init__(self, args: argparse.Namespace, crew: Crew, progress: Progress) -> None:
+    def __init__(
+        self, args: argparse.Namespace, crew: Crew, progress: Progress, files: int
+    ) -> None:
         self.failed = 0
         self._args, self._crew, self._progress = args, crew, progress
+        self._shares = Shares(progress, str(args.target), files)
         self._open: list[_Open] = []
 
     def convert(self, waiting: deque[Task]) -> None:
         """Convert all; begin with a file when no chunks of others wait."""
         try:
             while waiting or self._open:
-                for each in [each for each in self._open if each.opened.film.ended]:
-                    with self._failing():
-                        self._end(each)
-                while waiting and self._crew.is_idle() and len(self._open) < _MOST_OPEN:
+                self._end_some()
+                more = waiting and self._crew.is_idle() and len(self._open) < _MOST_OPEN
+                if more:
                     with self._failing():
                         self._begin(waiting.popleft())
                 if not all(each.opened.film.ended for each in self._open):
-                    self._crew.wait()
+                    self._crew.wait(0 if more else _PERIOD)
         except BaseException:
             kept = [each.conversion.kept() for each in self._open]
             leaves("; ".join(filter(None, kept)) or what_is_left())
-            for each in self._open:
+            # The last one first: who works on others would take it up.
+            for each in reversed(self._open):
                 # It raises what it is given, in the end.
                 with suppress(BaseException):
                     each.stack.__exit__(*sys.exc_info())
@@ -155,17 +161,30 @@ class _Library:
     def _begin(self, task: Task) -> None:
         from vs_gainmap.cli.conversion import Conversion
 
-        task.target.parent.mkdir(parents=True, exist_ok=True)
-        conversion = Conversion(task.of(self._args), self._crew, shared=True)
+        share = self._shares.begin()
         with ExitStack() as stack:
-            opened = stack.enter_context(conversion.open(self._progress, **conversion.options))
-            if not opened.film.ended:
-                stack.callback(self._crew.drop, opened.film)
+            stack.callback(self._shares.end, share)
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            conversion = Conversion(task.of(self._args), self._crew, shared=True)
+            opened = stack.enter_context(conversion.open(share, **conversion.options))
+            stack.callback(self._crew.drop, opened.film)
+            if opened.film.ended:
+                opened.film.release()
+            else:
                 self._crew.add(opened.film)
-            self._open.append(_Open(conversion, opened, stack.pop_all()))
+            self._open.append(_Open(conversion, opened, share, stack.pop_all()))
+
+    def _end_some(self) -> None:
+        """Make the files of all films whose chunks are there."""
+        for each in [each for each in self._open if each.opened.film.ended]:
+            with self._failing():
+                try:
+                    self._end(each)
+                finally:
+                    check()
+                    self._open.remove(each)
 
     def _end(self, each: _Open) -> None:
-        self._open.remove(each)
         try:
             with each.stack:
                 if each.opened.film.error is not None:

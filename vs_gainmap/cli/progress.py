@@ -49,7 +49,6 @@ class Progress:
         self._name, self.mode, self._check = printable(name), mode, check
         self._stage = stage
         self._began = self._spoke = time.monotonic()
-        self._parts: dict[object, tuple[int, int, int]] = {}
         self._done, self._total, self._size = 0, 0, 0
         self._before, self._work = 0, ""
         self._bar: tqdm[Never] | None = None
@@ -65,31 +64,31 @@ class Progress:
             self._stage = name
             if name == "encoding":
                 self._began = time.monotonic()
+                if self._bar is not None:
+                    self._bar.reset()
+                    self._bar.initial = self._bar.n = self._before
             self._show(due=self.mode in ("bar", "json"))
 
-    def resume(self, work: str, done: int, *, part: object = None) -> None:
+    def resume(self, work: str, done: int) -> None:
         """Show where unfinished work is; so many of its frames were done before.
 
         Args:
             work: name of the folder.
             done: frames, which don't count for the speed.
-            part: see `update`.
         """
-        self._work, self._before = work, self._before + done
-        self._take(part, (done, 0, 0))
+        self._work, self._before, self._done = work, done, done
 
-    def update(self, done: int, total: int, size: int = 0, *, part: object = None) -> None:
+    def update(self, done: int, total: int, size: int = 0) -> None:
         """Show that so many frames are done.
 
         Args:
             done: frames.
-            total: all of them.
+            total: all of them; 0 where that is unknown.
             size: bytes of video so far.
-            part: whose frames these are, where several files share a progress.
         """
         if self._check is not None:
             self._check()
-        self._take(part, (done, total, size))
+        self._done, self._total, self._size = done, total, size
         self._show()
 
     def say(self, text: str, file: TextIO) -> None:
@@ -99,10 +98,9 @@ class Progress:
         else:
             print(text, file=file, flush=True)
 
-    def _take(self, part: object, figures: tuple[int, int, int]) -> None:
-        self._parts[part] = figures
-        done, total, size = (sum(each) for each in zip(*self._parts.values(), strict=True))
-        self._done, self._total, self._size = done, total, size
+    def rename(self, name: str) -> None:
+        """Show another name of what is being made."""
+        self._name = printable(name)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
@@ -116,7 +114,7 @@ class Progress:
         self._spoke = now
         seconds = now - self._began
         fps = (self._done - self._before) / seconds if seconds > 0 else 0.0
-        left = (self._total - self._done) / fps if fps else None
+        left = (self._total - self._done) / fps if fps and self._total else None
         if self._bar is not None:
             self._draw(self._bar)
         elif self.mode == "json":
@@ -144,12 +142,12 @@ class Progress:
             print(", ".join(parts), file=sys.stderr, flush=True)
 
     def _draw(self, bar: tqdm[Never]) -> None:
-        if bar.total != self._total:
-            bar.reset(self._total)
-            # Frames of an earlier run don't count for the speed.
-            bar.initial = bar.n = self._before
+        bar.total = self._total or None
+        # Frames of an earlier run don't count for the speed.
+        bar.n += self._before - bar.initial
+        bar.initial = self._before
         sizes = [format_size(self._size)] if self._size else []
-        if self._size and self._done > _GUESS_FROM * self._total:
+        if self._size and self._total and self._done > _GUESS_FROM * self._total:
             sizes.append(f"{format_size(self._size * self._total // self._done)} in the end")
         if self._work:
             sizes.append(f"work in {self._work}")
@@ -158,6 +156,79 @@ class Progress:
         bar.update(self._done - bar.n)
         if not self._done:
             bar.refresh()
+
+
+class Shares:
+    """A progress of several files.
+
+    Args:
+        progress: shows them.
+        name: of all of them.
+        count: how many there are.
+    """
+
+    def __init__(self, progress: Progress, name: str, count: int) -> None:
+        self._progress, self._name, self._count = progress, name, count
+        self._shares: list[Share] = []
+        self._begun = self._ended = 0
+        # Frames before, done, in all, and bytes, of those that have ended.
+        self._sums = (0, 0, 0, 0)
+
+    def begin(self) -> Share:
+        """Return the share of the next file."""
+        self._begun += 1
+        self._rename()
+        self._shares.append(Share(self, self._progress))
+        return self._shares[-1]
+
+    def end(self, share: Share) -> None:
+        """Count a file as ended; what it left undone is not waited for."""
+        self._shares.remove(share)
+        before, done, _, size = share.figures
+        self._sums = _add(self._sums, (before, done, done, size))
+        self._ended += 1
+        self._rename()
+
+    def show(self, work: str | None = None) -> None:
+        """Show how far all are; the work folder of the one that has just begun."""
+        sums = self._sums
+        for share in self._shares:
+            sums = _add(sums, share.figures)
+        before, done, total, size = sums
+        if work is not None:
+            self._progress.resume(work, before)
+        # Frames of files that nobody has opened are unknown.
+        self._progress.update(done, total if self._begun == self._count else 0, size)
+
+    def _rename(self) -> None:
+        self._progress.rename(f"{self._name} ({self._ended} of {self._count} files)")
+
+
+class Share:
+    """A file's share of a progress; it has the methods of one."""
+
+    def __init__(self, shares: Shares, progress: Progress) -> None:
+        self._shares, self._progress = shares, progress
+        self.figures = (0, 0, 0, 0)
+
+    def stage(self, name: str) -> None:
+        """Begin a stage; others are in other ones."""
+        if name == "encoding":
+            self._progress.stage(name)
+
+    def resume(self, work: str, done: int) -> None:
+        """Show where unfinished work is; see `Progress.resume`."""
+        self.figures = (done, done, 0, 0)
+        self._shares.show(work)
+
+    def update(self, done: int, total: int, size: int = 0) -> None:
+        """Show that so many frames are done; see `Progress.update`."""
+        self.figures = (self.figures[0], done, total, size)
+        self._shares.show()
+
+
+def _add(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
 
 
 def format_size(size: int) -> str:

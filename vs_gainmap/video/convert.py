@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -194,7 +194,6 @@ def convert(
     return encode_opened(opened, options)
 
 
-@contextmanager
 def open_file(
     source: str | Path,
     target: str | Path,
@@ -205,8 +204,8 @@ def open_file(
     chunk_seconds: float = CHUNK_SECONDS,
     indexed: Callable[[VideoIndex], None] | None = None,
     **options: Unpack[EncodeOptions],
-) -> Iterator[OpenFilm]:
-    """Open what `convert` converts, and yield it before its first chunk.
+) -> AbstractContextManager[OpenFilm]:
+    """Open what `convert` converts; see `open_film`.
 
     Raises:
         MediaError: anything that can't be done as asked.
@@ -224,7 +223,4 @@ def open_file(
     )
     runs = plan_runs(index, first, count, seconds=chunk_seconds)
     span = chosen.span(index)
-    with open_film(
-        clip, target, source=origin, index=index, span=span, runs=runs, **options
-    ) as film:
-        yield film
+    return open_film(clip, target, source=origin, index=index, span=span, runs=runs, **options)

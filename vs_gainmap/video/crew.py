@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -12,6 +13,9 @@ import vapoursynth as vs
 from vs_gainmap.video.encoder_pass import EncodingPass
 from vs_gainmap.video.jobs import ClipSource, Job
 from vs_gainmap.video.work_folder import WorkFolder
+
+# Seconds between two looks at whether the user wants to stop.
+PERIOD = 0.2
 
 Progress = Callable[[int, int, int], None]
 
@@ -27,7 +31,7 @@ class Film:
         source: how another process makes the clip; None where none can.
         clip: the film, open in this process.
         ready: an encoder for its first chunk that is missing.
-        opened: closed when this process has no more use for the clip.
+        opened: is closed with the clip.
         progress: called with frames written, all frames, and bytes so far.
     """
 
@@ -56,12 +60,12 @@ class Film:
         return self.error is not None or not self.left
 
     def update(self, number: int, frames: int, size: int) -> None:
-        """Take in how far a chunk is, and tell it."""
+        """Note how far a chunk is, and report it."""
         self._chunks[number] = frames, size
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
-        """Tell how far all is."""
+    def report(self) -> None:
+        """Report how far the film is."""
         frames, size = (sum(values) for values in zip((0, 0), *self._chunks.values(), strict=True))
         self._progress(frames, self._total, size)
 
@@ -87,21 +91,21 @@ class Film:
         self.release()
 
     def release(self) -> None:
-        """Close the clip, which others make."""
+        """Close the clip: this process has no more use for it."""
         self._here = None
         self._opened.close()
 
 
 @runtime_checkable
 class Crew(Protocol):
-    """Processes that make the chunks of one film or of several."""
+    """Who makes the chunks of one film or of several."""
 
     @property
     def devices(self) -> Sequence[str]:
         """Return where their networks run; none leaves that to the clip."""
 
     def start(self, chunks: int) -> None:
-        """Make ready for so many chunks, beside what this process does."""
+        """Get ready for so many chunks, without waiting for it."""
 
     def is_idle(self) -> bool:
         """Say whether it has fewer chunks than it can make at once."""
@@ -113,18 +117,21 @@ class Crew(Protocol):
             MediaError: its clip can't be made by others, or there is nobody who could.
         """
 
-    def wait(self) -> None:
-        """Wait a moment for news, and tell the films.
+    def wait(self, seconds: float) -> None:
+        """Wait for messages, and report them to the films.
 
-        What a film's progress raises, or its chunks' makers, is the film's `error` from then on.
+        An error of a chunk, or of a film's progress, becomes the film's `error`.
+
+        Args:
+            seconds: at most so long; 0 only takes what is there.
         """
 
     def drop(self, film: Film) -> None:
         """Stop working on a film, if that is not done."""
 
 
-class Here:
-    """This process, which makes a film's chunks one after another."""
+class ThisProcess:
+    """A crew of one: films one after another, chunk by chunk, in this process."""
 
     devices: Sequence[str] = ()
 
@@ -132,26 +139,28 @@ class Here:
         self._films: list[Film] = []
 
     def start(self, chunks: int) -> None:
-        """Do nothing: it is there."""
+        """Do nothing: it runs already."""
 
     def is_idle(self) -> bool:
         """Say whether there is no film."""
         return not self._films
 
     def add(self, film: Film) -> None:
-        """Begin with a film, when the ones before it are done."""
+        """Put a film behind the others."""
         self._films.append(film)
 
-    def wait(self) -> None:
+    def wait(self, seconds: float) -> None:  # noqa: ARG002
         """Make all of the first film."""
         film = self._films.pop(0)
         try:
             film.encode()
         except Exception as error:
+            # They hold the clip.
+            traceback.clear_frames(error.__traceback__)
             film.error = error
 
     def drop(self, film: Film) -> None:
-        """Do not begin with a film."""
+        """Forget a film that is not begun."""
         if film in self._films:
             self._films.remove(film)
 
@@ -164,11 +173,11 @@ def encode_film(film: Film, crew: Crew) -> None:
         vs.Error: a filter failed.
         OSError: a file can't be written.
     """
-    if not film.ended:
-        crew.add(film)
     try:
+        if not film.ended:
+            crew.add(film)
         while not film.ended:
-            crew.wait()
+            crew.wait(PERIOD)
     finally:
         crew.drop(film)
     if film.error is not None:

@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from vs_gainmap.hdr10 import ContentLight, MasteringDisplay
 from vs_gainmap.video.audio import AudioCodec
-from vs_gainmap.video.crew import Crew, Here, Progress, encode_film
+from vs_gainmap.video.crew import Crew, Progress, ThisProcess, encode_film
 from vs_gainmap.video.encoders import DEFAULT_ENCODER
 from vs_gainmap.video.jobs import ClipSource
 from vs_gainmap.video.open_film import Encoded, EncodeOptions, OpenFilm, open_film
@@ -114,9 +114,9 @@ def encode_opened(
             options["workers"] = stack.enter_context(Team(workers))
         ready = stack.enter_context(open_it(**options))
         crew, film = options.get("workers", 1), ready.film
-        # One chunk is sooner begun here.
+        # One chunk is made sooner without a worker that has to start.
         is_short = isinstance(workers, int) and len(film.left) < 2
         if is_short or isinstance(crew, int) or film.source is None:
-            crew = Here()
+            crew = ThisProcess()
         encode_film(film, crew)
         return ready.finish()

@@ -204,7 +204,8 @@ def open_film(
             devices: Sequence[str] = ()
             if crew is not None:
                 devices = crew.devices
-                crew.start(len(runs) if len(runs) > 1 else 0)
+                if len(runs) > 1:
+                    crew.start(len(runs))
             clip = clips.enter_context((clip.on_device(devices[0]) if devices else clip).open())
         clip = for_encoder(clip, row)
         with closing(clip.get_frame(0)) as first:

@@ -31,8 +31,6 @@ from vs_gainmap.video.crew import Film
 from vs_gainmap.video.work_folder import WorkFolder
 from vs_gainmap.video.worker import Order, picklable, pickled
 
-# Seconds between two looks at whether the user wants to stop.
-_PERIOD = 0.5
 # How often Ray does a chunk again whose machine or process is lost.
 _RETRIES = 3
 
@@ -101,29 +99,33 @@ class Cluster:
         self._films[film] = _Tasks(
             begin=partial(encode.remote, data), pending=deque(sorted(film.left))
         )
+        self._submit()
 
-    def wait(self) -> None:
-        """Wait a moment for news, and tell the films."""
+    def wait(self, seconds: float) -> None:
+        """Wait for chunks that come back, and report them to the films."""
         ray = self._connect()
+        self._submit()
+        running = [task for tasks in self._films.values() for task in tasks.running]
+        if not running:
+            return
+        ready, _ = ray.wait(running, num_returns=1, timeout=seconds)
+        for film, tasks in list(self._films.items()):
+            try:
+                for task in ready:
+                    if task in tasks.running:
+                        self._take(ray, film, task, tasks.running.pop(task))
+                film.report()
+            except Exception as error:
+                film.error = error
+                self.drop(film)
+
+    def _submit(self) -> None:
         for tasks in self._films.values():
             # Some more than run at once, so that no machine waits; not all, so that results,
             # which wait in the machines' memory, are few.
             while tasks.pending and self._running() < 2 * self._at_once:
                 number = tasks.pending.popleft()
                 tasks.running[tasks.begin(number)] = number
-        running = [task for tasks in self._films.values() for task in tasks.running]
-        if not running:
-            return
-        ready, _ = ray.wait(running, num_returns=1, timeout=_PERIOD)
-        for film, tasks in list(self._films.items()):
-            try:
-                for task in ready:
-                    if task in tasks.running:
-                        self._take(ray, film, task, tasks.running.pop(task))
-                film.tell()
-            except Exception as error:
-                film.error = error
-                self.drop(film)
 
     def drop(self, film: Film) -> None:
         """Stop working on a film, if that is not done."""
@@ -152,21 +154,18 @@ class Cluster:
                     first = str(error).strip().splitlines()[0]
                     raise MediaError(f"Ray at {self.address}: {first}") from error
                 self._stack.callback(ray.shutdown)
+            self._at_once = self._count_chunks(ray)
             self._ray = ray
         return self._ray
 
-    def _check_machines(self, ray: Any, order: Order) -> None:
-        """Refuse machines that would make something else; count how many chunks run at once.
+    def _count_chunks(self, ray: Any) -> int:
+        """Return how many chunks run at once.
 
         Raises:
-            MediaError: one has another input, other versions, or no machine is large enough.
+            MediaError: no machine is large enough.
         """
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        nodes = [node for node in ray.nodes() if node["Alive"]]
         at_once = 0
-        for node in nodes:
-            have = node["Resources"]
+        for have in (node["Resources"] for node in ray.nodes() if node["Alive"]):
             shares = [have.get("CPU", 0) // self.cpus] if self.cpus else []
             shares += [have.get("GPU", 0) // self.gpus] if self.gpus else []
             at_once += int(min(shares, default=1))
@@ -175,7 +174,17 @@ class Cluster:
                 f"Ray at {self.address}: no machine has {self.cpus:g} CPUs and {self.gpus:g} GPUs "
                 "for a chunk; ask for less with --task-cpus and --task-gpus"
             )
-        self._at_once = at_once
+        return at_once
+
+    def _check_machines(self, ray: Any, order: Order) -> None:
+        """Refuse machines that would make something else.
+
+        Raises:
+            MediaError: one has another input, or other versions.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = [node for node in ray.nodes() if node["Alive"]]
         check = ray.remote(num_cpus=0, max_retries=0)(_check)
         data = pickle.dumps(order.source)
         checks = [
@@ -230,6 +239,8 @@ class _Opened:
 
     def open(self, data: bytes) -> tuple[Order, vs.VideoNode]:
         if self.order is None or self.clip is None or self.data != data:
+            # What can't be opened must not leave the one before, which is closed.
+            self.data, self.order, self.clip = b"", None, None
             self.stack.close()
             bound_freed()
             order: Order = pickle.loads(data)
@@ -242,7 +253,7 @@ _opened = _Opened()
 
 
 def _encode(data: bytes, number: int) -> bytes | Exception:
-    """Return a chunk's file, or an error that ends the conversion; runs on the cluster."""
+    """Return a chunk's file, or an error that ends the film; runs on the cluster."""
     try:
         order, clip = _opened.open(data)
         with tempfile.TemporaryDirectory() as folder:

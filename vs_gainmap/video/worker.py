@@ -1,7 +1,7 @@
 """A process that encodes chunks; `workers` runs its `main`.
 
-Pickles come in: the module path, then a `Task` for each chunk. Pickles go out: `Told`. When nothing
-more comes in, whoever started it is gone, and it ends.
+Pickles come in: the module path, then a `Task` for each chunk. Each `Message` goes out as one. When
+nothing more comes in, whoever started it is gone, and it ends.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Task(NamedTuple):
     path: Path
 
 
-class Told(NamedTuple):
-    """How far a chunk is; `error` ends the whole conversion."""
+class Message(NamedTuple):
+    """How far a chunk is; `error` ends the film."""
 
     number: int
     frames: int = 0
@@ -102,7 +102,7 @@ def main() -> None:
                     _encode(order.job, clip, task, out)
             del clip
     except (GainMapError, vs.Error, OSError) as error:
-        send(out, Told(task.number, error=picklable(error)))
+        send(out, Message(task.number, error=picklable(error)))
     except Exception:
         traceback.print_exc()
     # Python's own end would complain of the thread that listens, as the last line.
@@ -133,17 +133,17 @@ def _receive(file: IO[bytes], tasks: SimpleQueue[Task]) -> None:
 
 
 def _encode(job: Job, clip: vs.VideoNode, task: Task, out: IO[bytes]) -> None:
-    told, last = time.monotonic(), (0, 0)
+    sent, last = time.monotonic(), (0, 0)
 
     def progress(frames: int, size: int) -> None:
-        nonlocal told, last
+        nonlocal sent, last
         last = frames, size
-        if time.monotonic() - told >= _PERIOD:
-            told = time.monotonic()
-            send(out, Told(task.number, frames, size))
+        if time.monotonic() - sent >= _PERIOD:
+            sent = time.monotonic()
+            send(out, Message(task.number, frames, size))
 
     job.encode(clip, task.number, task.path, progress=progress)
-    send(out, Told(task.number, *last, done=True))
+    send(out, Message(task.number, *last, done=True))
 
 
 def picklable(error: Exception) -> Exception:
