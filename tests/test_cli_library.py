@@ -25,11 +25,11 @@ def test_a_folder_becomes_a_folder(
     (films / "c.mp4").write_bytes(b"no video")
     (films / "text.txt").write_text("no video either")
     command = ["convert", str(films), str(out), "--weights", str(tiny_weights), "-e", "ffv1"]
-    command += ["--frames", "2", "--quiet"]
+    command += ["--frames", "2"]
     assert main(command) == 1
     said = capsys.readouterr()
     assert "c.mp4: not a media file that can be read" in said.err
-    assert said.out.strip() == f"{out}: 2 converted, 0 were done already, 1 failed"
+    assert said.out.splitlines()[-1] == f"{out}: 2 converted, 0 were done already, 1 failed"
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert made == ["a.mkv", "more/b.mkv"]
     assert len(frame_times(out / "more" / "b.mkv")) == 2
@@ -69,6 +69,7 @@ def test_workers_share_the_chunks_of_all_files(
         assert stages.count("done") == 2
         begun = {line.get("work") for line in lines[: stages.index("done")]} - {None}
         assert begun == {f"{name}.work" for name in names}
+        assert lines[-1] == {"stage": "all done", "converted": 2, "done_already": 0, "failed": 2}
     for name in ("a.mkv", "b.mkv"):
         assert digest(tmp_path / "one" / name) == digest(tmp_path / "two" / name)
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["a.mkv", "b.mkv"]
@@ -82,8 +83,13 @@ def test_targets_have_names_of_their_own(tmp_path: Path) -> None:
     named.touch()
     tasks = plan_library([tmp_path / "in", named], tmp_path / "out", ".mkv")
     assert [(task.source.name, task.target.name) for task in tasks] == [
-        ("a.mkv", "a.mkv"), ("a.mp4", "a.mp4.mkv"), ("b.MOV", "b.mkv"), ("odd.name", "odd.mkv"),
+        ("a.mkv", "a.mkv.mkv"), ("a.mp4", "a.mp4.mkv"), ("b.MOV", "b.mkv"), ("odd.name", "odd.mkv"),
     ]  # fmt: skip
+    assert plan_library([named, tmp_path / "in", named], tmp_path / "out", ".mkv")[1:] == tasks[:3]
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "a.mp4").touch()
+    with pytest.raises(MediaError, match=r"in/a\.mp4 and .*more/a\.mp4 would both become"):
+        plan_library([tmp_path / "in", tmp_path / "more"], tmp_path / "out", ".mkv")
 
 
 def test_what_is_no_library_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,6 +58,8 @@ def test_bad_requests_are_refused_before_any_work(media: Media, tmp_path: Path) 
         ({"content_light": 1000}, "content_light must be ContentLight, got 1000"),
         ({"workers": float("inf")}, "workers must be a whole number, got inf"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": None}, "workers must be a whole number, a Team or a Cluster, got None"),
+        ({"workers": 2.0}, "workers must be a whole number, a Team or a Cluster, got 2.0"),
     ],
 )
 def test_values_of_another_kind_are_one_line(

@@ -113,7 +113,7 @@ class Conversion:
             progress.say(f"vs-gainmap: note: {printable(note)}", sys.stderr)
         elapsed = time.monotonic() - self._began
         # Of workers that others have, too, it would mean nothing.
-        fps = None if self._shared else (made.frames - self._before) / elapsed
+        fps = None if self._shared else (made.frames - self._before) / elapsed or None
         if progress.mode == "json":
             figures = _figures(made, self.args.encoder, self._network, elapsed, fps)
             progress.say(json.dumps(figures), sys.stdout)

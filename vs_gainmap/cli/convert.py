@@ -122,11 +122,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _crew(args: argparse.Namespace, stack: ExitStack) -> Crew | None:
     """Return who makes the chunks of all files, until the stack ends."""
-    from vs_gainmap.video.ray_workers import Cluster
-    from vs_gainmap.video.workers import Team
+    from vs_gainmap.models.inference import choose_device
+    from vs_gainmap.video import Cluster, Team
 
     if args.ray is not None:
         return stack.enter_context(Cluster(args.ray, cpus=args.task_cpus, gpus=args.task_gpus))
+    if args.backend in (None, "torch"):
+        for device in args.devices:
+            choose_device(device)
     if args.devices or (args.workers > 1 and is_library(args.inputs)):
         return stack.enter_context(Team(args.workers, devices=args.devices))
     return None

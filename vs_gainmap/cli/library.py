@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -49,7 +50,7 @@ def is_library(inputs: Sequence[Path]) -> bool:
 def plan_library(inputs: Sequence[Path], out: Path, suffix: str) -> list[Task]:
     """List what is to be converted, subfolders included.
 
-    Two files that differ in their suffix alone keep it in their targets' names.
+    Files that differ in their suffix alone all keep it in their targets' names.
 
     Args:
         inputs: files and folders.
@@ -57,13 +58,15 @@ def plan_library(inputs: Sequence[Path], out: Path, suffix: str) -> list[Task]:
         suffix: of the targets, with its dot.
 
     Raises:
-        MediaError: there are no videos, or `out` is a file or within one of the folders.
+        MediaError: there are no videos, two have one name, or `out` is a file or within one of the
+            folders.
     """
     from vs_gainmap.errors import MediaError
 
     if out.exists() and not out.is_dir():
         raise MediaError(f"{out}: is a file; several videos go into a folder")
-    tasks: dict[Path, Task] = {}
+    # By the file itself, which may be given twice.
+    names: dict[Path, tuple[Path, str]] = {}
     for given in inputs:
         found = [(given, given.name)]
         if given.is_dir():
@@ -77,10 +80,19 @@ def plan_library(inputs: Sequence[Path], out: Path, suffix: str) -> list[Task]:
                 raise MediaError(f"{given}: no videos in it")
             found = [(path, os.fspath(path.relative_to(given))) for path in videos]
         for path, name in found:
-            target = (out / name).with_suffix(suffix)
-            if target in tasks:
-                target = out / (name + suffix)
-            tasks[target] = Task(path, target)
+            names.setdefault(path.resolve(), (path, name))
+    short = Counter((out / name).with_suffix(suffix) for _, name in names.values())
+    tasks: dict[Path, Task] = {}
+    for path, name in names.values():
+        target = (out / name).with_suffix(suffix)
+        if short[target] > 1:
+            target = out / (name + suffix)
+        if target in tasks:
+            raise MediaError(
+                f"{tasks[target].source} and {path} would both become {target}; convert one of "
+                "them by itself"
+            )
+        tasks[target] = Task(path, target)
     return list(tasks.values())
 
 
@@ -98,21 +110,30 @@ def convert_library(args: argparse.Namespace, crew: Crew) -> int:
         MediaError: nothing can be done as asked.
         OptionError: an option is wrong.
     """
+    from vs_gainmap.cli.describe import describe_network
     from vs_gainmap.errors import OptionError
 
     for name, given in (("--stats", args.stats is not None), ("--dry-run", args.dry_run)):
         if given:
             raise OptionError(f"{name} goes with one input")
     tasks = plan_library(args.inputs, args.target, f".{args.to}")
-    left = [task for task in tasks if args.overwrite or not os.path.lexists(task.target)]
+    # What is wrong for all is said once.
+    describe_network(args)
     mode = choose_mode(as_json=args.progress == "json", quiet=args.quiet)
     with closing(Progress(str(args.target), mode, stage="opening", check=check)) as progress:
-        library = _Library(args, crew, progress, len(left))
-        library.convert(deque(left))
-    if mode != "json":
+        library = _Library(args, crew, progress, len(tasks))
+        library.convert(deque(tasks))
+    counts = {
+        "converted": library.converted,
+        "done_already": len(tasks) - library.converted - library.failed,
+        "failed": library.failed,
+    }
+    if mode == "json":
+        print(json.dumps({"stage": "all done", **counts}), flush=True)
+    elif mode != "none":
         print(
-            f"{args.target}: {len(left) - library.failed} converted, {len(tasks) - len(left)} were "
-            f"done already, {library.failed} failed"
+            f"{args.target}: {counts['converted']} converted, {counts['done_already']} were done "
+            f"already, {counts['failed']} failed"
         )
     return 1 if library.failed else 0
 
@@ -120,6 +141,7 @@ def convert_library(args: argparse.Namespace, crew: Crew) -> int:
 class _Open(NamedTuple):
     """A file on its way, and what closes it."""
 
+    task: Task
     conversion: Conversion
     opened: OpenFilm
     share: Share
@@ -127,30 +149,32 @@ class _Open(NamedTuple):
 
 
 class _Library:
-    """Files on their way; `failed` counts those that could not be converted."""
+    """Files on their way, and how many were converted or have failed."""
 
     def __init__(
         self, args: argparse.Namespace, crew: Crew, progress: Progress, files: int
     ) -> None:
-        self.failed = 0
+        self.converted = self.failed = 0
         self._args, self._crew, self._progress = args, crew, progress
         self._shares = Shares(progress, str(args.target), files)
         self._open: list[_Open] = []
 
     def convert(self, waiting: deque[Task]) -> None:
-        """Convert all; begin with a file when no chunks of others wait."""
+        """Convert what is not there yet; begin with a file when no chunks of others wait."""
         try:
             while waiting or self._open:
                 self._end_some()
                 more = waiting and self._crew.is_idle() and len(self._open) < _MOST_OPEN
                 if more:
-                    with self._failing():
-                        self._begin(waiting.popleft())
+                    task = waiting.popleft()
+                    with self._failing(task):
+                        self._begin(task)
                 if not all(each.opened.film.ended for each in self._open):
                     self._crew.wait(0 if more else _PERIOD)
         except BaseException:
-            kept = [each.conversion.kept() for each in self._open]
-            leaves("; ".join(filter(None, kept)) or what_is_left())
+            left = [f"{self.converted} converted"] if self.converted else []
+            left += filter(None, [each.conversion.kept() for each in self._open])
+            leaves("; ".join(left) or what_is_left())
             # The last one first: who works on others would take it up.
             for each in reversed(self._open):
                 # It raises what it is given, in the end.
@@ -164,6 +188,9 @@ class _Library:
         share = self._shares.begin()
         with ExitStack() as stack:
             stack.callback(self._shares.end, share)
+            # It may have come there meanwhile.
+            if os.path.lexists(task.target) and not self._args.overwrite:
+                return
             task.target.parent.mkdir(parents=True, exist_ok=True)
             conversion = Conversion(task.of(self._args), self._crew, shared=True)
             opened = stack.enter_context(conversion.open(share, **conversion.options))
@@ -172,12 +199,12 @@ class _Library:
                 opened.film.release()
             else:
                 self._crew.add(opened.film)
-            self._open.append(_Open(conversion, opened, share, stack.pop_all()))
+            self._open.append(_Open(task, conversion, opened, share, stack.pop_all()))
 
     def _end_some(self) -> None:
         """Make the files of all films whose chunks are there."""
         for each in [each for each in self._open if each.opened.film.ended]:
-            with self._failing():
+            with self._failing(each.task):
                 try:
                     self._end(each)
                 finally:
@@ -194,15 +221,16 @@ class _Library:
             if kept := each.conversion.kept():
                 self._progress.say(f"vs-gainmap: note: {kept}", sys.stderr)
             raise
+        self.converted += 1
         each.conversion.report(made, self._progress)
 
     @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _failing(self, task: Task) -> Iterator[None]:
         """Say an error of one file, unless it is one of them all."""
         import vapoursynth as vs
 
         from vs_gainmap.cli.program import is_usage_error, one_line
-        from vs_gainmap.errors import GainMapError
+        from vs_gainmap.errors import GainMapError, printable
 
         try:
             yield
@@ -211,4 +239,7 @@ class _Library:
             if is_usage_error(error):
                 raise
             self.failed += 1
-            self._progress.say(f"vs-gainmap: error: {one_line(error)}", sys.stderr)
+            text, name = one_line(error), printable(str(task.source))
+            if not any(str(path) in text for path in task):
+                text = f"{name}: {text}"
+            self._progress.say(f"vs-gainmap: error: {text}", sys.stderr)

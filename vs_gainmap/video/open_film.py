@@ -14,7 +14,7 @@ from typing import TypedDict, Unpack
 import av
 import vapoursynth as vs
 
-from vs_gainmap.errors import MediaError
+from vs_gainmap.errors import MediaError, OptionError
 from vs_gainmap.files import check_output
 from vs_gainmap.filters import props
 from vs_gainmap.filters.memory import is_large
@@ -340,6 +340,9 @@ def check_target(
         value = options.get(name)
         if value is not None and not isinstance(value, Crew):
             kind.check(name, value)
+    workers = options.get("workers", 1)
+    if not isinstance(workers, int | Crew):
+        raise OptionError(f"workers must be a whole number, a Team or a Cluster, got {workers!r}")
     encoder = find_encoder(options.get("encoder", DEFAULT_ENCODER))
     params = parse_params(options.get("encoder_params"))
     check_settings(encoder, options.get("crf"), options.get("preset"), params)

@@ -7,8 +7,10 @@ and lost machines are Ray's.
 from __future__ import annotations
 
 import pickle
+import signal
 import socket
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -57,6 +59,7 @@ class Cluster:
         self._ray: Any = None
 
     def __enter__(self) -> Self:
+        self._connect()
         return self
 
     def __exit__(
@@ -148,12 +151,16 @@ class Cluster:
         if self._ray is None:
             ray = load("ray", "Ray", extra="ray", purpose="conversions on a cluster")
             if not ray.is_initialized():
+                before = signal.getsignal(signal.SIGTERM)
                 try:
                     ray.init(address=self.address, logging_level="warning")
                 except (ConnectionError, ValueError, RuntimeError) as error:
                     first = str(error).strip().splitlines()[0]
                     raise MediaError(f"Ray at {self.address}: {first}") from error
                 self._stack.callback(ray.shutdown)
+                if threading.current_thread() is threading.main_thread():
+                    # Ray's own would end this process without a word.
+                    signal.signal(signal.SIGTERM, before)
             self._at_once = self._count_chunks(ray)
             self._ray = ray
         return self._ray

@@ -87,6 +87,8 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.basicConfig(format="vs-gainmap: %(message)s", level=logging.WARNING)
+    # What they say of the clip, whoever started this process has said already.
+    logging.getLogger("vs_gainmap.filters").setLevel(logging.ERROR)
     bound_freed()
     sys.path[:] = pickle.load(sys.stdin.buffer)
     tasks: SimpleQueue[Task] = SimpleQueue()
