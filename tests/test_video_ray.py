@@ -58,8 +58,8 @@ def test_a_cluster_makes_the_same_file_though_a_machine_is_lost(
             machines.remove_node(machines.list_all_nodes()[-1], allow_graceful=False)
 
     huge = pytest.raises(MediaError, match="no machine has 64 CPUs and 0 GPUs for a chunk")
-    with Cluster(machines.address, cpus=64) as cluster, huge:
-        run(film, target, workers=cluster)
+    with huge, Cluster(machines.address, cpus=64):
+        pass
     with Cluster(machines.address, cpus=1) as cluster:
         made = run(film, target, workers=cluster, progress=lose)
     assert lost

@@ -59,7 +59,11 @@ class Cluster:
         self._ray: Any = None
 
     def __enter__(self) -> Self:
-        self._connect()
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
