@@ -135,6 +135,7 @@ def test_a_worker_that_can_not_start_is_an_error(
     assert list(tmp_path.iterdir()) == [tmp_path / "mark"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_team_makes_film_after_film(film: Path, undisturbed: Encoded, tmp_path: Path) -> None:
     with Team(2) as team:
@@ -164,6 +165,7 @@ def test_what_stops_the_run_stops_its_workers(film: Path, tmp_path: Path) -> Non
     assert count_chunks(work_folder_of(target)) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a copy of this process")
 def test_kill_9_loses_no_finished_chunk() -> None:
     """A few moments of it; `python -m tests.killing` has more."""
