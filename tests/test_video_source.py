@@ -193,7 +193,13 @@ def test_changing_size_is_a_clear_error(media: Media) -> None:
     with VideoReader(media.changing) as reader:
         with pytest.raises(vs.Error):
             list(reader.clip.frames(close=True))
-        assert "changes from 96x64 yuv420p to 64x64 yuv420p at frame" in str(reader.error)
+        expected = str(reader.error)
+        assert "changes from 96x64 yuv420p to 64x64 yuv420p at frame 29;" in expected
+    # From a later frame on, as a worker reads it.
+    with VideoReader(media.changing, first=50) as reader:
+        with pytest.raises(vs.Error):
+            reader.clip.get_frame(0)
+        assert str(reader.error) == expected
 
 
 def test_a_clock_that_jumps_back_is_a_clear_error(media: Media) -> None:
