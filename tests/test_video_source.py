@@ -193,13 +193,12 @@ def test_changing_size_is_a_clear_error(media: Media) -> None:
     with VideoReader(media.changing) as reader:
         with pytest.raises(vs.Error):
             list(reader.clip.frames(close=True))
-        expected = str(reader.error)
-        assert "changes from 96x64 yuv420p to 64x64 yuv420p at frame 29;" in expected
+        assert "changes from 96x64 yuv420p to 64x64 yuv420p at frame 29;" in str(reader.error)
     # From a later frame on, as a worker reads it.
     with VideoReader(media.changing, first=50) as reader:
         with pytest.raises(vs.Error):
             reader.clip.get_frame(0)
-        assert str(reader.error) == expected
+        assert "64x64 yuv420p at or before frame" in str(reader.error)
 
 
 def test_a_clock_that_jumps_back_is_a_clear_error(media: Media) -> None:

@@ -276,13 +276,13 @@ class VideoReader:
                 # Two pictures of one time, which their packets did not show.
                 at = index.seconds(min(before, len(index) - 1))
                 raise clock_error(self.path, at, index.average_rate)
-            self._check(frame, number, first=before < 0)
             n = number - self.first
             if n < start:
                 last = None
                 continue
             if frame.is_corrupt and n < self.count:
                 self._warn_of_corrupt(number)
+            self._check(frame, number, at="at" if n > start else "at or before")
             made = to_vapoursynth(frame, self.layout, index.color)
             if not self._fill(min(n, self.count), last or made):
                 return
@@ -379,12 +379,12 @@ class VideoReader:
     def _has_room(self, n: int) -> bool:
         return n <= max(self._newest, *self._wanted, 0) + self._look_ahead
 
-    def _check(self, frame: av.VideoFrame, number: int, *, first: bool) -> None:
+    def _check(self, frame: av.VideoFrame, number: int, *, at: str) -> None:
         index = self.index
         size, expected = (frame.width, frame.height), (index.width, index.height)
         if size != expected or frame.format.name != index.pix_fmt:
             if number:
-                where = f"{'before' if first else 'at'} frame {number}; cut there and convert parts"
+                where = f"{at} frame {number}; cut it there and convert the parts"
             else:
                 # As animated WebP's header does.
                 where = "in its first picture; decode it with ffmpeg -i IN -c:v ffv1 OUT.mkv"
