@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -66,12 +65,7 @@ class Cluster:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -162,7 +156,8 @@ class Cluster:
                     first = str(error).strip().splitlines()[0]
                     raise MediaError(f"Ray at {self.address}: {first}") from error
                 self._stack.callback(ray.shutdown)
-                if threading.current_thread() is threading.main_thread():
+                is_main = threading.current_thread() is threading.main_thread()
+                if is_main and before is not None:
                     # Ray's own would end this process without a word.
                     signal.signal(signal.SIGTERM, before)
             self._at_once = self._count_chunks(ray)
